@@ -1,0 +1,30 @@
+"""A benchmark of one dense layer's forward step, `A_out = g(A_in @ W + b)`, written several ways.
+
+The data path, a module a step:
+
+    sweeps/*.toml
+        | sweep.py      which cases; their work
+        v
+      cells             a kernel on a case
+        | runner.py     which cell next, when to stop
+        | visit.py      one visit to a cell, whatever happens to it
+        | link.py       the messages to and from a worker process
+        v
+      worker.py         holds kernels (kernels/*.py), one process a kernel
+        | inputs.py     the arrays and the float64 answer
+        | check.py      is the output right?
+        | timing.py     the clock
+        v
+    results/<run>/visits.csv, blocks.csv        store.py, in rows of records.py
+        | estimate.py   one visit is one datum -> an estimate with its interval
+        | peaks.py      what the machine could do
+        | machine.py    what the machine is
+        v
+    results/<run>/cells.csv, machine.json
+        | table.py, units.py    the table and the headline
+        | charts/*.py           one chart a file
+        v
+    plots/<run>/*.png, *.svg
+
+`__main__.py` has the commands; `suite.py` runs the same cells under pytest-benchmark.
+"""

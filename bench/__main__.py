@@ -1,0 +1,435 @@
+"""The commands: `python -m bench run | plot | kernels`. Owns options, paths and print."""
+
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+
+from bench.sweep import BadInput
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from bench.records import Block, Cell, Visit
+    from bench.runner import Runner
+    from bench.store import Run
+    from bench.sweep import Sweep
+
+app = typer.Typer(
+    help="One dense layer, A_out = g(A_in @ W + b), written several ways and timed here.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+ROOT = Path(__file__).parent.parent
+
+BAD = ("wrong", "impossible", "crashed", "error")
+"""A run with a cell of one of these statuses exits with 1."""
+
+
+@app.command()
+def run(
+    sweep: Annotated[str, typer.Option(help="quick, default, full, or a TOML file.")] = "default",
+    kernel: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A name from kernels/, or a .py file; may be repeated. None: all of them."
+        ),
+    ] = None,
+    widths: Annotated[
+        str | None, typer.Option(help="Units of the layers, like 16,256,1000.")
+    ] = None,
+    batches: Annotated[str | None, typer.Option(help="Examples at a time, like 1,64.")] = None,
+    precision: Annotated[
+        str | None, typer.Option(help="float64, float32, tf32, float16 or bfloat16.")
+    ] = None,
+    activation: Annotated[str | None, typer.Option(help="linear, relu, sigmoid or tanh.")] = None,
+    device: Annotated[int | None, typer.Option(help="Which GPU, from 0.")] = None,
+    threads: Annotated[
+        int | None, typer.Option(help="Threads of the libraries; 0: one a usable core.")
+    ] = None,
+    cache: Annotated[
+        str | None, typer.Option(help="warm, or cold: caches flushed before each launch.")
+    ] = None,
+    budget: Annotated[
+        str | None, typer.Option(help="Stop after this long, like 90s or 5m.")
+    ] = None,
+    target: Annotated[
+        float | None, typer.Option(help="Stop at this relative half-width, like 0.02.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Of the inputs' values.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="The run's directory. None: results/<time>-<sweep>.")
+    ] = None,
+    resume: Annotated[
+        Path | None, typer.Option(help="Go on with this run; only --budget and --target apply.")
+    ] = None,
+) -> None:
+    """Measure: sweep kernels over widths and batches, check every answer, write CSV and charts.
+
+    Exits with 0; 1 where a kernel was wrong, crashed or raised; 2 for bad input; 130 on Ctrl-C,
+    with all that was measured on disk.
+    """
+    changes: dict[str, Any] = {
+        "kernels": kernel,
+        "widths": _integers("widths", widths),
+        "batches": _integers("batches", batches),
+        "precision": precision,
+        "activation": activation,
+        "device": device,
+        "threads": threads,
+        "cache": cache,
+        "seed": seed,
+    }
+    limits: dict[str, Any] = {"budget_s": _duration(budget), "target": target}
+    if resume is None:
+        code = _start(sweep, changes | limits, out)
+    else:
+        given = [name for name, value in {**changes, "out": out}.items() if value is not None]
+        if given:
+            raise BadInput(f"--resume goes on as the run began: leave out {', '.join(given)}")
+        code = _go_on(str(resume), limits)
+    raise typer.Exit(code)
+
+
+@app.command()
+def plot(
+    run: Annotated[str, typer.Argument(help="A run's directory, its name, or latest.")] = "latest",
+    only: Annotated[
+        list[str] | None, typer.Option(help="Just this chart; may be repeated.")
+    ] = None,
+) -> None:
+    """Draw a run's charts again from its files, as PNG and SVG."""
+    from bench import charts
+
+    folder = _find(run)
+    if unknown := [name for name in only or [] if name not in charts.names()]:
+        raise BadInput(f"no chart {unknown[0]!r}; known: {', '.join(charts.names())}")
+    _derive(folder)
+    _print_paths(_draw(folder, only or []))
+
+
+@app.command()
+def kernels(
+    kernel: Annotated[
+        list[str] | None, typer.Option(help="Just this one; may be repeated.")
+    ] = None,
+    device: Annotated[int, typer.Option(help="Which GPU, from 0.")] = 0,
+) -> None:
+    """Each kernel, whether it runs here, and if not, why."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from bench import link, visit
+    from bench.machine import usable_cores
+
+    threads = usable_cores()
+    shown = Table(box=None, header_style="bold", pad_edge=False)
+    for heading in ("kernel", "here", "what it is, or why not"):
+        shown.add_column(heading, overflow="fold")
+    for name in _absolute(kernel or []) or visit.facts(threads).kernels:
+        summary, verdict = visit.describe(name, device, threads)
+        here, said, colour = "yes", summary, "green"
+        if isinstance(verdict, link.Refused):
+            here, said, colour = verdict.status, verdict.reason, "yellow"
+        shown.add_row(_stem(name), Text(here, colour), Text(said))
+    Console(soft_wrap=False).print(shown)
+
+
+def _start(name: str, changes: dict[str, Any], out: Path | None) -> int:
+    """A new run: settle what to measure, make its directory, measure."""
+    import msgspec
+
+    from bench import store, sweep, visit
+    from bench.machine import usable_cores
+
+    fields = msgspec.to_builtins(sweep.read(name))
+    fields |= {field: value for field, value in changes.items() if value is not None}
+    asked = _absolute(fields["kernels"])
+    fields["threads"] = sweep.make(fields).threads or usable_cores()
+    worker = visit.facts(fields["threads"])
+    fields["kernels"] = asked or list(worker.kernels)
+    settled = sweep.make(fields)
+    folder = out or ROOT / "results" / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{Path(name).stem}"
+    with visit.Visitor(settled.threads, settled.seed, settled.launch_limit_s) as visitor:
+        _load(visitor, asked)
+        with store.Run.create(folder, settled) as opened:
+            return _measure(opened, settled, visitor, worker, [], [])
+
+
+def _go_on(name: str, limits: dict[str, Any]) -> int:
+    """A run that was stopped, taken up again on the same machine."""
+    import msgspec
+
+    from bench import machine, store, sweep, visit
+    from bench.records import Block, Visit
+
+    folder = _find(name)
+    opened, settled = store.Run.resume(folder)
+    with opened:
+        fields = msgspec.to_builtins(settled)
+        settled = sweep.make(fields | {k: v for k, v in limits.items() if v is not None})
+        worker = visit.facts(settled.threads)
+        then = machine.identity(store.machine(folder))
+        now = machine.identity(machine.facts(worker, settled.threads))
+        for what in now:
+            if now[what] != then[what]:
+                difference = f"{what} is {now[what]!r} here and was {then[what]!r}"
+                raise BadInput(f"can't go on with {folder}: {difference}")
+        visits, blocks = store.load(folder, Visit), store.load(folder, Block)
+        with visit.Visitor(settled.threads, settled.seed, settled.launch_limit_s) as visitor:
+            hashes = _load(visitor, settled.kernels)
+            for row in visits:
+                if row.kernel_hash and row.kernel_hash != hashes[row.kernel]:
+                    changed = f"kernel {row.kernel} has changed since {folder} began"
+                    raise BadInput(f"{changed}: start a new run")
+            return _measure(opened, settled, visitor, worker, visits, blocks)
+
+
+def _load(visitor: Any, names: Sequence[str]) -> dict[str, str]:
+    """Each kernel's hash. Raises BadInput for one that can't be imported."""
+    from bench import link
+
+    hashes = {}
+    for name in names:
+        loaded = visitor.load(name)
+        if isinstance(loaded, link.Refused):
+            raise BadInput(f"kernel {_stem(name)}: {loaded.reason}")
+        hashes[_stem(name)] = loaded.kernel_hash
+    return hashes
+
+
+def _measure(
+    opened: "Run",
+    settled: "Sweep",
+    visitor: Any,
+    worker: Any,
+    visits: "list[Visit]",
+    blocks: "list[Block]",
+) -> int:
+    """Machine and ceilings, passes until there is a reason to stop, then table and charts."""
+    from rich.console import Console
+
+    from bench import machine, peaks, runner, visit
+
+    errors = Console(stderr=True, highlight=False)
+    found = machine.facts(worker, settled.threads)
+    for warning in found["warnings"]:
+        errors.print(f"note: {warning}", markup=False)
+    kept = ROOT / "results" / ".peaks.json"
+    ceiling = peaks.of_cpu(settled.precision, settled.threads, found, kept)
+    found["peaks"] = asdict(ceiling) if ceiling else None
+    opened.write_machine(found)
+    cells = [
+        visit.Cell(kernel, case, settled.device, settled.threads, settled.cache)
+        for case in settled.cases()
+        for kernel in settled.kernels
+    ]
+    progress = Progress(errors)
+    running = runner.Runner(
+        cells,
+        visitor,
+        opened.append,
+        budget_s=settled.budget_s,
+        target=settled.target,
+        launch_limit_s=settled.launch_limit_s,
+        seed=settled.seed,
+        watch=progress,
+    )
+    running.restore(visits, blocks)
+    reason = _run(running)
+    progress.end()
+    opened.write_machine({**found, "stopped": reason})
+    rows = _derive(opened.folder)
+    _report(opened.folder, rows, reason)
+    if reason == "interrupted":
+        return 130
+    return 1 if any(row.status in BAD for row in rows) else 0
+
+
+def _run(running: "Runner") -> str:
+    try:
+        return running.run()
+    except KeyboardInterrupt:
+        return "interrupted"
+
+
+class Progress:
+    """One line on stderr, drawn between visits only.
+
+    A terminal's line is written over; a log gets a new one every ten seconds.
+    """
+
+    def __init__(self, console: "Console") -> None:
+        self._console = console
+        self._every_s = 0.5 if console.is_terminal else 10.0
+        self._drawn = 0.0
+
+    def __call__(self, state: Any) -> None:
+        from bench import units
+
+        now = time.monotonic()
+        if now - self._drawn < self._every_s:
+            return
+        self._drawn = now
+        line = (
+            f"pass {state.pass_number}, cell {state.visited + 1} of {state.cells}:"
+            f" {state.cell.name} {state.cell.case.n_units} wide, batch {state.cell.case.batch};"
+            f" at most {units.seconds(state.left_s)} left"
+        )
+        if self._console.is_terminal:
+            self._console.file.write(f"\r\x1b[2K{line[: self._console.width - 1]}")
+            self._console.file.flush()
+        else:
+            self._console.print(line, markup=False, soft_wrap=True)
+
+    def end(self) -> None:
+        """Leave the terminal's line empty."""
+        if self._console.is_terminal:
+            self._console.file.write("\r\x1b[2K")
+            self._console.file.flush()
+
+
+def _derive(folder: Path) -> "list[Cell]":
+    """cells.csv anew from visits.csv and blocks.csv, where the run has them."""
+    from bench import estimate, store
+    from bench.records import Block, Cell, Visit
+
+    if not (folder / store.FILES[Visit]).is_file():
+        return store.load(folder, Cell)
+    peaks = store.machine(folder).get("peaks")
+    peak = (
+        max(peaks["measured_flop_per_s"], peaks["theoretical_flop_per_s"] or 0) if peaks else None
+    )
+    rows = estimate.cells(store.load(folder, Visit), store.load(folder, Block), peak)
+    store.write_cells(folder, rows)
+    return rows
+
+
+def _report(folder: Path, rows: "list[Cell]", reason: str) -> None:
+    from rich.console import Console
+
+    from bench import store, table
+    from bench.records import Block, Visit
+
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=120)
+    console.print(table.table(rows))
+    for line in table.reasons(rows):
+        console.print(line, markup=False, soft_wrap=True)
+    if sentence := table.headline(store.load(folder, Visit), store.load(folder, Block)):
+        console.print(f"\n{sentence}", style="bold", markup=False, soft_wrap=True)
+    print(f"\nstopped: {WHY[reason]}")
+    print(f"numbers: {_short(folder / 'cells.csv')}")
+    _print_paths(_draw(folder, []))
+
+
+WHY = {
+    "done": "every cell is at its target, or can get no further",
+    "budget": "the budget is spent (--budget for more, --resume to go on)",
+    "interrupted": "Ctrl-C (--resume to go on)",
+}
+
+
+def _draw(folder: Path, only: list[str]) -> list[Path]:
+    from bench import charts, store
+
+    return charts.draw_all(store.frame(folder), store.machine(folder), _plots(folder), only)
+
+
+def _print_paths(paths: list[Path]) -> None:
+    for path in paths:
+        print(f"chart:   {_short(path)}")
+
+
+def _plots(folder: Path) -> Path:
+    """Where a run's charts go: plots/<run> beside results/<run>, else plots/ inside the run."""
+    folder = folder.absolute()
+    if folder.parent.name == "results":
+        return folder.parent.parent / "plots" / folder.name
+    return folder / "plots"
+
+
+def _find(run: str) -> Path:
+    """A run's directory, from a path, a name in results/, or `latest`."""
+    results = ROOT / "results"
+    if run == "latest":
+        runs = sorted(path.parent for path in results.glob("*/sweep.toml"))
+        if not runs:
+            raise BadInput("no run yet: make bench")
+        return max(runs, key=lambda path: (path / "sweep.toml").stat().st_mtime)
+    for folder in (Path(run), results / run):
+        if folder.is_dir():
+            return folder
+    raise BadInput(f"no run {run!r}: give a run's directory or its name in results/")
+
+
+def _absolute(kernels: Sequence[str]) -> list[str]:
+    """Kernel files by absolute path, because workers may have another working directory."""
+    return [str(Path(k).absolute()) if k.endswith(".py") else k for k in kernels]
+
+
+def _stem(kernel: str) -> str:
+    return Path(kernel).stem if kernel.endswith(".py") else kernel
+
+
+def _short(path: Path) -> Path:
+    """Relative to where the user stands, where that is shorter."""
+    try:
+        return path.absolute().relative_to(Path.cwd())
+    except ValueError:
+        return path
+
+
+def _integers(name: str, text: str | None) -> list[int] | None:
+    if text is None:
+        return None
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise BadInput(f"--{name} is {text!r}, should be whole numbers like 16,256,1000") from None
+
+
+SECONDS = {"s": 1, "m": 60, "h": 3600}
+
+
+def _duration(text: str | None) -> float | None:
+    """From 90, 90s, 5m or 1h to seconds."""
+    if text is None:
+        return None
+    unit = text[-1:] if text[-1:] in SECONDS else ""
+    try:
+        return float(text.removesuffix(unit)) * SECONDS.get(unit, 1)
+    except ValueError:
+        raise BadInput(f"--budget is {text!r}, should be like 90s, 5m or 1h") from None
+
+
+def main() -> NoReturn:
+    """Run a command; whatever the user got wrong is one line on stderr and exit code 2."""
+    try:
+        code = app(standalone_mode=False)
+    except typer.TyperException as error:
+        said = error.format_message() if hasattr(error, "format_message") else str(error)
+        _fail(" ".join(said.split()))
+    except BadInput as error:
+        _fail(str(error))
+    except (KeyboardInterrupt, typer.Abort):
+        sys.exit(130)
+    sys.exit(code or 0)
+
+
+def _fail(said: str) -> NoReturn:
+    print(f"error: {said}", file=sys.stderr)
+    sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,111 @@
+"""Case and seed -> the arrays, and what the layer's answer should be, in float64."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.sweep import Case
+
+FULL_CHECK = 2**26
+"""Products (batch * n_in * n_units) up to which every output is checked; above it, samples are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arrays:
+    """A_in (batch, n_in), W (n_in, n_units), b (1, n_units), in the dtype for the precision."""
+
+    A_in: NDArray[Any]
+    W: NDArray[Any]
+    b: NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Some whole rows or columns of the exact output before activation, in float64.
+
+    z = A_in @ W + b; magnitude = |A_in| @ |W| + |b| (what a worst-case error bound scales with);
+    deviation = sqrt(A_in**2 @ W**2) (what a typical error scales with). All of one shape.
+    """
+
+    index: tuple[Any, Any]  # which of the output's rows and columns these are
+    z: NDArray[np.float64]
+    magnitude: NDArray[np.float64]
+    deviation: NDArray[np.float64]
+
+
+def draw(case: Case, seed: int, dtype: type[np.floating[Any]]) -> Arrays:
+    """The case's arrays. The same seed gives the same bits on every machine.
+
+    Uniform, mean 0; A_in has variance 1 and W variance 1/n_in, so that outputs are of order 1 at
+    every width; b has variance 1/4 and is not zero.
+    """
+    A_in = _uniform((case.batch, case.n_in), 1.0, (seed, 1, case.n_in, case.batch))
+    W = _uniform((case.n_in, case.n_units), case.n_in**-0.5, (seed, 2, case.n_in, case.n_units))
+    b = _uniform((1, case.n_units), 0.5, (seed, 3, case.n_units))
+    if case.precision == "bfloat16":
+        A_in, W, b = _to_bfloat16(A_in), _to_bfloat16(W), _to_bfloat16(b)
+    return Arrays(A_in.astype(dtype), W.astype(dtype), b.astype(dtype))
+
+
+def _uniform(
+    shape: tuple[int, int], deviation: float, seed: tuple[int, ...]
+) -> NDArray[np.float64]:
+    # raw bits and exact arithmetic: NumPy promises a stable bit stream for raw PCG64 output, but
+    # not for its distributions
+    raw = np.random.PCG64(seed).random_raw(shape[0] * shape[1])
+    unit = (raw >> np.uint64(11)).astype(np.float64)
+    unit *= 2.0**-52
+    unit -= 1.0
+    unit *= deviation * 3.0**0.5
+    return unit.reshape(shape)
+
+
+def _to_bfloat16(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Rounded to the nearest number that bfloat16 has (the upper 16 bits of a float32)."""
+    bits = values.astype(np.float32).view(np.uint32)
+    bits = (bits + np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1))) & np.uint32(
+        0xFFFF0000
+    )
+    return bits.view(np.float32).astype(np.float64)
+
+
+def expected(arrays: Arrays, seed: int) -> list[Part]:
+    """The exact output: all of it where that is cheap, else the first, the last and two random rows
+    and columns.
+    """
+    batch, n_in = arrays.A_in.shape
+    n_units = arrays.W.shape[1]
+    everything = slice(None)
+    if batch * n_in * n_units <= FULL_CHECK:
+        return [_part(arrays, everything, everything)]
+    generator = np.random.Generator(np.random.PCG64(seed))
+    rows = np.unique([0, batch - 1, *generator.integers(0, batch, 2)])
+    columns = np.unique([0, n_units - 1, *generator.integers(0, n_units, 2)])
+    return [_part(arrays, rows, everything), _part(arrays, everything, columns)]
+
+
+def _part(arrays: Arrays, rows: Any, columns: Any) -> Part:
+    A = arrays.A_in[rows].astype(np.float64)
+    W = arrays.W[:, columns].astype(np.float64)
+    b = arrays.b[:, columns].astype(np.float64)
+    return Part(
+        index=(rows, columns),
+        z=A @ W + b,
+        magnitude=np.abs(A) @ np.abs(W) + np.abs(b),
+        deviation=np.sqrt(A**2 @ W**2),
+    )
+
+
+def aligned_copy(array: NDArray[Any], offset: int) -> NDArray[Any]:
+    """A C-ordered copy whose data begins `offset` cache lines of 64 bytes into a page.
+
+    Where the data lies moves times by several percent, so each visit gets another place.
+    """
+    page = 4096
+    raw = np.empty(array.nbytes + 2 * page, np.uint8)
+    start = -raw.ctypes.data % page + 64 * (offset % (page // 64))
+    copy = raw[start : start + array.nbytes].view(array.dtype).reshape(array.shape)
+    copy[...] = array
+    return copy

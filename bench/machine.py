@@ -1,0 +1,170 @@
+"""What this machine is, and what a reader of its numbers has to know."""
+
+import ctypes
+import hashlib
+import math
+import os
+import platform
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from bench.link import ROOT, FactsReply
+
+OVERRIDES = ("OPENBLAS_CORETYPE", "MKL_DEBUG_CPU_TYPE", "NPY_DISABLE_CPU_FEATURES")
+"""Environment variables that make a library run other code than it would choose."""
+
+VECTOR_FLAGS = ("avx2", "fma", "avx512f", "amx_tile", "asimd", "sve")
+
+CGROUP_QUOTA = Path("/sys/fs/cgroup/cpu.max")
+
+
+def usable_cores() -> int:
+    """Cores that this process may keep busy: its affinity, and the quota of its container."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
+    try:
+        quota, period = CGROUP_QUOTA.read_text().split()
+        return cores if quota == "max" else min(cores, math.ceil(int(quota) / int(period)))
+    except (OSError, ValueError):
+        return cores
+
+
+def facts(worker: FactsReply, threads: int) -> dict[str, Any]:
+    """Everything about the machine that goes into machine.json."""
+    found = {
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "cpu": _cpu(),
+        "memory_bytes": psutil.virtual_memory().total,
+        "os": f"{platform.system()} {platform.release()}",
+        "python": worker.python,
+        "numpy": worker.numpy,
+        "blas": [
+            {
+                "library": info.get("internal_api"),
+                "version": info.get("version"),
+                "core_type": info.get("architecture"),
+                "threads": info.get("num_threads"),
+                "threading": info.get("threading_layer"),
+            }
+            for info in worker.blas
+        ],
+        "threads": threads,
+        "gpus": gpus(),
+        "commit": _git("rev-parse", "HEAD"),
+        "clean": _git("status", "--porcelain") == "",
+        "load": round(os.getloadavg()[0], 2),
+        "overrides": {name: os.environ[name] for name in OVERRIDES if name in os.environ},
+    }
+    digest = hashlib.sha256(repr(identity(found)).encode()).hexdigest()[:12]
+    return {**found, "fingerprint": digest, "warnings": warnings(found)}
+
+
+def warnings(found: dict[str, Any]) -> list[str]:
+    """What makes this machine's numbers mean less than they seem to."""
+    cores, load = found["cpu"]["cores_usable"], found["load"]
+    said = [
+        f"{name}={value} makes a library run other code than it would choose here"
+        for name, value in found["overrides"].items()
+    ]
+    if found["threads"] > cores:
+        said.append(f"{found['threads']} threads on {cores} usable cores: they take turns")
+    if load > 0.5 * cores:
+        said.append(f"the machine was busy before the run began: load {load} on {cores} cores")
+    said += [
+        f"{blas['library']} runs {blas['threads']} threads, not the {found['threads']} asked for"
+        for blas in found["blas"]
+        if blas["threads"] != found["threads"]
+    ]
+    if found["cpu"]["governor"] == "powersave":
+        said.append("the CPU's governor is powersave: clocks may stay low")
+    if sys.platform != "linux":
+        said.append("not Linux: no affinity, no steal time, no cache sizes are read")
+    return said
+
+
+def identity(found: dict[str, Any]) -> dict[str, str]:
+    """What has to be the same for two runs' times to be comparable."""
+    blas = [f"{b['library']} {b['version']} {b['core_type']}" for b in found["blas"]]
+    return {
+        "CPU": f"{found['cpu']['model']}, {found['cpu']['cores_usable']} usable cores",
+        "memory": str(found["memory_bytes"]),
+        "Python": found["python"],
+        "NumPy": found["numpy"],
+        "BLAS": ", ".join(blas),
+        "threads": str(found["threads"]),
+        "GPUs": ", ".join(f"{gpu['name']} at {gpu['bus']}" for gpu in found["gpus"]["devices"]),
+    }
+
+
+def _cpu() -> dict[str, Any]:
+    info = _first_processor()
+    frequency = psutil.cpu_freq()
+    governor = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
+    flags = info.get("flags", info.get("Features", "")).split()
+    return {
+        "model": info.get("model name") or platform.processor() or platform.machine(),
+        "cores_present": os.cpu_count(),
+        "cores_usable": usable_cores(),
+        "mhz": max(frequency.max, frequency.current) if frequency else None,
+        "vector_flags": [flag for flag in VECTOR_FLAGS if flag in flags],
+        "governor": governor.read_text().strip() if governor.is_file() else None,
+    }
+
+
+def _first_processor() -> dict[str, str]:
+    """The first paragraph of /proc/cpuinfo; empty where there is none."""
+    try:
+        paragraph = Path("/proc/cpuinfo").read_text().split("\n\n")[0]
+    except OSError:
+        return {}
+    pairs = (line.partition(":") for line in paragraph.splitlines())
+    return {name.strip(): value.strip() for name, _, value in pairs}
+
+
+def _git(*arguments: str) -> str | None:
+    """What git says of this checkout; None where there is no git or no repository."""
+    try:
+        done = subprocess.run(
+            ["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True, timeout=20
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()
+
+
+def gpus() -> dict[str, Any]:
+    """The NVIDIA driver and its devices, asked of the driver's own library.
+
+    {"driver": "13.0" or None, "devices": [{"name", "bus", "compute"}], "trouble": "" or why}.
+    Written from the CUDA driver API's documentation; not yet run where there is a GPU.
+    """
+    try:
+        cuda = ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return {"driver": None, "devices": [], "trouble": "no NVIDIA driver (libcuda.so.1)"}
+    version, count = ctypes.c_int(), ctypes.c_int()
+    cuda.cuDriverGetVersion(ctypes.byref(version))
+    driver = f"{version.value // 1000}.{version.value % 1000 // 10}"
+    if error := cuda.cuInit(0) or cuda.cuDeviceGetCount(ctypes.byref(count)):
+        return {"driver": driver, "devices": [], "trouble": f"CUDA error {error}"}
+    return {"driver": driver, "devices": [_gpu(cuda, i) for i in range(count.value)], "trouble": ""}
+
+
+def _gpu(cuda: Any, index: int) -> dict[str, str]:
+    device, major, minor = ctypes.c_int(), ctypes.c_int(), ctypes.c_int()
+    name, bus = ctypes.create_string_buffer(256), ctypes.create_string_buffer(32)
+    cuda.cuDeviceGet(ctypes.byref(device), index)
+    cuda.cuDeviceGetName(name, len(name), device)
+    cuda.cuDeviceGetPCIBusId(bus, len(bus), device)
+    cuda.cuDeviceGetAttribute(ctypes.byref(major), 75, device)  # compute capability, major
+    cuda.cuDeviceGetAttribute(ctypes.byref(minor), 76, device)  # and minor
+    return {
+        "name": name.value.decode(),
+        "bus": bus.value.decode(),
+        "compute": f"{major.value}.{minor.value}",
+    }

@@ -1,0 +1,120 @@
+"""What this CPU can do: its arithmetic and memory ceilings, measured, beside what it says it is.
+
+Measured by `python -m bench.peaks PRECISION` in a process of its own, so that the thread settings
+are those of the workers. It takes about a second at the start of a run; the best ever seen on the
+same machine is kept, because a ceiling read while a neighbour was busy is too low.
+"""
+
+import contextlib
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench import link
+
+SIZES = (1024, 2048)
+"""Square products whose rate is taken for the ceiling of arithmetic."""
+
+COPY_BYTES = 2**28
+"""A copy this large fits no cache."""
+
+FLOPS_PER_CYCLE = {"avx512f": 64, "avx2": 32, "sve": 32, "asimd": 16}
+"""Float32 operations a core and cycle: two fused multiply-adds on full vectors of 16, 8, 8, 4
+numbers, the most that any CPU with the flag does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Peaks:
+    """Ceilings of this machine, all threads together. `theoretical` is what the flags and the clock
+    rate that the CPU states would give; its true clock may be higher, or lower under load.
+    """
+
+    precision: str
+    measured_flop_per_s: float
+    measured_bytes_per_s: float
+    theoretical_flop_per_s: float | None
+
+    @property
+    def flop_per_s(self) -> float:
+        """The larger of the measured and the stated ceiling of arithmetic."""
+        return max(self.measured_flop_per_s, self.theoretical_flop_per_s or 0.0)
+
+
+def of_cpu(precision: str, threads: int, machine: dict[str, Any], kept: Path) -> Peaks | None:
+    """The ceilings, measured now and joined with the best in the file `kept`; None for a precision
+    that NumPy's BLAS doesn't have.
+    """
+    if precision not in ("float64", "float32"):
+        return None
+    done = subprocess.run(
+        [sys.executable, "-m", "bench.peaks", precision],
+        env=link.environment(threads),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    flop_per_s, bytes_per_s = json.loads(done.stdout)
+    name = f"{machine['fingerprint']} {precision} {threads}"
+    known = _read(kept)
+    best = known.get(name, [0.0, 0.0])
+    best = [max(best[0], flop_per_s), max(best[1], bytes_per_s)]
+    _write(kept, {**known, name: best})
+    return Peaks(precision, best[0], best[1], theoretical(precision, threads, machine["cpu"]))
+
+
+def theoretical(precision: str, threads: int, cpu: dict[str, Any]) -> float | None:
+    """FLOP/s from the vector flags, the stated clock and the cores used; None if unknown."""
+    flags = [flag for flag in FLOPS_PER_CYCLE if flag in cpu["vector_flags"]]
+    if not flags or not cpu["mhz"]:
+        return None
+    per_cycle = FLOPS_PER_CYCLE[flags[0]] / (2 if precision == "float64" else 1)
+    return float(per_cycle * cpu["mhz"] * 1e6 * min(threads, cpu["cores_usable"]))
+
+
+def _read(path: Path) -> dict[str, list[float]]:
+    try:
+        known = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+    return known if isinstance(known, dict) else {}
+
+
+def _write(path: Path, known: dict[str, list[float]]) -> None:
+    # a checkout that can't be written measures anew each time
+    with contextlib.suppress(OSError):
+        path.write_text(json.dumps(known, indent=1))
+
+
+def main(precision: str) -> None:
+    """Measure and print [FLOP/s, bytes/s]."""
+    import numpy as np
+
+    rates = []
+    for n in SIZES:
+        A, B = np.ones((2, n, n), precision)
+        out = np.empty_like(A)
+        rates.append(2 * n**3 / _best(lambda A=A, B=B, out=out: np.matmul(A, B, out=out)))  # type: ignore[misc]
+    source = np.ones(COPY_BYTES // 2, np.uint8)
+    target = np.ones_like(source)
+    print(json.dumps([max(rates), COPY_BYTES / _best(lambda: np.copyto(target, source))]))  # noqa: T201
+
+
+def _best(work: Callable[[], Any], seconds: float = 0.4) -> float:
+    """The shortest time of `work`, tried for about `seconds`."""
+    ends, best = time.perf_counter() + seconds, float("inf")
+    while True:
+        start = time.perf_counter()
+        work()
+        now = time.perf_counter()
+        best = min(best, now - start)
+        if now > ends:
+            return best
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,111 @@
+"""The rows of a run's files: one frozen dataclass a file, and it *is* the file's columns.
+
+Seconds are SI seconds; every other unit is in the column's name. A number that does not exist is
+empty in the file and `None` here. `visits.csv` and `blocks.csv` are the truth and are only appended
+to; `cells.csv` follows from them and `bench.estimate` at any time.
+"""
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+Status = Literal[
+    "ok",  # measured and right
+    "pending",  # the run stopped before its first visit
+    "unavailable",  # the kernel can't run here
+    "unsupported",  # the kernel doesn't do this precision or activation
+    "skipped",  # predicted to cost more than the sweep allows
+    "timeout",  # took far longer than predicted
+    "out_of_memory",
+    "error",  # the kernel raised
+    "crashed",  # the kernel's process died
+    "wrong",  # the answer was not right: its times reach no chart
+    "impossible",  # faster than this machine's arithmetic can be: its times reach no chart
+]
+STATUSES: tuple[str, ...] = get_args(Status)
+
+Quantity = Literal["time", "latency", "launch", "send", "fetch", "end_to_end"]
+QUANTITIES: tuple[str, ...] = get_args(Quantity)
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """A row of visits.csv: one visit to a cell, or the one refusal that ended it."""
+
+    visit: int  # number of the visit in this run, from 1
+    pass_number: int  # which pass over the cells, from 1
+    kernel: str
+    kernel_hash: str  # of the kernel's source, 12 hex digits
+    n_in: int
+    n_units: int
+    batch: int
+    precision: str
+    activation: str
+    device_index: int  # the device asked for
+    device: str  # the device's own name; empty where none was reached
+    threads: int  # threads the libraries were told to use
+    cache: str  # warm | cold
+    status: Status
+    reason: str  # with every status but ok
+    error: (
+        float | None
+    )  # RMS error in units of what the precision should give (1 is typical; see bench.check)
+    at_s: float  # when the visit began, seconds since the epoch
+    wall_s: float | None  # the visit's length on the wall clock
+    cpu_s: float | None  # CPU time that the worker used in it, all threads
+    quiet_s: float | None  # waited afterwards until the worker's threads stood still
+    steal_s: float | None  # CPU time that the hypervisor took from this machine meanwhile
+    preempted: int | None  # times that the worker's main thread was put aside for another process
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A row of blocks.csv: `loops` launches (or transfers) between two clock marks."""
+
+    visit: int
+    quantity: Quantity
+    loops: int
+    seconds: float  # per launch, or per transfer
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A row of cells.csv: everything a table or a chart says about one kernel on one case."""
+
+    kernel: str
+    kernel_hash: str
+    n_in: int
+    n_units: int
+    batch: int
+    precision: str
+    activation: str
+    device_index: int
+    device: str
+    threads: int
+    cache: str
+    status: Status
+    reason: str
+    visits: int  # good visits behind the numbers
+    time_s: float | None  # the headline: one launch of the whole batch, launches in a row
+    time_low_s: float | None  # its 95 % interval
+    time_high_s: float | None
+    median_s: float | None  # median over visits of the visit's median block
+    best_s: float | None  # the fastest block seen
+    latency_s: float | None  # one launch and its fence, on the host's clock
+    launch_s: float | None  # what the host itself spends on a launch
+    send_s: float | None  # input to where the kernel computes
+    fetch_s: float | None  # output back to the host
+    end_to_end_s: float | None  # send, launch, fence, fetch
+    flops: int  # floating-point operations of one launch: 2*batch*n_in*n_units + batch*n_units
+    bytes: int  # each array read or written once
+    flop_per_s: float | None  # flops / time_s
+    flop_per_s_low: float | None
+    flop_per_s_high: float | None
+    percent_of_peak: float | None  # of the machine's arithmetic ceiling at this precision
+    speedup: float | None  # python_loop's time over this one's, on the same case
+    speedup_low: float | None  # its 95 % interval
+    speedup_high: float | None
+    speedup_basis: (
+        str  # measured (paired by pass) | predicted (the loop was too slow to run) | empty
+    )
+    predicted_s: float | None  # of a skipped cell: what it was predicted to take
+    error: float | None  # the largest RMS error over its visits, as in visits.csv

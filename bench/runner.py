@@ -1,0 +1,202 @@
+"""Which cell next, and when to stop.
+
+    first pass    every case once, the least work first, so that what a larger cell will take can be
+                  predicted; a cell over the limit is skipped, with the prediction as the reason
+    later passes  the cases that have not reached the target, in random order, a case's kernels next
+                  to each other in random order: both sides of a speed-up see the same machine
+
+A run may end after any visit: by its budget, its target or Ctrl-C. What is on disk is complete.
+"""
+
+import random
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from statistics import median
+from typing import Protocol
+
+from bench import estimate
+from bench.records import Block, Status, Visit
+from bench.sweep import Case
+from bench.visit import Cell, refusal
+
+LOOKS = (6, 9, 13, 19, 28, 41, 60, 88, 129, 189, 277, 406, 595, 872, 1278)
+"""Numbers of visits at which a cell may be found done. Fixed beforehand: looking after every visit
+and stopping at the first narrow interval would favour the ones that are narrow by chance."""
+
+RESPAWN = 4
+"""Workers are started afresh every so many passes, so that one memory layout isn't the answer."""
+
+
+class Visits(Protocol):
+    """What the runner needs of `bench.visit.Visitor`."""
+
+    def visit(
+        self, cell: Cell, number: int, pass_number: int, launch_s: float | None
+    ) -> tuple[Visit, list[Block]]: ...
+
+    def respawn(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """How far a run is: what progress shows."""
+
+    pass_number: int
+    cell: Cell
+    visited: int  # cells of this pass that are through
+    cells: int  # cells of this pass
+    left_s: float  # of the budget
+
+
+@dataclass(slots=True)
+class Standing:
+    """What is known of one cell so far."""
+
+    times: list[float] = field(default_factory=list)  # a median block a good visit, in seconds
+    refused: bool = False  # it will not be visited again
+    skipped: bool = False  # predicted to be too slow, as far as is known yet
+    known: bool = False  # the files have a row of it
+
+    def at_target(self, target: float) -> bool:
+        """The newest look that was reached found the interval narrow enough."""
+        reached = [n for n in LOOKS if n <= len(self.times)]
+        return bool(reached) and estimate.of_visits(self.times[: reached[-1]]).half_width <= target
+
+
+class Runner:
+    """One run over kernels and cases."""
+
+    def __init__(
+        self,
+        cells: Sequence[Cell],
+        visits: Visits,
+        record: Callable[[Visit, list[Block]], None],
+        *,
+        budget_s: float,
+        target: float,
+        launch_limit_s: float,
+        seed: int = 0,
+        clock: Callable[[], float] = time.monotonic,
+        watch: Callable[[State], None] = lambda state: None,
+    ) -> None:
+        self._visits = visits
+        self._record = record
+        self._target = target
+        self._limit_s = launch_limit_s
+        self._random = random.Random(seed)
+        self._clock = clock
+        self._watch = watch
+        self._ends = clock() + budget_s
+        self._standing = {cell: Standing() for cell in cells}
+        self._number = 0
+        self._pass = 0
+
+    def restore(self, visits: Iterable[Visit], blocks: Iterable[Block]) -> None:
+        """Take up where a run stopped, from its files."""
+        visits, blocks = list(visits), list(blocks)
+        gathered = estimate.gather(visits, blocks)
+        for cell, standing in self._standing.items():
+            identity = (cell.name, cell.case, cell.device, cell.threads, cell.cache)
+            if (found := gathered.get(identity)) is not None:
+                standing.known = True
+                standing.times = list(found.good.values())
+                standing.skipped = found.last.status == "skipped"
+                standing.refused = found.last.status not in ("ok", "pending", "skipped")
+        # blocks whose visit was never finished keep their number to themselves
+        numbers = [*(v.visit for v in visits), *(b.visit for b in blocks)]
+        self._number = max(numbers, default=0)
+        self._pass = max((v.pass_number for v in visits), default=0)
+
+    def run(self) -> str:
+        """Visit until there is a reason to stop, and return it: done or budget."""
+        for cell, standing in self._standing.items():
+            if not standing.known:
+                self._note(cell, "pending", "the run has not come to it")
+        while plan := self._plan():
+            self._pass += 1
+            if self._pass % RESPAWN == 0:
+                self._visits.respawn()
+            for position, cell in enumerate(plan):
+                left_s = self._ends - self._clock()
+                if left_s <= self._cost_s(cell):
+                    return "budget"
+                if self._standing[cell].refused:
+                    continue  # found unavailable since the pass was planned
+                self._watch(State(self._pass, cell, position, len(plan), left_s))
+                self._visit(cell)
+        return "done"
+
+    def _plan(self) -> list[Cell]:
+        """The cells of the next pass, in order; none when all is done."""
+        standing = {cell: its for cell, its in self._standing.items() if not its.refused}
+        unvisited = [cell for cell, its in standing.items() if not its.times and not its.skipped]
+        # a disturbed visit may have made a prediction too high: better ones let the cell in
+        unvisited += [
+            cell for cell, its in standing.items() if its.skipped and self._affordable(cell)
+        ]
+        if unvisited:
+            return sorted(unvisited, key=lambda cell: (cell.case.flops, cell.case.n_units))
+        cases: dict[Case, list[Cell]] = {}
+        for cell, its in standing.items():
+            if its.times:
+                cases.setdefault(cell.case, []).append(cell)
+        wanted = [
+            cells
+            for cells in cases.values()
+            if not all(self._standing[cell].at_target(self._target) for cell in cells)
+        ]
+        self._random.shuffle(wanted)
+        return [cell for cells in wanted for cell in self._random.sample(cells, len(cells))]
+
+    def _visit(self, cell: Cell) -> None:
+        standing = self._standing[cell]
+        launch_s = self._predict(cell)
+        if launch_s is not None and not self._affordable(cell):
+            standing.skipped = True
+            limit = f"limit {self._limit_s:g} s"
+            self._note(cell, "skipped", f"predicted {launch_s:.3g} s a launch, {limit}")
+            return
+        standing.skipped = False
+        self._number += 1
+        visit, blocks = self._visits.visit(cell, self._number, self._pass, launch_s)
+        self._record(visit, blocks)
+        if visit.status == "ok":
+            standing.times.append(median(b.seconds for b in blocks if b.quantity == "time"))
+            return
+        standing.refused = True
+        if visit.status == "unavailable":
+            # the machine lacks something, whatever the case: no need to ask again
+            for other, its in self._standing.items():
+                if other.kernel == cell.kernel and not its.refused:
+                    self._note(other, "unavailable", visit.reason)
+
+    def _predict(self, cell: Cell) -> float | None:
+        """Seconds of a launch: as measured before, or as smaller cases of the kernel suggest.
+
+        From the fastest visits: a disturbed one says little of what a cell needs.
+        """
+        if times := self._standing[cell].times:
+            return min(times)
+        measured = {
+            other.case: min(its.times)
+            for other, its in self._standing.items()
+            if other.kernel == cell.kernel and its.times
+        }
+        return estimate.predict(cell.case, measured)
+
+    def _affordable(self, cell: Cell) -> bool:
+        """A cell that has been visited, or whose launch is predicted to stay below the limit."""
+        return bool(self._standing[cell].times) or (self._predict(cell) or 0.0) <= self._limit_s
+
+    def _cost_s(self, cell: Cell) -> float:
+        """About what a visit takes: it must end within the budget."""
+        return 2 * (self._predict(cell) or 0.0) if self._affordable(cell) else 0.0
+
+    def _note(self, cell: Cell, status: Status, reason: str) -> None:
+        """Record how a cell stands without visiting it."""
+        standing = self._standing[cell]
+        standing.known = True
+        standing.refused = status not in ("pending", "skipped")
+        self._number += 1
+        self._record(refusal(cell, self._number, self._pass, status, reason), [])

@@ -1,0 +1,236 @@
+"""A run's directory: append visits and blocks, read them back.
+
+    results/<run>/sweep.toml    what was asked
+                  machine.json  what it ran on, and how the run ended
+                  visits.csv    a row a visit         } the truth: only appended to
+                  blocks.csv    a row a block         }
+                  cells.csv     a row a cell, derived; written again whenever it is out of date
+
+A visit's blocks are written before the visit, each in one write: a visit whose row is there is
+complete, and blocks without a visit are the trace of a kill and are dropped.
+"""
+
+import csv
+import fcntl
+import io
+import math
+import os
+import types
+import typing
+from collections.abc import Iterable, Sequence
+from dataclasses import astuple, fields
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+import msgspec
+
+from bench.records import Block, Cell, Visit
+from bench.sweep import BadInput, Sweep, read, write
+
+if typing.TYPE_CHECKING:
+    import pandas as pd
+
+Row = TypeVar("Row", Visit, Block, Cell)
+
+
+class Run:
+    """An open run directory, ours alone as a context."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._lock = os.open(folder, os.O_RDONLY)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(self._lock)
+            raise BadInput(
+                f"{folder} is in use by another run: wait for it or take another --out"
+            ) from error
+
+    @classmethod
+    def create(cls, folder: Path, sweep: Sweep) -> "Run":
+        """Make the directory. Raises BadInput where it exists or can't be written."""
+        try:
+            folder.mkdir(parents=True)
+            write(sweep, folder / "sweep.toml")
+            (folder / FILES[Visit]).write_text(_header(Visit), encoding="utf-8")
+            (folder / FILES[Block]).write_text(_header(Block), encoding="utf-8")
+        except FileExistsError as error:
+            message = f"{folder} exists: take another --out, or go on with --resume {folder}"
+            raise BadInput(message) from error
+        except OSError as error:
+            raise BadInput(
+                f"{folder} can't be written ({error.strerror}): take another --out"
+            ) from error
+        return cls(folder)
+
+    @classmethod
+    def resume(cls, folder: Path) -> tuple["Run", Sweep]:
+        """Open a run to go on with it, without the half-written end that a kill may have left."""
+        if not (folder / "sweep.toml").is_file():
+            raise BadInput(f"{folder} is not a run: it has no sweep.toml")
+        sweep = read(str(folder / "sweep.toml"))
+        run = cls(folder)
+        for row in (Visit, Block):
+            _drop_half_line(folder / FILES[row])
+        return run, sweep
+
+    def append(self, visit: Visit, blocks: Sequence[Block]) -> None:
+        """Add a finished visit, its blocks first."""
+        _append(self.folder / FILES[Block], blocks)
+        _append(self.folder / FILES[Visit], [visit])
+
+    def write_machine(self, machine: dict[str, Any]) -> None:
+        """Write machine.json whole."""
+        text = msgspec.json.format(msgspec.json.encode(machine), indent=2).decode()
+        replace(self.folder / "machine.json", text + "\n")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """Let others have the directory."""
+        os.close(self._lock)
+
+
+FILES: dict[type, str] = {Visit: "visits.csv", Block: "blocks.csv", Cell: "cells.csv"}
+
+
+def columns(row: type[Row]) -> list[str]:
+    """The columns of a row's file, in order."""
+    return [field.name for field in fields(row)]
+
+
+def write_cells(folder: Path, cells: Iterable[Cell]) -> None:
+    """Write cells.csv whole, so that no reader ever sees half of it."""
+    replace(folder / FILES[Cell], _header(Cell) + _lines(cells))
+
+
+def _header(row: type[Row]) -> str:
+    return ",".join(columns(row)) + "\n"
+
+
+def replace(path: Path, text: str) -> None:
+    """Put `text` in the place of the file in one step."""
+    half = path.with_suffix(path.suffix + ".half")
+    half.write_text(text, encoding="utf-8")
+    half.replace(path)
+
+
+def _lines(rows: Iterable[Row]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerows([_cell(value) for value in astuple(row)] for row in rows)
+    return text.getvalue()
+
+
+def _cell(value: Any) -> Any:
+    # seven digits are far below any interval here, and a third of the bytes of seventeen
+    return f"{value:.7g}" if isinstance(value, float) and value < 1e9 else value
+
+
+def _append(path: Path, rows: Sequence[Row]) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND)
+    try:
+        os.write(descriptor, _lines(rows).encode())
+    finally:
+        os.close(descriptor)
+
+
+def _drop_half_line(path: Path) -> None:
+    content = path.read_bytes()
+    whole = content.rfind(b"\n") + 1
+    if whole != len(content):
+        os.truncate(path, whole)
+
+
+def load(folder: Path, row: type[Row]) -> list[Row]:
+    """All rows of one of a run's files, a half-written last line left out.
+
+    Raises BadInput with file, line and column for anything else that isn't as `row` says.
+    """
+    path = folder / FILES[row]
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(f"{path} can't be read: {error}") from error
+    reader = csv.reader(io.StringIO(text[: text.rfind("\n") + 1], newline=""))
+    header = next(reader, [])
+    if header != columns(row):
+        different = next(
+            (
+                f"{have!r} should be {want!r}"
+                for have, want in zip(header, columns(row), strict=False)
+                if have != want
+            ),
+            f"{len(header)} columns should be {len(columns(row))}",
+        )
+        raise BadInput(f"{path}, line 1: {different}")
+    kinds = typing.get_type_hints(row)
+    parsers = [(name, _parser(kinds[name])) for name in header]
+    rows = []
+    for values in reader:
+        if len(values) != len(header):
+            message = f"{len(values)} values, should be {len(header)}"
+            raise BadInput(f"{path}, line {reader.line_num}: {message}")
+        rows.append(row(*_parse(path, reader.line_num, parsers, values)))
+    return rows
+
+
+def _parse(path: Path, line: int, parsers: list[tuple[str, Any]], values: list[str]) -> list[Any]:
+    parsed = []
+    for (name, parser), value in zip(parsers, values, strict=True):
+        try:
+            parsed.append(parser(value))
+        except ValueError as error:
+            raise BadInput(
+                f"{path}, line {line}, column {name}: {value!r} is not {error}"
+            ) from None
+    return parsed
+
+
+def _parser(kind: Any) -> Any:
+    """The reader of one column's values; raises ValueError with what was needed."""
+    optional = isinstance(kind, types.UnionType)
+    if optional:
+        kind = next(k for k in typing.get_args(kind) if k is not type(None))
+    known = typing.get_args(kind)
+
+    def parse(value: str) -> Any:
+        if optional and not value:
+            return None
+        if known:
+            if value not in known:
+                raise ValueError(f"one of {', '.join(known)}")
+            return value
+        try:
+            parsed = kind(value)
+        except ValueError:
+            raise ValueError(f"a {kind.__name__}") from None
+        if kind is float and not math.isfinite(parsed):
+            raise ValueError("a finite number")
+        return parsed
+
+    return parse
+
+
+def frame(folder: Path) -> "pd.DataFrame":
+    """cells.csv as a DataFrame, each row checked first."""
+    import pandas as pd
+
+    cells = load(folder, Cell)
+    return pd.DataFrame([astuple(cell) for cell in cells], columns=columns(Cell))
+
+
+def machine(folder: Path) -> dict[str, Any]:
+    """machine.json of a run; empty where the run has none."""
+    path = folder / "machine.json"
+    if not path.is_file():
+        return {}
+    try:
+        facts = msgspec.json.decode(path.read_bytes())
+    except msgspec.DecodeError as error:
+        raise BadInput(f"{path}: not JSON: {error}") from error
+    if not isinstance(facts, dict):
+        raise BadInput(f"{path}: not an object")
+    return facts

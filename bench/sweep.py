@@ -1,0 +1,111 @@
+"""Which cells: a sweep file -> cases, and the one formula for the work of a case."""
+
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+import tomli_w
+from msgspec import Meta
+
+Precision = Literal["float64", "float32", "tf32", "float16", "bfloat16"]
+Activation = Literal["linear", "relu", "sigmoid", "tanh"]
+Cache = Literal["warm", "cold"]
+
+ITEMSIZE: dict[str, int] = {"float64": 8, "float32": 4, "tf32": 4, "float16": 2, "bfloat16": 2}
+
+SWEEPS = Path(__file__).parent / "sweeps"
+
+Size = Annotated[int, Meta(ge=1, le=2**24)]
+Seconds = Annotated[float, Meta(gt=0)]
+
+
+class BadInput(Exception):
+    """Something that the user gave can't be used: one line that names it and the remedy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One layer shape, batch, precision and activation."""
+
+    n_in: int
+    n_units: int
+    batch: int
+    precision: str
+    activation: str
+
+    @property
+    def flops(self) -> int:
+        """Floating-point operations of one launch: a multiplication and an addition for each
+        weight and example, one addition for each bias. The activation is not counted.
+        """
+        return 2 * self.batch * self.n_in * self.n_units + self.batch * self.n_units
+
+    @property
+    def bytes(self) -> int:
+        """Bytes that have to move at least: A_in, W and b read once, A_out written once."""
+        numbers = self.batch * (self.n_in + self.n_units) + self.n_units * (self.n_in + 1)
+        return numbers * ITEMSIZE[self.precision]
+
+
+class Sweep(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What to measure, and how far to go. A sweep file has these fields, in TOML."""
+
+    widths: Annotated[tuple[Size, ...], Meta(min_length=1)]  # square layers: n_in = n_units = width
+    batches: Annotated[tuple[Size, ...], Meta(min_length=1)]
+    kernels: tuple[str, ...] = ()  # names or paths; none: every kernel in kernels/
+    precision: Precision = "float32"
+    activation: Activation = "relu"
+    cache: Cache = "warm"
+    device: Annotated[int, Meta(ge=0)] = 0
+    threads: Annotated[int, Meta(ge=0)] = 0  # 0: one a usable core
+    seed: Annotated[int, Meta(ge=0)] = 0
+    budget_s: Seconds = 120.0  # the whole run stops after this
+    target: Annotated[float, Meta(gt=0, lt=1)] = 0.02  # a cell is done at this relative half-width
+    launch_limit_s: Seconds = 0.3  # cells predicted to need longer for one launch are skipped
+
+    def cases(self) -> list[Case]:
+        """Every width with every batch, the least work first."""
+        cases = {
+            Case(width, width, batch, self.precision, self.activation)
+            for width in self.widths
+            for batch in self.batches
+        }
+        return sorted(cases, key=lambda case: (case.flops, case.n_units))
+
+
+def named() -> tuple[str, ...]:
+    """The sweeps that come with the project."""
+    return tuple(sorted(path.stem for path in SWEEPS.glob("*.toml")))
+
+
+def read(name_or_file: str) -> Sweep:
+    """A sweep by name, or from a TOML file. Raises BadInput, naming file and field."""
+    path = SWEEPS / f"{name_or_file}.toml" if name_or_file in named() else Path(name_or_file)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        known = ", ".join(named())
+        raise BadInput(f"no sweep {name_or_file!r}: known are {known}, or a TOML file") from error
+    try:
+        return make(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise BadInput(f"{path}: not TOML: {error}") from error
+    except BadInput as error:
+        raise BadInput(f"{path}: {error}") from error
+
+
+def make(fields: dict[str, object]) -> Sweep:
+    """A sweep from its fields, each checked. Raises BadInput, naming the field."""
+    try:
+        return msgspec.convert(fields, Sweep)
+    except msgspec.ValidationError as error:
+        known = ", ".join(Sweep.__struct_fields__)
+        hint = f"; known are {known}" if "unknown field" in str(error) else ""
+        raise BadInput(f"{str(error).replace('$.', '')}{hint}") from error
+
+
+def write(sweep: Sweep, path: Path) -> None:
+    """The sweep as a TOML file that `read` takes back."""
+    path.write_text(tomli_w.dumps(msgspec.to_builtins(sweep)), encoding="utf-8")

@@ -1,0 +1,93 @@
+"""cells.csv -> what `run` prints at the end: the table and the headline sentence."""
+
+from collections.abc import Sequence
+from itertools import groupby
+
+from rich.table import Table
+from rich.text import Text
+
+from bench import estimate, units
+from bench.records import Block, Cell, Visit
+
+HEADLINE_WIDTH = 1000
+ORDER = ("python_loop", "numpy_dot", "numpy_matmul", "cupy_matmul")
+
+
+def table(cells: Sequence[Cell]) -> Table:
+    """A row a case, a column a kernel: time with its interval, rate, speed-up over the loop."""
+    kernels = sorted({c.kernel for c in cells}, key=_place)
+    shown = Table(header_style="bold", title_justify="left", show_lines=True)
+    shown.add_column("layer\nbatch", justify="right")
+    for kernel in kernels:
+        shown.add_column(f"{kernel}\ntime, rate, speed-up", justify="right")
+    rows = sorted(cells, key=lambda c: (c.n_in, c.n_units, c.batch))
+    for (n_in, n_units, batch), group in groupby(rows, lambda c: (c.n_in, c.n_units, c.batch)):
+        by_kernel = {c.kernel: c for c in group}
+        entries = [entry(by_kernel[k]) if k in by_kernel else Text("-") for k in kernels]
+        shown.add_row(f"{n_in} x {n_units}\n{batch}", *entries)
+    return shown
+
+
+def entry(cell: Cell) -> Text:
+    """One cell in two lines; a cell without a number says why in a word."""
+    if cell.time_s is None or cell.time_low_s is None or cell.time_high_s is None:
+        return Text(cell.status, style="red" if cell.status in FAILED else "dim")
+    spread = 100 * (cell.time_high_s - cell.time_low_s) / 2 / cell.time_s
+    rate = units.si(cell.flop_per_s or 0.0, "FLOP/s")
+    return Text(f"{units.si(cell.time_s, 's')} ±{spread:.0f}%\n{rate} {speedup(cell)}".strip())
+
+
+FAILED = ("wrong", "crashed", "error", "impossible", "timeout", "out_of_memory")
+
+
+def reasons(cells: Sequence[Cell]) -> list[str]:
+    """Why cells have no number: a line for each kernel and status, with the first reason."""
+    lines = []
+    without = sorted((c for c in cells if c.status != "ok"), key=lambda c: (c.kernel, c.status))
+    for (kernel, status), group in groupby(without, lambda c: (c.kernel, c.status)):
+        several = list(group)
+        lines.append(f"{kernel}: {status} ({_count(len(several))}): {several[0].reason}")
+    return lines
+
+
+def _count(n: int) -> str:
+    return "1 cell" if n == 1 else f"{n} cells"
+
+
+def speedup(cell: Cell) -> str:
+    """The speed-up over the loop; "~" where the loop's time is predicted, "=1x" where the interval
+    reaches across 1.
+    """
+    if cell.speedup is None or cell.speedup_low is None or cell.speedup_high is None:
+        return ""
+    if cell.speedup_low <= 1 <= cell.speedup_high:
+        return "=1x"
+    return ("~" if cell.speedup_basis == "predicted" else "") + units.times(cell.speedup)
+
+
+def _place(kernel: str) -> tuple[int, str]:
+    return (ORDER.index(kernel) if kernel in ORDER else len(ORDER), kernel)
+
+
+def headline(visits: Sequence[Visit], blocks: Sequence[Block]) -> str | None:
+    """The project's point in one sentence, from this run; None where the run doesn't hold it."""
+    here = {
+        cell.last.kernel: cell.good
+        for cell in estimate.gather(visits, blocks).values()
+        if (cell.last.n_in, cell.last.n_units, cell.last.batch)
+        == (HEADLINE_WIDTH, HEADLINE_WIDTH, 1)
+        and cell.good
+        and cell.last.cache == "warm"
+    }
+    matmul = here.get("numpy_matmul")
+    if matmul is None:
+        return None
+    parts = []
+    for kernel, words in (("python_loop", "the Python loop"), ("numpy_dot", "1000 dots")):
+        ratio = estimate.paired(here[kernel], matmul) if kernel in here else None
+        if ratio is not None and ratio.low > 1:
+            value, low, high = (units.number(r) for r in (ratio.value, ratio.low, ratio.high))
+            parts.append(f"{value} times {words} ({low} to {high})")
+    if not parts:
+        return None
+    return f"1000 units, one example: one matmul is {', '.join(parts)}."

@@ -1,0 +1,200 @@
+"""Step -> times. The only code that holds the clock while a kernel runs.
+
+One path for every kernel: launches between two marks of the step's own device. Nothing here knows
+whether a launch returns early, and nothing needs to.
+"""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import pairwise, repeat
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from kernels import Step
+
+Clock = Callable[[], float]
+Sleep = Callable[[float], None]
+
+BLOCK_S = max(1e-3, 1000 * time.get_clock_info("perf_counter").resolution)
+"""A block lasts at least a millisecond and a thousand ticks of the clock."""
+
+LEAD_S = 5e-3
+"""Launches shorter than this get one launch ahead of the first mark. On a device that works behind
+the host's back the first mark would otherwise be passed while the device still waits for the first
+launch to be queued, which would count as work. For longer launches that gap is nothing."""
+
+AGREE = 0.05
+"""Warm-up ends when three blocks in a row agree within this."""
+
+WARM_CAP_S = 0.02
+"""Warm-up ends after this beyond the device's own need, whether blocks agree or not."""
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Garbage collection off, so that a block never pays for another's garbage."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+def blocks(step: Step, x: Any, loops: int, count: int, *, lead: bool) -> tuple[list[float], Any]:
+    """`count` blocks in a row of `loops` launches each -> seconds a launch, and the last output."""
+    device, launch = step.device, step.launch
+    out: Any = None
+    with _no_collection():
+        device.fence(out)
+        if lead:
+            out = launch(x)
+        marks = [device.mark(out)]
+        for _ in repeat(None, count):
+            for _ in repeat(None, loops):
+                out = launch(x)
+            marks.append(device.mark(out))
+        pairs = pairwise(marks)
+        return [device.seconds(start, stop) / loops for start, stop in pairs], out
+
+
+def cold_blocks(step: Step, x: Any, count: int) -> tuple[list[float], Any]:
+    """`count` single launches, the device's caches flushed before each -> seconds, last output."""
+    device = step.device
+    out: Any = None
+    times = []
+    with _no_collection():
+        for _ in repeat(None, count):
+            device.fence(out)
+            device.flush()
+            start = device.mark(out)
+            out = step.launch(x)
+            times.append(device.seconds(start, device.mark(out)))
+    return times, out
+
+
+class RoundTrip(NamedTuple):
+    """One input's way through the kernel on the host's clock, in seconds."""
+
+    send: float  # the input to where the kernel computes
+    launch: float  # what the host itself spends on the launch
+    latency: float  # the launch and its fence
+    fetch: float  # the output back to the host
+    end_to_end: float  # all of it
+
+
+def round_trip(step: Step, A_in: NDArray[Any], clock: Clock = time.perf_counter) -> RoundTrip:
+    """Send, launch, fence and fetch once."""
+    device = step.device
+    with _no_collection():
+        start = clock()
+        x = step.send(A_in)
+        device.fence(None)
+        sent = clock()
+        out = step.launch(x)
+        launched = clock()
+        device.fence(out)
+        done = clock()
+        step.fetch(out)
+        end = clock()
+    return RoundTrip(sent - start, launched - sent, done - sent, end - done, end - start)
+
+
+def find_loops(step: Step, x: Any, loops: int, launch_s: float) -> tuple[int, float]:
+    """How many launches make a block last long enough, by doubling, and the seconds of one.
+
+    `loops` is where to begin and `launch_s` what a launch was seen to take. A block that reached
+    the length is believed the second time: a disturbed one would make all that follow too short.
+    """
+    while True:
+        (seconds,), _ = blocks(step, x, loops, 1, lead=loops > 1)
+        least = min(launch_s, seconds)
+        if loops * least >= BLOCK_S or loops >= 2**24:
+            return loops, least
+        if loops * seconds < BLOCK_S:
+            loops *= 2
+        launch_s = seconds
+
+
+def warm_up(step: Step, x: Any, loops: int, clock: Clock = time.perf_counter) -> float:
+    """Run blocks until the device has had its time and three agree -> least seconds a launch."""
+    start = clock()
+    recent: deque[float] = deque(maxlen=3)
+    while True:
+        (seconds,), _ = blocks(step, x, loops, 1, lead=False)
+        recent.append(seconds)
+        elapsed = clock() - start
+        agreed = len(recent) == 3 and max(recent) <= (1 + AGREE) * min(recent)
+        if elapsed >= step.device.warm_s + (0.0 if agreed else WARM_CAP_S):
+            return min(recent)
+
+
+def left_undone(
+    step: Step,
+    x: Any,
+    loops: int,
+    launch_s: float,
+    clock: Clock = time.perf_counter,
+    sleep: Sleep = time.sleep,
+) -> float:
+    """Seconds of work that the step's fence left undone: 0.0 for an honest one.
+
+    Fetching right after a fence must take no longer than fetching after a fence and a pause. Where
+    it does, three times out of three, the fence returned before the work was done, and every time
+    taken with it is too short. Tried after one launch and after a block of them: some libraries
+    hold the host back once enough is queued.
+    """
+    return max(_late(step, x, n, launch_s, clock, sleep) for n in {1, loops})
+
+
+def _late(step: Step, x: Any, loops: int, launch_s: float, clock: Clock, sleep: Sleep) -> float:
+    def fetch_after(pause: float) -> float:
+        for _ in repeat(None, loops):
+            out = step.launch(x)
+        step.device.fence(out)
+        if pause:
+            sleep(pause)
+        start = clock()
+        step.fetch(out)
+        return clock() - start
+
+    excess = []
+    for _ in range(3):
+        at_once = fetch_after(0.0)
+        if at_once < 0.2 * loops * launch_s:
+            return 0.0
+        excess.append(at_once - fetch_after(2 * at_once))
+        if excess[-1] < 0.5 * at_once:
+            return 0.0
+    return min(excess)
+
+
+def settle(
+    limit_s: float = 2.0,
+    cpu_clock: Clock = time.process_time,
+    clock: Clock = time.perf_counter,
+    sleep: Sleep = time.sleep,
+) -> tuple[float, bool]:
+    """Wait until this process uses no CPU -> seconds waited, and whether it stands still.
+
+    BLAS threads spin for a while after a product, for work that may come; the next kernel's first
+    product would read up to twice too slow.
+    """
+    start = clock()
+    quiet = 0
+    while quiet < 2:
+        cpu, wall = cpu_clock(), clock()
+        if wall - start > limit_s:
+            return wall - start, False
+        sleep(1e-3)
+        busy = (cpu_clock() - cpu) / max(clock() - wall, 1e-9)
+        quiet = quiet + 1 if busy < 0.25 else 0
+    return clock() - start, True

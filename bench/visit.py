@@ -1,0 +1,231 @@
+"""One visit to a cell, as the parent sees it: what the workers answer -> a row and its blocks.
+
+Each kernel has a worker of its own, so that whatever happens to one of them stays its own.
+"""
+
+import random
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+import psutil
+
+from bench import link
+from bench.records import Block, Status, Visit
+from bench.sweep import Case
+
+VISIT_S = 0.01
+"""About how long the blocks of a visit last together."""
+
+BLOCKS = 7
+"""Blocks a visit, where they are short enough."""
+
+TRIP_LIMIT_S = 0.01
+"""Slower launches than this make their round trip on the first pass only."""
+
+FIRST_PATIENCE_S = 120.0
+"""A worker's first answer may take this long: it starts Python and loads libraries."""
+
+PATIENCE_S = 20.0
+"""Any later answer may take this much longer than thirty times the expected launch."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One kernel on one case, with all that a row says of how it is run."""
+
+    kernel: str  # a name in kernels/, or the absolute path of a file
+    case: Case
+    device: int
+    threads: int
+    cache: str
+
+    @property
+    def name(self) -> str:
+        """The kernel's name, as the files have it."""
+        return self.kernel.rsplit("/", 1)[-1].removesuffix(".py")
+
+
+def refusal(cell: Cell, number: int, pass_number: int, status: Status, reason: str) -> Visit:
+    """The row of a cell that has no number, and why."""
+    return Visit(
+        visit=number,
+        pass_number=pass_number,
+        kernel=cell.name,
+        kernel_hash="",
+        n_in=cell.case.n_in,
+        n_units=cell.case.n_units,
+        batch=cell.case.batch,
+        precision=cell.case.precision,
+        activation=cell.case.activation,
+        device_index=cell.device,
+        device="",
+        threads=cell.threads,
+        cache=cell.cache,
+        status=status,
+        reason=reason,
+        error=None,
+        at_s=round(time.time(), 3),
+        wall_s=None,
+        cpu_s=None,
+        quiet_s=None,
+        steal_s=None,
+        preempted=None,
+    )
+
+
+class Visitor:
+    """Visits cells through workers that it starts, and starts again, as needed."""
+
+    def __init__(self, threads: int, seed: int, limit_s: float) -> None:
+        self._threads = threads
+        self._seed = seed
+        self._limit_s = limit_s
+        self._workers: dict[str, link.Worker] = {}
+        self._offsets = random.Random(seed)
+
+    def load(self, kernel: str) -> link.Loaded | link.Refused:
+        """Start the kernel's worker and import it there."""
+        try:
+            reply = self._worker(kernel).call(link.Load(kernel), FIRST_PATIENCE_S)
+        except link.WorkerLost as lost:
+            self._workers.pop(kernel, None)
+            return link.Refused(lost.status, lost.reason)
+        return reply if isinstance(reply, link.Loaded) else _refused(reply)
+
+    def visit(
+        self, cell: Cell, number: int, pass_number: int, launch_s: float | None
+    ) -> tuple[Visit, list[Block]]:
+        """Visit the cell. `launch_s`: what a launch took before, or is predicted to take."""
+        row = refusal(cell, number, pass_number, "ok", "")
+        start, steal = time.perf_counter(), _steal()
+        blocks: list[Block] = []
+        try:
+            opened, end = self._measure(cell, number, pass_number, launch_s, blocks)
+        except link.WorkerLost as lost:
+            self._workers.pop(cell.kernel, None)
+            opened, end = None, link.Refused(lost.status, lost.reason)
+        row = replace(row, wall_s=time.perf_counter() - start, steal_s=_steal() - steal)
+        if opened is not None:
+            row = replace(
+                row, kernel_hash=opened.kernel_hash, device=opened.device, error=opened.error
+            )
+        if isinstance(end, link.Refused):
+            row = replace(row, status=end.status, reason=end.reason)
+            return replace(row, kernel_hash=end.kernel_hash or row.kernel_hash), []
+        error = max(row.error or 0.0, end.error)
+        row = replace(
+            row, error=error, cpu_s=end.cpu_s, quiet_s=end.quiet_s, preempted=end.preempted
+        )
+        return row, blocks
+
+    def _measure(
+        self,
+        cell: Cell,
+        number: int,
+        pass_number: int,
+        launch_s: float | None,
+        blocks: list[Block],
+    ) -> tuple[link.Opened | None, link.Closed | link.Refused]:
+        worker = self._worker(cell.kernel)
+        patience = PATIENCE_S + 30 * max(launch_s or 0.0, self._limit_s)
+        key = number
+        opened = worker.call(
+            link.Open(
+                key=key,
+                kernel=cell.kernel,
+                case=cell.case,
+                device=cell.device,
+                cache=cell.cache,
+                seed=self._seed,
+                offset=self._offsets.randrange(64),
+                launch_s=launch_s if pass_number > 1 else None,
+            ),
+            patience,
+        )
+        if not isinstance(opened, link.Opened):
+            return None, _refused(opened)
+        patience += 30 * opened.launch_s * opened.loops
+        count = min(max(round(VISIT_S / (opened.loops * opened.launch_s)), 1), BLOCKS)
+        times = worker.call(link.Measure(key, opened.loops, count), patience)
+        if not isinstance(times, link.Times):
+            return opened, _refused(times)
+        blocks += [Block(number, "time", opened.loops, s) for s in times.seconds]
+        if opened.launch_s < TRIP_LIMIT_S or pass_number == 1:
+            trips = worker.call(
+                link.RoundTrips(key, 3 if opened.launch_s < TRIP_LIMIT_S else 1), patience
+            )
+            if not isinstance(trips, link.Trips):
+                return opened, _refused(trips)
+            blocks += _trip_blocks(number, trips)
+        closed = worker.call(link.Close(key), patience)
+        if not isinstance(closed, link.Closed):
+            return opened, _refused(closed)
+        if not closed.quiet:
+            self._workers.pop(cell.kernel).kill()
+        return opened, closed
+
+    def _worker(self, kernel: str) -> link.Worker:
+        if kernel not in self._workers:
+            worker = self._workers[kernel] = link.Worker(self._threads)
+            worker.call(link.Facts(), FIRST_PATIENCE_S)
+        return self._workers[kernel]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.respawn()
+
+    def respawn(self) -> None:
+        """End all workers: the next visits get fresh ones, with another memory layout."""
+        for worker in self._workers.values():
+            worker.kill()
+        self._workers.clear()
+
+
+def _refused(reply: Any) -> link.Refused:
+    if isinstance(reply, link.Refused):
+        return reply
+    raise TypeError(f"a worker answered {reply!r}")
+
+
+def _trip_blocks(number: int, trips: link.Trips) -> Sequence[Block]:
+    return [
+        Block(number, "latency", 1, trips.latency),
+        Block(number, "launch", 1, trips.launch),
+        Block(number, "send", 1, trips.send),
+        Block(number, "fetch", 1, trips.fetch),
+        Block(number, "end_to_end", 1, trips.end_to_end),
+    ]
+
+
+def _steal() -> float:
+    """CPU time that the hypervisor took from this machine since it started, where it says so."""
+    return float(getattr(psutil.cpu_times(), "steal", 0.0))
+
+
+def describe(kernel: str, device: int, threads: int) -> tuple[str, link.Loaded | link.Refused]:
+    """A kernel tried on a tiny case -> its summary, and Loaded, or why it can't run here."""
+    with Visitor(threads, seed=0, limit_s=1.0) as visitor:
+        loaded = visitor.load(kernel)
+        if isinstance(loaded, link.Refused):
+            return "", loaded
+        cell = Cell(kernel, Case(4, 3, 2, "float32", "relu"), device, threads, "warm")
+        row, _ = visitor.visit(cell, 1, 1, None)
+        if row.status == "ok":
+            return loaded.summary, loaded
+        return loaded.summary, link.Refused(row.status, row.reason)
+
+
+def facts(threads: int) -> link.FactsReply:
+    """What a worker's process is made of, asked of a worker."""
+    worker = link.Worker(threads)
+    try:
+        reply = worker.call(link.Facts(), FIRST_PATIENCE_S)
+    finally:
+        worker.kill()
+    if not isinstance(reply, link.FactsReply):
+        raise TypeError(f"a worker answered {reply!r}")
+    return reply

@@ -1,0 +1,244 @@
+"""A child process that holds kernels: opens cells, times them, closes them.
+
+Started as `python -m bench.worker FD`; speaks `bench.link`'s messages on that file descriptor, one
+at a time, until the other side hangs up. Everything that isn't timing happens here too, but outside
+the clock: drawing inputs, set-up, checking the first and the last output.
+"""
+
+import gc
+import platform
+import resource
+import socket
+import sys
+import time
+import traceback
+from collections import OrderedDict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import threadpoolctl
+
+import kernels
+from bench import check, inputs, link, timing
+from bench.sweep import Case
+
+KEEP_BYTES = 512 * 2**20
+"""Drawn inputs are kept for the next visit, up to this much."""
+
+
+@dataclass(slots=True)
+class OpenCell:
+    """A cell being visited."""
+
+    case: Case
+    cache: str
+    step: kernels.Step
+    A_in: Any
+    x: Any
+    out: Any  # the last output, where it was computed
+    parts: list[inputs.Part]
+    opened_cpu_s: float
+    opened_preempted: int
+    lead: bool = False  # see timing.LEAD_S
+
+
+class Worker:
+    """The cells that are open, and the inputs drawn so far."""
+
+    def __init__(
+        self, clock: timing.Clock = time.perf_counter, sleep: timing.Sleep = time.sleep
+    ) -> None:
+        self._clock = clock
+        self._sleep = sleep
+        self.cells: dict[int, OpenCell] = {}
+        self._drawn: OrderedDict[Any, tuple[inputs.Arrays, list[inputs.Part]]] = OrderedDict()
+        self._kernels: dict[str, kernels.Kernel] = {}
+
+    def answer(self, request: link.Request) -> link.Reply:
+        """Do what is asked; trouble with a kernel becomes a Refused with its status."""
+        try:
+            match request:
+                case link.Facts():
+                    return facts()
+                case link.Load():
+                    kernel = self._load(request.kernel)
+                    return link.Loaded(kernel.hash, kernel.summary)
+                case link.Open():
+                    return self._open(request)
+                case link.Measure():
+                    return self._measure(request)
+                case link.RoundTrips():
+                    return self._round_trips(request)
+                case link.Close():
+                    return self._close(request)
+        except Exception as error:  # noqa: BLE001 - whatever a kernel raises is the cell's result
+            key = getattr(request, "key", -1)
+            if (cell := self.cells.pop(key, None)) is not None:
+                cell.step.close()
+            loaded = self._kernels.get(getattr(request, "kernel", ""))
+            return refusal(error, loaded)
+
+    def _load(self, name_or_path: str) -> kernels.Kernel:
+        if name_or_path not in self._kernels:
+            self._kernels[name_or_path] = kernels.load(name_or_path)
+            # what is loaded stays; collecting between visits needn't look at it again
+            gc.collect()
+            gc.freeze()
+        return self._kernels[name_or_path]
+
+    def _open(self, request: link.Open) -> link.Opened:
+        kernel = self._load(request.kernel)
+        case = request.case
+        dtype = kernels.DTYPES[case.precision]
+        arrays, parts = self._inputs(case, request.seed, dtype)
+        A_in, W, b = (
+            inputs.aligned_copy(array, request.offset + position)
+            for position, array in enumerate((arrays.A_in, arrays.W, arrays.b))
+        )
+        layer = kernels.Layer(W, b, case.activation, case.precision)
+        layer.check(A_in)
+        usage = resource.getrusage(resource.RUSAGE_SELF)
+        step = kernel.prepare(layer, case.batch, request.device)
+        x = step.send(A_in)
+        cell = OpenCell(
+            case,
+            request.cache,
+            step,
+            A_in,
+            x,
+            None,
+            parts,
+            time.process_time(),
+            usage.ru_nivcsw,
+        )
+        self.cells[request.key] = cell
+        step.device.fence(None)
+        start = self._clock()
+        cell.out = step.launch(x)
+        step.device.fence(cell.out)
+        first_s = self._clock() - start
+        error = self._check(cell)
+        loops, launch_s = self._warm(cell, first_s, request.launch_s)
+        return link.Opened(kernel.hash, step.device.name, loops, launch_s, error)
+
+    def _inputs(
+        self, case: Case, seed: int, dtype: type[np.floating[Any]]
+    ) -> tuple[inputs.Arrays, list[inputs.Part]]:
+        """The case's arrays and expected output, drawn once and kept while there is room."""
+        key = (case, seed)
+        if key not in self._drawn:
+            needed = 6 * case.bytes + 2**28
+            if (free := kernels.HOST.free_bytes()) < needed:
+                raise MemoryError(
+                    f"needs about {needed / 1e9:.1f} GB, {free / 1e9:.1f} GB are free"
+                )
+            arrays = inputs.draw(case, seed, dtype)
+            self._drawn[key] = (arrays, inputs.expected(arrays, seed))
+        self._drawn.move_to_end(key)
+        while len(self._drawn) > 1 and sum(k[0].bytes for k in self._drawn) > KEEP_BYTES:
+            self._drawn.popitem(last=False)
+        return self._drawn[key]
+
+    def _warm(self, cell: OpenCell, first_s: float, known_s: float | None) -> tuple[int, float]:
+        """Warm the cell up -> launches a block, seconds a launch. Refuses a fence that lies."""
+        if cell.cache == "cold":
+            (seconds,), _ = timing.cold_blocks(cell.step, cell.x, 1)
+            return 1, seconds
+        step, x = cell.step, cell.x
+        if known_s is not None and first_s >= timing.WARM_CAP_S and first_s < 1.5 * known_s:
+            # as slow as it ever was: the checked launch has warmed it up
+            return 1, known_s
+        loops, launch_s = timing.find_loops(step, x, 1, first_s)
+        if launch_s >= timing.WARM_CAP_S:
+            return loops, launch_s
+        launch_s = timing.warm_up(step, x, loops, self._clock)
+        loops, launch_s = timing.find_loops(step, x, loops, launch_s)
+        cell.lead = launch_s < timing.LEAD_S
+        late_s = timing.left_undone(step, x, loops, launch_s, self._clock, self._sleep)
+        if late_s:
+            raise check.Wrong(
+                f"the fence returned {late_s:.2g} s before the work was done:"
+                " times taken with it would be too short"
+            )
+        return loops, launch_s
+
+    def _measure(self, request: link.Measure) -> link.Times:
+        cell = self.cells[request.key]
+        if cell.cache == "cold":
+            seconds, cell.out = timing.cold_blocks(cell.step, cell.x, request.count)
+        else:
+            seconds, cell.out = timing.blocks(
+                cell.step, cell.x, request.loops, request.count, lead=cell.lead
+            )
+        return link.Times(tuple(seconds))
+
+    def _round_trips(self, request: link.RoundTrips) -> link.Trips:
+        cell = self.cells[request.key]
+        trips = [timing.round_trip(cell.step, cell.A_in, self._clock) for _ in range(request.count)]
+        middle = sorted(trips, key=lambda trip: trip.end_to_end)[len(trips) // 2]
+        return link.Trips(**middle._asdict())
+
+    def _close(self, request: link.Close) -> link.Closed:
+        cell = self.cells[request.key]
+        cpu_s = time.process_time() - cell.opened_cpu_s
+        preempted = resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw - cell.opened_preempted
+        cell.step.device.fence(cell.out)
+        error = self._check(cell)
+        del self.cells[request.key]
+        cell.step.close()
+        del cell
+        gc.collect()
+        quiet_s, quiet = timing.settle()
+        return link.Closed(error, cpu_s, preempted, quiet_s, quiet)
+
+    def _check(self, cell: OpenCell) -> float:
+        dtype = kernels.DTYPES[cell.case.precision]
+        return check.check(cell.step.fetch(cell.out), cell.case, dtype, cell.parts)
+
+
+def facts() -> link.FactsReply:
+    """What this process is made of."""
+    return link.FactsReply(
+        contract=kernels.CONTRACT,
+        kernels=kernels.names(),
+        python=platform.python_version(),
+        numpy=np.__version__,
+        blas=tuple(threadpoolctl.threadpool_info()),
+    )
+
+
+def refusal(error: Exception, kernel: kernels.Kernel | None) -> link.Refused:
+    """What a kernel raised -> its cell's status and reason, on one line."""
+    text = " ".join(str(error).split())
+    digest = kernel.hash if kernel else ""
+    match error:
+        case kernels.Unavailable():
+            return link.Refused("unavailable", text, digest)
+        case kernels.Unsupported():
+            return link.Refused("unsupported", text, digest)
+        case check.Wrong():
+            return link.Refused("wrong", text, digest)
+        case MemoryError():
+            return link.Refused("out_of_memory", text or "out of memory", digest)
+        case ImportError() | LookupError() if kernel is None:
+            return link.Refused("error", text)
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    where = f"{Path(frame.filename).name}, line {frame.lineno}"
+    return link.Refused("error", f"{type(error).__name__}: {text} ({where})", digest)
+
+
+def main(descriptor: int) -> None:
+    """Answer requests on the file descriptor until the other side hangs up."""
+    worker = Worker()
+    decoder = msgspec.json.Decoder(link.Request)
+    with socket.socket(fileno=descriptor) as connection, connection.makefile("rwb") as lines:
+        for line in lines:
+            lines.write(msgspec.json.encode(worker.answer(decoder.decode(line))) + b"\n")
+            lines.flush()
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))

@@ -1,0 +1,101 @@
+"""A simulated device with an exact clock, for tests: nothing sleeps, and the truth is known.
+
+Time is a whole number of ticks of a nanosecond. The host launches in `launch_ticks` and goes on;
+the device works `work_ticks` a launch, one launch after the other, and a result is there (until
+then it is NaN) once the device has come to it.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kernels import Layer, Step
+
+TICK = 1e-9
+
+
+class HostClock:
+    """The host's clock: moves only when something takes time."""
+
+    def __init__(self) -> None:
+        self.ticks = 0
+
+    def __call__(self) -> float:
+        return self.ticks * TICK
+
+    def sleep(self, seconds: float) -> None:
+        self.ticks += round(seconds / TICK)
+
+
+@dataclass(slots=True)
+class Pending:
+    """An output that is computed, as far as the device has come."""
+
+    values: NDArray[Any]
+    done_at: int
+
+
+class SimulatedDevice:
+    """Asynchronous, with events: a mark is a point in the device's own queue."""
+
+    name = "simulated:0"
+    warm_s = 0.0
+
+    def __init__(self, clock: HostClock, work_ticks: int, launch_ticks: int) -> None:
+        self.clock = clock
+        self.work_ticks = work_ticks
+        self.launch_ticks = launch_ticks
+        self.busy_until = 0
+        self.flushes = 0
+
+    def launch(self, values: NDArray[Any]) -> Pending:
+        self.clock.ticks += self.launch_ticks
+        self.busy_until = max(self.busy_until, self.clock.ticks) + self.work_ticks
+        return Pending(values, self.busy_until)
+
+    def read(self, out: Pending) -> NDArray[Any]:
+        """What the memory holds now: a transfer that does not wait for the work."""
+        done = out.done_at <= self.clock.ticks
+        return out.values if done else np.full_like(out.values, np.nan)
+
+    def mark(self, out: Any) -> int:
+        return max(self.busy_until, self.clock.ticks)
+
+    def seconds(self, start: int, stop: int) -> float:
+        self.clock.ticks = max(self.clock.ticks, stop)
+        return (stop - start) * TICK
+
+    def fence(self, out: Any) -> None:
+        self.clock.ticks = max(self.clock.ticks, self.busy_until)
+
+    def free_bytes(self) -> int:
+        return 2**30
+
+    def release(self) -> None:
+        pass
+
+    def flush(self) -> None:
+        self.flushes += 1
+        self.busy_until = max(self.busy_until, self.clock.ticks) + 1_000_000
+
+
+class UnfencedDevice(SimulatedDevice):
+    """The same, whose fence returns at once."""
+
+    def fence(self, out: Any) -> None:
+        pass
+
+
+def prepare_on(device: SimulatedDevice) -> Callable[..., Step]:
+    """The `prepare` of a relu kernel on the simulated device."""
+
+    def prepare(layer: Layer, batch: int, device_index: int = 0) -> Step:
+        def launch(A_in: NDArray[Any]) -> Pending:
+            return device.launch(np.maximum(A_in @ layer.W + layer.b, 0))
+
+        return Step(launch, send=np.copy, fetch=device.read, device=device)
+
+    return prepare

@@ -1,0 +1,298 @@
+"""The commands as their users type them: exit codes, one clear line for what is wrong, files."""
+
+import io
+import json
+import signal
+import subprocess
+import sys
+import time
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from bench import __main__ as commands
+from bench import records, store
+
+ROOT = Path(__file__).parent.parent
+TINY = ["--sweep", "quick", "--widths", "16", "--batches", "1", "--budget", "1s"]
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a command left behind."""
+
+    code: int
+    out: str
+    err: str
+
+
+def bench(*arguments: str) -> Done:
+    """Run a command in this process: the imports are paid once."""
+    out, err = io.StringIO(), io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+        patch.setattr(sys, "argv", ["bench", *arguments])
+        try:
+            commands.main()
+        except SystemExit as stop:
+            code = stop.code
+    assert isinstance(code, int)
+    return Done(code, out.getvalue(), err.getvalue())
+
+
+def refused(*arguments: str) -> str:
+    """What a command says as it refuses: one line on stderr, exit code 2, nothing else."""
+    done = bench(*arguments)
+    assert (done.code, done.out) == (2, ""), done
+    (line,) = done.err.splitlines()
+    assert line.startswith("error: ")
+    return line
+
+
+def test_help_answers_at_once_and_imports_nothing_heavy() -> None:
+    code = (
+        "import sys, runpy\n"
+        "sys.argv = ['bench', *sys.argv[1:]]\n"
+        "try: runpy.run_module('bench', run_name='__main__')\n"
+        "except SystemExit: pass\n"
+        "heavy = {'numpy', 'pandas', 'matplotlib', 'scipy', 'kernels'} & set(sys.modules)\n"
+        "sys.exit(f'imported {heavy}' if heavy else 0)\n"
+    )
+    for arguments in (["--help"], ["run", "--help"], ["plot", "--help"], ["kernels", "--help"]):
+        done = subprocess.run(
+            [sys.executable, "-c", code, *arguments],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        assert "Usage" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["run", "--sweep", "quik"], "no sweep 'quik': known are"),
+        (["run", "--kernel", "numpy_matmull"], "numpy_matmull"),
+        (["run", "--kernel", "/nowhere/mine.py"], "mine"),
+        (["run", "--precision", "float31"], "precision"),
+        (["run", "--activation", "gelu"], "activation"),
+        (["run", "--cache", "lukewarm"], "cache"),
+        (["run", "--widths", "16,0"], "widths"),
+        (["run", "--widths", "-5"], "widths"),
+        (["run", "--widths", "sixteen"], "--widths is 'sixteen', should be whole numbers"),
+        (["run", "--batches", ""], "--batches"),
+        (["run", "--budget", "soon"], "--budget is 'soon', should be like 90s"),
+        (["run", "--budget", "0"], "budget"),
+        (["run", "--target", "2"], "target"),
+        (["run", "--thread", "2"], "--thread"),
+        (["run", "--resume", "no-such-run"], "no run 'no-such-run'"),
+        (["run", "--resume", "x", "--widths", "16"], "leave out widths"),
+        (["plot", "no-such-run"], "no run 'no-such-run'"),
+        (["sweep"], "sweep"),
+    ],
+)
+def test_bad_input_gives_one_line_and_exit_code_2(
+    arguments: list[str], said: str, tmp_path: Path
+) -> None:
+    if arguments[0] == "run" and "--resume" not in arguments:
+        arguments = [*arguments, "--out", str(tmp_path / "run")]
+    assert said in refused(*arguments)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("def prepare(layer, batch, device=0)\n    pass\n", "mine.py, line 1"),
+        ("def prepar(layer, batch, device=0):\n    pass\n", "defines no function prepare"),
+        ("import no_such_library_at_all\n", "no_such_library_at_all"),
+        ("1 / 0\n", "ZeroDivisionError"),
+    ],
+)
+def test_a_kernel_file_that_cannot_be_loaded_is_bad_input(
+    source: str, said: str, tmp_path: Path
+) -> None:
+    mine = tmp_path / "mine.py"
+    mine.write_text(source)
+    arguments = ["run", "--kernel", str(mine), "--out", str(tmp_path / "run")]
+    assert said in refused(*arguments)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("widths = [16]\nbatchs = [1]\n", "batchs"),
+        ("widths = []\nbatches = [1]\n", "widths"),
+        ("", "widths"),
+        ("widths = [16\n", "not TOML"),
+    ],
+)
+def test_a_sweep_file_with_a_mistake_is_named(text: str, said: str, tmp_path: Path) -> None:
+    mine = tmp_path / "my sweep.toml"
+    mine.write_text(text)
+    arguments = ["run", "--sweep", str(mine), "--out", str(tmp_path / "run")]
+    line = refused(*arguments)
+    assert said in line
+    assert "my sweep.toml" in line
+
+
+def test_a_run_that_exists_is_not_touched(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "cells.csv").write_text("mine")
+    line = refused("run", "--out", str(tmp_path / "run"))
+    assert "exists" in line
+    assert "--resume" in line
+    assert (tmp_path / "run" / "cells.csv").read_text() == "mine"
+
+
+def test_a_directory_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("not a directory")
+    line = refused("run", "--out", str(tmp_path / "file" / "run"))
+    assert "can't be written" in line
+
+
+@dataclass(frozen=True)
+class ARun:
+    """A run that was made once, for several tests to look at."""
+
+    folder: Path
+    kernel: Path
+    done: Done
+
+
+@pytest.fixture(scope="module")
+def a_run(tmp_path_factory: pytest.TempPathFactory) -> ARun:
+    home = tmp_path_factory.mktemp("a home")
+    kernel = home / "my kernels" / "einsum é.py"
+    kernel.parent.mkdir()
+    kernel.write_text(KERNEL, encoding="utf-8")
+    assert len(KERNEL.splitlines()) < 30
+    folder = home / "a run"
+    picked = ["--kernel", str(kernel), "--kernel", "python_loop"]
+    return ARun(folder, kernel, bench("run", *TINY, *picked, "--out", str(folder)))
+
+
+def test_a_kernel_in_one_file_is_measured_and_tabled(a_run: ARun) -> None:
+    assert a_run.done.code == 0, a_run.done
+    assert "einsum é" in a_run.done.out
+    assert "stopped: " in a_run.done.out
+
+
+def test_cells_csv_loads_in_one_pandas_call(a_run: ARun) -> None:
+    frame = pd.read_csv(a_run.folder / "cells.csv")
+    assert list(frame.columns) == store.columns(records.Cell)
+    row = frame.set_index("kernel").loc["einsum é"]
+    assert row["status"] == "ok"
+    assert row["time_low_s"] <= row["time_s"] <= row["time_high_s"]
+    assert row["speedup"] > 0
+    assert frame["flops"].tolist() == [2 * 16 * 16 + 16] * 2
+
+
+def test_a_run_leaves_charts_and_the_machine_behind(a_run: ARun) -> None:
+    for chart in ("throughput", "speedup"):
+        for kind in ("png", "svg"):
+            assert (a_run.folder / "plots" / f"{chart}.{kind}").stat().st_size > 1000
+    facts = store.machine(a_run.folder)
+    assert facts["stopped"] in ("done", "budget")
+    assert facts["peaks"]["measured_flop_per_s"] > 0
+
+
+def test_a_run_is_drawn_again_from_its_files(a_run: ARun) -> None:
+    (a_run.folder / "cells.csv").unlink()
+    done = bench("plot", str(a_run.folder), "--only", "speedup")
+    assert done.code == 0, done
+    assert "speedup.png" in done.out
+    assert "throughput" not in done.out
+    assert "no chart 'pie'" in refused("plot", str(a_run.folder), "--only", "pie")
+
+
+def test_a_run_does_not_go_on_elsewhere_or_with_another_kernel(a_run: ARun) -> None:
+    arguments = ["run", "--resume", str(a_run.folder), "--budget", "1s"]
+    a_run.kernel.write_text(KERNEL + "# changed\n", encoding="utf-8")
+    assert "kernel einsum é has changed" in refused(*arguments)
+    a_run.kernel.write_text(KERNEL, encoding="utf-8")
+    facts = store.machine(a_run.folder)
+    elsewhere = {**facts, "cpu": {**facts["cpu"], "model": "Another CPU"}}
+    store.replace(a_run.folder / "machine.json", json.dumps(elsewhere))
+    line = refused(*arguments)
+    assert "CPU is" in line
+    assert "Another CPU" in line
+    store.replace(a_run.folder / "machine.json", json.dumps(facts))
+
+
+def test_a_run_goes_on_where_it_stopped(a_run: ARun) -> None:
+    before = store.load(a_run.folder, records.Visit)
+    with (a_run.folder / "visits.csv").open("a") as visits:
+        visits.write("999,9,half a li")  # as a kill leaves it
+    done = bench("run", "--resume", str(a_run.folder), "--budget", "1s", "--target", "0.0001")
+    assert done.code == 0, done
+    after = store.load(a_run.folder, records.Visit)
+    assert after[: len(before)] == before
+    assert len(after) > len(before)
+    assert len({visit.visit for visit in after}) == len(after)
+
+
+def test_a_wrong_kernel_ends_a_run_with_1_and_the_rest_is_measured(tmp_path: Path) -> None:
+    wrong = tmp_path / "no_bias.py"
+    wrong.write_text(KERNEL.replace("+ layer.b", ""))
+    out = tmp_path / "run"
+    done = bench("run", *TINY, "--kernel", str(wrong), "--kernel", "numpy_dot", "--out", str(out))
+    assert done.code == 1, done
+    assert "no_bias: wrong (1 cell): row" in done.out
+    status = pd.read_csv(out / "cells.csv").set_index("kernel")["status"]
+    assert status.to_dict() == {"no_bias": "wrong", "numpy_dot": "ok"}
+
+
+def test_ctrl_c_leaves_a_valid_run_and_130(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    options = [*TINY[:-1], "60s", "--target", "0.00001", "--kernel", "numpy_dot"]
+    with subprocess.Popen(
+        [sys.executable, "-m", "bench", "run", *options, "--out", str(out)],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as running:
+        ends = time.monotonic() + 40
+        while time.monotonic() < ends and not _visited(out):
+            time.sleep(0.05)
+        running.send_signal(signal.SIGINT)
+        said, err = running.communicate(timeout=40)
+    assert running.returncode == 130, err
+    assert "stopped: Ctrl-C" in said
+    (cell,) = store.load(out, records.Cell)
+    assert cell.status == "ok"
+    assert store.machine(out)["stopped"] == "interrupted"
+
+
+def _visited(out: Path) -> bool:
+    visits = out / "visits.csv"
+    return visits.exists() and ",ok," in visits.read_text()
+
+
+def test_kernels_says_what_runs_here_and_why_not() -> None:
+    done = bench("kernels")
+    assert done.code == 0, done
+    for name in ("python_loop", "numpy_dot", "numpy_matmul", "cupy_matmul"):
+        assert name in done.out
+    if "cupy_matmul   yes" not in done.out:
+        assert "unavailable" in done.out
+
+
+KERNEL = '''"""The layer as an einsum."""
+import numpy as np
+
+from kernels import Step
+
+
+def prepare(layer, batch, device=0):
+    def launch(A_in):
+        return np.maximum(np.einsum("bi,iu->bu", A_in, layer.W) + layer.b, 0)
+
+    return Step(launch)
+'''

@@ -1,0 +1,222 @@
+"""Which cell next and when to stop, on simulated visits and a clock that only visits move."""
+
+import random
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+
+from bench import estimate, runner
+from bench.records import Block, Visit
+from bench.sweep import Case
+from bench.visit import Cell, refusal
+
+SLOW, FAST = "slow", "fast"
+
+
+class Bench:
+    """Visits that take simulated time: `rate` seconds a FLOP for each kernel, and some noise."""
+
+    def __init__(self, noise: float = 0.0, **rates: float) -> None:
+        self.now = 0.0
+        self.rates = rates
+        self.noise = noise
+        self.random = random.Random(1)
+        self.refuse: dict[str, str] = {}
+        self.interrupt_at: int | None = None
+        self.respawned: list[int] = []
+        self.order: list[tuple[int, Cell]] = []
+        self.rows: list[Visit] = []
+        self.blocks: list[Block] = []
+
+    def visit(
+        self, cell: Cell, number: int, pass_number: int, launch_s: float | None
+    ) -> tuple[Visit, list[Block]]:
+        if number == self.interrupt_at:
+            raise KeyboardInterrupt
+        self.order.append((pass_number, cell))
+        row = replace(refusal(cell, number, pass_number, "ok", ""), device="cpu", error=0.5)
+        self.now += 0.02
+        if status := self.refuse.get(cell.name):
+            return replace(row, status=status, reason="because"), []
+        seconds = cell.case.flops * self.rates[cell.name]
+        seconds *= 1 + self.noise * self.random.uniform(-1, 1)
+        self.now += 2 * seconds
+        return row, [Block(number, "time", 1, seconds)]
+
+    def respawn(self) -> None:
+        self.respawned.append(len(self.order))
+
+    def record(self, visit: Visit, blocks: list[Block]) -> None:
+        self.rows.append(visit)
+        self.blocks += blocks
+
+    def runner(
+        self, cells: list[Cell], budget_s: float = 60.0, target: float = 0.02, limit_s: float = 1.0
+    ) -> runner.Runner:
+        return runner.Runner(
+            cells,
+            self,
+            self.record,
+            budget_s=budget_s,
+            target=target,
+            launch_limit_s=limit_s,
+            clock=lambda: self.now,
+        )
+
+    def statuses(self) -> dict[tuple[str, int], str]:
+        return {
+            (c.kernel, c.n_units): c.status for c in estimate.cells(self.rows, self.blocks, None)
+        }
+
+
+def cells(*kernels: str, widths: tuple[int, ...] = (16, 64, 256)) -> list[Cell]:
+    return [
+        Cell(kernel, Case(width, width, 1, "float32", "relu"), 0, 2, "warm")
+        for width in widths
+        for kernel in kernels
+    ]
+
+
+def test_the_first_pass_is_complete_and_goes_from_little_work_to_much() -> None:
+    bench = Bench(slow=1e-7, fast=1e-9)
+    bench.runner(cells(FAST, SLOW, widths=(256, 16, 64))).run()
+    first = [cell for number, cell in bench.order if number == 1]
+    assert len(first) == 6
+    assert [c.case.n_units for c in first] == [16, 16, 64, 64, 256, 256]
+
+
+def test_later_passes_keep_a_case_together_and_shuffle_the_rest() -> None:
+    bench = Bench(noise=0.2, slow=1e-7, fast=1e-9)
+    bench.runner(cells(SLOW, FAST), target=1e-6, budget_s=10).run()
+    passes = [[c for n, c in bench.order if n == number] for number in range(2, 20)]
+    assert all(a.case == b.case for p in passes for a, b in zip(p[::2], p[1::2], strict=True))
+    assert len({tuple(c.case.n_units for c in p) for p in passes}) > 3
+    assert len({p[0].kernel for p in passes}) == 2
+
+
+def test_quiet_cells_are_done_at_the_first_look() -> None:
+    bench = Bench(slow=1e-7, fast=1e-9)
+    assert bench.runner(cells(SLOW, FAST)).run() == "done"
+    assert set(Counter(cell for _, cell in bench.order).values()) == {runner.LOOKS[0]}
+
+
+def test_only_cases_that_need_it_are_visited_on() -> None:
+    bench = Bench(noise=0.3, slow=1e-7, fast=1e-9)
+    quiet = cells(FAST, widths=(16,))
+    noisy = cells(FAST, widths=(256,))
+
+    class Half(Bench):
+        def visit(self, cell, number, pass_number, launch_s):  # type: ignore[no-untyped-def]
+            self.noise = 0.0 if cell.case.n_units == 16 else 0.3
+            return super().visit(cell, number, pass_number, launch_s)
+
+    bench = Half(fast=1e-9)
+    assert bench.runner(quiet + noisy, budget_s=5, target=0.01).run() == "budget"
+    visits = Counter(cell.case.n_units for _, cell in bench.order)
+    assert visits[16] == runner.LOOKS[0]
+    assert visits[256] > 10 * visits[16]
+
+
+def test_a_target_is_only_looked_at_on_the_appointed_numbers_of_visits() -> None:
+    standing = runner.Standing(times=[1.0] * 5)
+    assert not standing.at_target(0.5)
+    standing.times.append(1.0)
+    assert standing.at_target(0.5)
+    # what comes after the sixth visit does not count before the ninth
+    standing.times += [9.0, 9.0]
+    assert standing.at_target(0.5)
+    standing.times += [9.0]
+    assert not standing.at_target(0.5)
+
+
+def test_the_budget_ends_a_run_in_time() -> None:
+    bench = Bench(noise=0.5, slow=1e-7, fast=1e-9)
+    assert bench.runner(cells(SLOW, FAST), budget_s=3.0, target=1e-9).run() == "budget"
+    assert 2.8 < bench.now < 3.05  # the last visit began in time
+
+
+def test_a_cell_over_the_limit_is_skipped_with_the_prediction_as_the_reason() -> None:
+    bench = Bench(slow=1e-5, fast=1e-9)
+    bench.runner(cells(SLOW, FAST, widths=(16, 64, 256, 1024)), limit_s=0.1).run()
+    assert bench.statuses()[SLOW, 256] == "skipped"
+    assert bench.statuses()[FAST, 1024] == "ok"
+    (row,) = [r for r in bench.rows if r.status == "skipped" and r.n_units == 256]
+    assert row.reason == "predicted 1.31 s a launch, limit 0.1 s"
+    cell = next(c for c in estimate.cells(bench.rows, bench.blocks, None) if c.status == "skipped")
+    assert cell.predicted_s == pytest.approx(1.31)
+
+
+def test_a_cell_skipped_for_a_disturbed_visit_gets_its_chance() -> None:
+    class Disturbed(Bench):
+        def visit(self, cell, number, pass_number, launch_s):  # type: ignore[no-untyped-def]
+            self.rates["fast"] = 1e-6 if pass_number == 1 and cell.case.n_units == 64 else 1e-9
+            return super().visit(cell, number, pass_number, launch_s)
+
+    bench = Disturbed(fast=1e-9)
+    bench.runner(cells(FAST), limit_s=0.02).run()
+    assert "skipped" in {row.status for row in bench.rows}
+    assert set(bench.statuses().values()) == {"ok"}
+
+
+def test_an_unavailable_kernel_is_asked_once_and_every_cell_of_it_is_named() -> None:
+    bench = Bench(fast=1e-9, gpu=1e-12)
+    bench.refuse["gpu"] = "unavailable"
+    bench.runner(cells(FAST, "gpu")).run()
+    assert sum(cell.kernel == "gpu" for _, cell in bench.order) == 1
+    assert [bench.statuses()["gpu", w] for w in (16, 64, 256)] == ["unavailable"] * 3
+
+
+@pytest.mark.parametrize("status", ["wrong", "error", "crashed", "timeout", "unsupported"])
+def test_a_cell_in_trouble_is_not_visited_again(status: str) -> None:
+    bench = Bench(fast=1e-9, bad=1e-9)
+    bench.refuse["bad"] = status
+    assert bench.runner(cells(FAST, "bad")).run() == "done"
+    assert sum(cell.kernel == "bad" for _, cell in bench.order) == 3
+    assert bench.statuses()["bad", 16] == status
+    assert bench.statuses()[FAST, 16] == "ok"
+
+
+def test_workers_are_started_afresh_every_few_passes() -> None:
+    bench = Bench(noise=0.5, fast=1e-9)
+    bench.runner(cells(FAST), budget_s=2, target=1e-9).run()
+    gaps = [b - a for a, b in zip(bench.respawned, bench.respawned[1:], strict=False)]
+    assert set(gaps) == {3 * runner.RESPAWN}
+
+
+def test_a_run_stopped_before_a_cell_says_so() -> None:
+    bench = Bench(slow=1e-4)
+    bench.runner(cells(SLOW, widths=(16, 64, 256)), budget_s=0.1, limit_s=100).run()
+    assert bench.statuses() == {(SLOW, 16): "ok", (SLOW, 64): "pending", (SLOW, 256): "pending"}
+
+
+def test_an_interrupted_run_goes_on_as_if_it_had_not_been() -> None:
+    bench = Bench(slow=1e-7, fast=1e-9)
+    bench.interrupt_at = 20
+    with pytest.raises(KeyboardInterrupt):
+        bench.runner(cells(SLOW, FAST)).run()
+    # blocks of a visit whose row was never written: their number must not be given again
+    orphan = Block(21, "time", 1, 1e9)
+    resumed = Bench(slow=1e-7, fast=1e-9)
+    resumed.rows, resumed.blocks = list(bench.rows), [*bench.blocks, orphan]
+    again = resumed.runner(cells(SLOW, FAST))
+    again.restore(resumed.rows, resumed.blocks)
+    assert again.run() == "done"
+    numbers = [row.visit for row in resumed.rows]
+    assert len(set(numbers)) == len(numbers)
+    assert 21 not in numbers
+    found = estimate.cells(resumed.rows, resumed.blocks, None)
+    assert {c.status for c in found} == {"ok"}
+    # the interrupted pass was cut in the middle of a case: one kernel has a visit more
+    assert {c.visits for c in found} <= {runner.LOOKS[0], runner.LOOKS[0] + 1}
+
+
+def test_restoring_keeps_what_was_refused_refused() -> None:
+    bench = Bench(fast=1e-9, bad=1e-9)
+    bench.refuse["bad"] = "crashed"
+    bench.runner(cells(FAST, "bad")).run()
+    again = Bench(fast=1e-9, bad=1e-9)
+    resumed = again.runner(cells(FAST, "bad"))
+    resumed.restore(bench.rows, bench.blocks)
+    assert resumed.run() == "done"
+    assert not again.order
