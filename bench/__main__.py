@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -217,22 +217,31 @@ def _measure(
     """Machine and ceilings, passes until there is a reason to stop, then table and charts."""
     from rich.console import Console
 
-    from bench import machine, peaks, runner, visit
+    from bench import machine, peaks, runner, units, visit
 
     errors = Console(stderr=True, highlight=False)
     found = machine.facts(worker, settled.threads)
     for warning in found["warnings"]:
         errors.print(f"note: {warning}", markup=False)
-    kept = ROOT / "results" / ".peaks.json"
-    ceiling = peaks.of_cpu(settled.precision, settled.threads, found, kept)
-    found["peaks"] = asdict(ceiling) if ceiling else None
-    opened.write_machine(found)
+
+    def note_ceilings() -> None:
+        kept = ROOT / "results" / ".peaks.json"
+        ceiling = peaks.of_cpu(settled.precision, settled.threads, found, kept)
+        found["peaks"] = asdict(ceiling) if ceiling else None
+        opened.write_machine(found)
+
+    def answer(after_s: float) -> None:
+        _derive(opened.folder)
+        numbers = _short(opened.folder / "cells.csv")
+        errors.print(f"every cell has a first answer after {units.seconds(after_s)}: {numbers}")
+
+    note_ceilings()
     cells = [
         visit.Cell(kernel, case, settled.device, settled.threads, settled.cache)
         for case in settled.cases()
         for kernel in settled.kernels
     ]
-    progress = Progress(errors)
+    progress = Progress(errors, answer)
     running = runner.Runner(
         cells,
         visitor,
@@ -246,8 +255,12 @@ def _measure(
     running.restore(visits, blocks)
     reason = _run(running)
     progress.end()
-    opened.write_machine({**found, "stopped": reason})
+    found["stopped"] = reason
+    opened.write_machine(found)
     rows = _derive(opened.folder)
+    if any(row.status == "impossible" for row in rows):
+        note_ceilings()  # the first reading may have been disturbed: too low
+        rows = _derive(opened.folder)
     _report(opened.folder, rows, reason)
     if reason == "interrupted":
         return 130
@@ -264,18 +277,25 @@ def _run(running: "Runner") -> str:
 class Progress:
     """One line on stderr, drawn between visits only.
 
-    A terminal's line is written over; a log gets a new one every ten seconds.
+    A terminal's line is written over; a log gets a new one every ten seconds. After the first pass
+    `answer` is told how many seconds it took.
     """
 
-    def __init__(self, console: "Console") -> None:
+    def __init__(self, console: "Console", answer: Callable[[float], None]) -> None:
         self._console = console
+        self._answer = answer
+        self._answered = False
         self._every_s = 0.5 if console.is_terminal else 10.0
-        self._drawn = 0.0
+        self._began = self._drawn = time.monotonic()
 
     def __call__(self, state: Any) -> None:
         from bench import units
 
         now = time.monotonic()
+        if state.pass_number > 1 and not self._answered:
+            self._answered = True
+            self.end()
+            self._answer(now - self._began)
         if now - self._drawn < self._every_s:
             return
         self._drawn = now

@@ -21,8 +21,6 @@ from numpy.typing import NDArray
 from bench.inputs import Part
 from bench.sweep import Case
 
-RMS_LIMIT = 4.0
-
 
 class Wrong(Exception):
     """The output is not the layer's: says what it is, what it should be and where."""
@@ -35,12 +33,14 @@ class Rounding:
     inputs: float
     sums: float
     result: float
+    limit: float = 4.0  # of the RMS error, in units of what these should give
 
 
 ROUNDING = {
     "float64": Rounding(0.0, 2.0**-53, 2.0**-53),
     "float32": Rounding(0.0, 2.0**-24, 2.0**-24),
-    "tf32": Rounding(2.0**-11, 2.0**-24, 2.0**-24),
+    # bfloat16 arithmetic is at 1.6, TF32 below 1.2, even where the hardware cuts off the inputs
+    "tf32": Rounding(2.0**-11, 2.0**-24, 2.0**-24, limit=1.5),
     "float16": Rounding(0.0, 2.0**-24, 2.0**-11),
     "bfloat16": Rounding(0.0, 2.0**-24, 2.0**-8),
 }
@@ -64,7 +64,7 @@ def check(
     rounding = ROUNDING[case.precision]
     errors = [_check_part(output, case, rounding, part) for part in parts]
     error = max(errors)
-    if error > RMS_LIMIT:
+    if error > rounding.limit:
         message = f"RMS error is {error:.0f} times what {case.precision} rounding gives"
         raise Wrong(f"{message}: computed in a lower precision?")
     return error

@@ -12,7 +12,7 @@ from functools import cache
 from statistics import median
 from typing import Any
 
-from bench.records import Block, Cell, Visit
+from bench.records import Block, Cell, Status, Visit
 from bench.sweep import Case
 
 BASELINE = "python_loop"
@@ -55,7 +55,7 @@ def _rank(n: int) -> int:
     """How many of n ordered values may be left out at each end."""
     tail, rank = 0.0, 0
     while True:
-        tail += math.comb(n, rank) * 0.5**n
+        tail += math.comb(n, rank) / 2**n
         if tail > (1 - CONFIDENCE) / 2:
             return max(rank - 1, 0)
         rank += 1
@@ -79,6 +79,16 @@ class Gathered:
     good: dict[int, float] = field(default_factory=dict)  # pass -> the visit's median block, s
     seconds: dict[str, list[float]] = field(default_factory=dict)  # quantity -> a median a visit
     best_s: float = math.inf
+
+    @property
+    def void(self) -> Visit | None:
+        """The visit that takes the cell's number away."""
+        return next((visit for visit in self.visits if visit.status in VOID), None)
+
+    @property
+    def device(self) -> str:
+        """The device's own name, from a visit that reached it."""
+        return next((visit.device for visit in self.visits if visit.device), "")
 
     @property
     def last(self) -> Visit:
@@ -111,30 +121,45 @@ def cells(
     visits: Iterable[Visit], blocks: Iterable[Block], peak_flop_per_s: float | None
 ) -> list[Cell]:
     """One row a cell. `peak_flop_per_s`: the CPU's arithmetic ceiling, if it is known."""
-    gathered = gather(visits, blocks)
-    rows = [_cell(one, gathered, peak_flop_per_s) for one in gathered.values()]
+    judged = [judge(one, peak_flop_per_s) for one in gather(visits, blocks).values()]
+    loops = [j for j in judged if j.gathered.last.kernel == BASELINE and j.time is not None]
+    rows = [_cell(one, loops) for one in judged]
     return sorted(rows, key=lambda row: (row.n_in, row.n_units, row.batch, row.kernel))
 
 
-def _cell(
-    one: Gathered, gathered: dict[tuple[Any, ...], Gathered], peak_flop_per_s: float | None
-) -> Cell:
-    visit = one.last
-    case = case_of(visit)
-    status, reason = visit.status, visit.reason
-    void = next((v for v in one.visits if v.status in VOID), None)
-    if void is not None:
-        status, reason = void.status, void.reason
-    time = of_visits(list(one.good.values())) if one.good and void is None else None
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A cell, how it stands, and its time if it has one."""
+
+    gathered: Gathered
+    case: Case
+    peak: float | None  # FLOP/s that its device can do, if that is known
+    status: Status
+    reason: str
+    time: Interval | None
+
+
+def judge(one: Gathered, peak_flop_per_s: float | None) -> Judged:
+    """How a cell stands: a void visit, or more FLOP/s than there are, takes its time away."""
+    case = case_of(one.last)
     # the ceiling that is known is the CPU's; a device with a name of its own has another
-    peak = peak_flop_per_s if visit.device == "cpu" else None
-    if time and peak and case.flops / time.value > IMPOSSIBLE * peak:
-        status = "impossible"
-        reason = (
-            f"{case.flops / time.value:.3g} FLOP/s; this machine's arithmetic peak is {peak:.3g}"
-        )
-        time = None
-    speedup, basis = _speedup(one, gathered) if time else (None, "")
+    peak = peak_flop_per_s if one.device == "cpu" else None
+    if (void := one.void) is not None:
+        return Judged(one, case, peak, void.status, void.reason, None)
+    if not one.good:
+        return Judged(one, case, peak, one.last.status, one.last.reason, None)
+    time = of_visits(list(one.good.values()))
+    rate = case.flops / time.value
+    if peak is not None and rate > IMPOSSIBLE * peak:
+        reason = f"{rate:.3g} FLOP/s; this machine's arithmetic peak is {peak:.3g}"
+        return Judged(one, case, peak, "impossible", reason, None)
+    return Judged(one, case, peak, one.last.status, one.last.reason, time)
+
+
+def _cell(judged: Judged, loops: Sequence[Judged]) -> Cell:
+    one, case, peak, time = judged.gathered, judged.case, judged.peak, judged.time
+    visit = one.last
+    speedup, basis = _speedup(judged, loops)
 
     def middle(quantity: str) -> float | None:
         found = one.seconds.get(quantity) if time else None
@@ -143,18 +168,18 @@ def _cell(
     errors = [v.error for v in one.visits if v.error is not None]
     return Cell(
         kernel=visit.kernel,
-        kernel_hash=visit.kernel_hash,
+        kernel_hash=next((v.kernel_hash for v in one.visits if v.kernel_hash), ""),
         n_in=case.n_in,
         n_units=case.n_units,
         batch=case.batch,
         precision=case.precision,
         activation=case.activation,
         device_index=visit.device_index,
-        device=next((v.device for v in one.visits if v.device), ""),
+        device=one.device,
         threads=visit.threads,
         cache=visit.cache,
-        status=status,
-        reason=reason,
+        status=judged.status,
+        reason=judged.reason,
         visits=len(one.good) if time else 0,
         time_s=time.value if time else None,
         time_low_s=time.low if time else None,
@@ -181,28 +206,29 @@ def _cell(
     )
 
 
-def _speedup(
-    one: Gathered, gathered: dict[tuple[Any, ...], Gathered]
-) -> tuple[Interval | None, str]:
+def _speedup(judged: Judged, loops: Sequence[Judged]) -> tuple[Interval | None, str]:
     """python_loop's time over this cell's, paired by pass: both saw the same machine.
 
     Where the loop was too slow to run on this case, its time is predicted from what it does for
     each operation on the largest layer that it ran, with no interval but this cell's own.
     """
-    loops = {
-        case_of(g.last): g
-        for g in gathered.values()
-        if g.last.kernel == BASELINE and g.good and g.last.cache == one.last.cache
+    case, time = judged.case, judged.time
+    if time is None:
+        return None, ""
+    alike = {
+        loop.case: loop
+        for loop in loops
+        if loop.gathered.last.cache == judged.gathered.last.cache
+        and (loop.case.precision, loop.case.activation) == (case.precision, case.activation)
     }
-    case = case_of(one.last)
-    if case in loops:
-        return paired(loops[case].good, one.good), "measured"
-    smaller = [c for c in loops if c.flops < case.flops and c.precision == case.precision]
+    if case in alike:
+        ratio = paired(alike[case].gathered.good, judged.gathered.good)
+        return (ratio, "measured") if ratio else (None, "")
+    smaller = [c for c in alike if c.flops < case.flops]
     if not smaller:
         return None, ""
     largest = max(smaller, key=lambda c: c.flops)
-    loop_s = median(loops[largest].good.values()) * case.flops / largest.flops
-    time = of_visits(list(one.good.values()))
+    loop_s = median(alike[largest].gathered.good.values()) * case.flops / largest.flops
     return Interval(loop_s / time.value, loop_s / time.high, loop_s / time.low), "predicted"
 
 

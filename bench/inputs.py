@@ -1,5 +1,6 @@
 """Case and seed -> the arrays, and what the layer's answer should be, in float64."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,7 +43,9 @@ def draw(case: Case, seed: int, dtype: type[np.floating[Any]]) -> Arrays:
     every width; b has variance 1/4 and is not zero.
     """
     A_in = _uniform((case.batch, case.n_in), 1.0, (seed, 1, case.n_in, case.batch))
-    W = _uniform((case.n_in, case.n_units), case.n_in**-0.5, (seed, 2, case.n_in, case.n_units))
+    W = _uniform(
+        (case.n_in, case.n_units), 1 / math.sqrt(case.n_in), (seed, 2, case.n_in, case.n_units)
+    )
     b = _uniform((1, case.n_units), 0.5, (seed, 3, case.n_units))
     if case.precision == "bfloat16":
         A_in, W, b = _to_bfloat16(A_in), _to_bfloat16(W), _to_bfloat16(b)
@@ -52,13 +55,13 @@ def draw(case: Case, seed: int, dtype: type[np.floating[Any]]) -> Arrays:
 def _uniform(
     shape: tuple[int, int], deviation: float, seed: tuple[int, ...]
 ) -> NDArray[np.float64]:
-    # raw bits and exact arithmetic: NumPy promises a stable bit stream for raw PCG64 output, but
-    # not for its distributions
+    # raw bits, and operations that IEEE 754 fixes to the bit: NumPy promises a stable stream for
+    # raw PCG64 output but not for its distributions, and a power is the C library's own affair
     raw = np.random.PCG64(seed).random_raw(shape[0] * shape[1])
     unit = (raw >> np.uint64(11)).astype(np.float64)
     unit *= 2.0**-52
     unit -= 1.0
-    unit *= deviation * 3.0**0.5
+    unit *= deviation * math.sqrt(3)
     return unit.reshape(shape)
 
 

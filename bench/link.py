@@ -173,7 +173,7 @@ class Worker:
 
     def call(self, request: Request, timeout_s: float) -> Reply:
         """Send a request and wait for its reply. Raises WorkerLost; the worker is gone then."""
-        self._socket.settimeout(timeout_s)
+        self._socket.settimeout(min(timeout_s, 1e6))
         try:
             self._socket.sendall(msgspec.json.encode(request) + b"\n")
             line = self._lines.readline()

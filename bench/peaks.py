@@ -81,7 +81,13 @@ def _read(path: Path) -> dict[str, list[float]]:
         known = json.loads(path.read_text())
     except (OSError, ValueError):
         return {}
-    return known if isinstance(known, dict) else {}
+    if not isinstance(known, dict):
+        return {}
+    return {name: pair for name, pair in known.items() if _two_rates(pair)}
+
+
+def _two_rates(pair: Any) -> bool:
+    return isinstance(pair, list) and [type(rate) for rate in pair] == [float, float]
 
 
 def _write(path: Path, known: dict[str, list[float]]) -> None:

@@ -52,9 +52,9 @@ class Run:
         """Make the directory. Raises BadInput where it exists or can't be written."""
         try:
             folder.mkdir(parents=True)
-            write(sweep, folder / "sweep.toml")
             (folder / FILES[Visit]).write_text(_header(Visit), encoding="utf-8")
             (folder / FILES[Block]).write_text(_header(Block), encoding="utf-8")
+            write(sweep, folder / "sweep.toml")
         except FileExistsError as error:
             message = f"{folder} exists: take another --out, or go on with --resume {folder}"
             raise BadInput(message) from error
@@ -67,8 +67,9 @@ class Run:
     @classmethod
     def resume(cls, folder: Path) -> tuple["Run", Sweep]:
         """Open a run to go on with it, without the half-written end that a kill may have left."""
-        if not (folder / "sweep.toml").is_file():
-            raise BadInput(f"{folder} is not a run: it has no sweep.toml")
+        for name in ("sweep.toml", FILES[Visit], FILES[Block]):
+            if not (folder / name).is_file():
+                raise BadInput(f"{folder} is not a run: it has no {name}")
         sweep = read(str(folder / "sweep.toml"))
         run = cls(folder)
         for row in (Visit, Block):
@@ -125,16 +126,17 @@ def _lines(rows: Iterable[Row]) -> str:
 
 
 def _cell(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.replace("\r", " ")  # which the csv module would write bare
     # seven digits are far below any interval here, and a third of the bytes of seventeen
     return f"{value:.7g}" if isinstance(value, float) and value < 1e9 else value
 
 
 def _append(path: Path, rows: Sequence[Row]) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND)
-    try:
-        os.write(descriptor, _lines(rows).encode())
-    finally:
-        os.close(descriptor)
+    with path.open("ab", buffering=0) as file:
+        left = _lines(rows).encode()
+        while left:
+            left = left[os.write(file.fileno(), left) :]
 
 
 def _drop_half_line(path: Path) -> None:
@@ -151,11 +153,19 @@ def load(folder: Path, row: type[Row]) -> list[Row]:
     """
     path = folder / FILES[row]
     try:
-        text = path.read_text(encoding="utf-8")
+        content = path.read_bytes()
+        text = content[: content.rfind(b"\n") + 1].decode()
     except (OSError, UnicodeDecodeError) as error:
         raise BadInput(f"{path} can't be read: {error}") from error
-    reader = csv.reader(io.StringIO(text[: text.rfind("\n") + 1], newline=""))
-    header = next(reader, [])
+    reader = csv.reader(io.StringIO(text, newline=""))
+    try:
+        return _rows(path, row, reader)
+    except csv.Error as error:
+        raise BadInput(f"{path}, line {reader.line_num}: {error}") from error
+
+
+def _rows(path: Path, row: type[Row], reader: Any) -> list[Row]:
+    header: list[str] = next(reader, [])
     if header != columns(row):
         different = next(
             (
@@ -219,7 +229,12 @@ def frame(folder: Path) -> "pd.DataFrame":
     import pandas as pd
 
     cells = load(folder, Cell)
-    return pd.DataFrame([astuple(cell) for cell in cells], columns=columns(Cell))
+    kinds = typing.get_type_hints(Cell)
+    dtypes = {name: {int: "int64", str: "str"}.get(kinds[name], "float64") for name in kinds}
+    dtypes["status"] = "str"
+    return pd.DataFrame(
+        {name: pd.Series([getattr(c, name) for c in cells], dtype=dtypes[name]) for name in kinds}
+    )
 
 
 def machine(folder: Path) -> dict[str, Any]:
@@ -229,7 +244,7 @@ def machine(folder: Path) -> dict[str, Any]:
         return {}
     try:
         facts = msgspec.json.decode(path.read_bytes())
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise BadInput(f"{path}: not JSON: {error}") from error
     if not isinstance(facts, dict):
         raise BadInput(f"{path}: not an object")

@@ -1,9 +1,10 @@
 """Which cells: a sweep file -> cases, and the one formula for the work of a case."""
 
+import math
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 import msgspec
 import tomli_w
@@ -99,11 +100,23 @@ def read(name_or_file: str) -> Sweep:
 def make(fields: dict[str, object]) -> Sweep:
     """A sweep from its fields, each checked. Raises BadInput, naming the field."""
     try:
-        return msgspec.convert(fields, Sweep)
+        sweep = msgspec.convert(fields, Sweep)
     except msgspec.ValidationError as error:
-        known = ", ".join(Sweep.__struct_fields__)
-        hint = f"; known are {known}" if "unknown field" in str(error) else ""
-        raise BadInput(f"{str(error).replace('$.', '')}{hint}") from error
+        raise BadInput(str(error).replace("$.", "") + _hint(str(error))) from error
+    for name in ("budget_s", "launch_limit_s"):
+        if math.isinf(getattr(sweep, name)):
+            raise BadInput(f"Expected a finite `float` - at `{name}`")
+    return sweep
+
+
+def _hint(error: str) -> str:
+    """The words that would have been right, where the wrong one was a word."""
+    if "unknown field" in error:
+        return f"; known are {', '.join(Sweep.__struct_fields__)}"
+    for name, kind in (("precision", Precision), ("activation", Activation), ("cache", Cache)):
+        if f".{name}`" in error:
+            return f"; one of {', '.join(get_args(kind))}"
+    return ""
 
 
 def write(sweep: Sweep, path: Path) -> None:

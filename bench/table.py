@@ -77,6 +77,7 @@ def headline(visits: Sequence[Visit], blocks: Sequence[Block]) -> str | None:
         if (cell.last.n_in, cell.last.n_units, cell.last.batch)
         == (HEADLINE_WIDTH, HEADLINE_WIDTH, 1)
         and cell.good
+        and cell.void is None
         and cell.last.cache == "warm"
     }
     matmul = here.get("numpy_matmul")

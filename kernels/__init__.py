@@ -55,11 +55,11 @@ DTYPES: dict[str, type[np.floating[Any]]] = {
 held in float32, and a kernel that computes in them converts on its own side."""
 
 
-class Unavailable(Exception):  # noqa: N818 - not an error: the kernel says why it can't run here
+class Unavailable(Exception):
     """The kernel can't run on this machine; the message says why and what would help."""
 
 
-class Unsupported(Exception):  # noqa: N818 - not an error: the kernel says what it doesn't do
+class Unsupported(Exception):
     """The kernel doesn't do what was asked (a precision, an activation); the message says what."""
 
 
@@ -272,7 +272,7 @@ def load(name_or_path: str) -> Kernel:
     """
     if name_or_path.endswith(".py"):
         path = Path(name_or_path)
-        module_name = path.stem
+        module_name = f"kernel file {path.stem}"  # no name that an import could mean
     else:
         path = Path(__file__).parent / f"{name_or_path}.py"
         module_name = f"{__name__}.{name_or_path}"
@@ -300,6 +300,7 @@ def _import(name: str, path: Path) -> ModuleType:
     if spec is None or spec.loader is None:
         raise ImportError(f"{path}: can't be imported")
     module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # as import does: a dataclass looks its own module up
     try:
         spec.loader.exec_module(module)
     except SyntaxError as error:

@@ -107,8 +107,8 @@ AWKWARD = {
     "as usual": run(),
     "seven batches": run((16, 32, 64, 512, 1000, 1024, 8192), tuple(4**i for i in range(7))),
     "five batches": run((16, 1000), (1, 2, 4, 8, 16), ("numba_loop",)),
-    "forty characters": run(more=FORTY[:2]),
-    "many kernels": run((1000, 4096), (1, 1024), FORTY + tuple(f"k{i}" for i in range(6))),
+    "forty characters": run((64, 1000, 4096), (1, 1024), FORTY[:2]),
+    "many kernels": run((1000, 4096), (1,), FORTY + tuple(f"k{i}" for i in range(6))),
     "one cell": [cell("numpy_matmul", 64, 1, flop_per_s=3e9, speedup=90.0)],
     "equal kernels": [cell(k, 64, 1, flop_per_s=3e9, speedup=2.0) for k in ("a", "b", "c", "d")],
     "slower": [cell("a", 8, 1, flop_per_s=3e3, speedup=1e-4), cell("b", 8, 1, speedup=1.0)],
@@ -325,7 +325,8 @@ def test_an_interval_that_holds_one_is_no_speedup() -> None:
 
 
 @pytest.mark.parametrize(
-    ("widths", "expected"), [((16, 1000, 4096), 1000), ((16, 64, 4096), 64), ((4096, 8192), 8192)]
+    ("widths", "expected"),
+    [((16, 1000, 4096), 1000), ((16, 64, 4096), 64), ((4096, 8192), 8192), ((64, 1000), 64)],
 )
 def test_the_headline_width(widths: tuple[int, ...], expected: int) -> None:
     cells = [cell("k", w, 1, **({"speedup": 9.0} if w == 64 else {})) for w in widths]
@@ -337,6 +338,12 @@ def test_a_run_without_a_number_says_so() -> None:
         text = said(drawn(chart, "nothing ran"))
         assert "no cell has a number" in text
         assert "kernel_0_with_a_name_of_forty_characters: error (all 2 cells)" in text
+
+
+def test_a_run_without_a_loop_says_so() -> None:
+    text = said(speedup.draw(frame([cell("numpy_dot", 1000, 1, flop_per_s=1e9)]), {}))
+    assert "numpy_dot: no loop to compare with (its only cell)" in text
+    assert "no cell has a number" not in text
 
 
 def test_a_kernel_looks_the_same_in_any_company() -> None:

@@ -18,7 +18,7 @@ from bench.sweep import Case
 ACTIVATIONS = ("linear", "relu", "sigmoid", "tanh")
 LARGE = Case(n_in=1024, n_units=96, batch=12, precision="float32", activation="linear")
 
-exact = settings(deadline=None, derandomize=True, database=None, max_examples=60)
+exact = settings(deadline=None, derandomize=True, database=None, max_examples=25)
 every_activation = pytest.mark.parametrize("activation", ACTIVATIONS)
 sizes = st.integers(1, 60)
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from bench import estimate, runner
-from bench.records import Block, Visit
+from bench.records import Block, Status, Visit
 from bench.sweep import Case
 from bench.visit import Cell, refusal
 
@@ -22,7 +22,7 @@ class Bench:
         self.rates = rates
         self.noise = noise
         self.random = random.Random(1)
-        self.refuse: dict[str, str] = {}
+        self.refuse: dict[str, Status] = {}
         self.interrupt_at: int | None = None
         self.respawned: list[int] = []
         self.order: list[tuple[int, Cell]] = []
@@ -168,7 +168,7 @@ def test_an_unavailable_kernel_is_asked_once_and_every_cell_of_it_is_named() -> 
 
 
 @pytest.mark.parametrize("status", ["wrong", "error", "crashed", "timeout", "unsupported"])
-def test_a_cell_in_trouble_is_not_visited_again(status: str) -> None:
+def test_a_cell_in_trouble_is_not_visited_again(status: Status) -> None:
     bench = Bench(fast=1e-9, bad=1e-9)
     bench.refuse["bad"] = status
     assert bench.runner(cells(FAST, "bad")).run() == "done"

@@ -220,17 +220,20 @@ def test_windows_line_ends_do_no_harm(run: Run) -> None:
     assert store.load(run.folder, Block) == before
 
 
-def test_a_half_written_line_is_dropped_wherever_it_broke_off(run: Run) -> None:
-    path = run.folder / "visits.csv"
-    whole = path.read_bytes()
-    complete = store.load(run.folder, Visit)
-    run.append(visit(3, reason="5 µs, “late”"), [])
+@pytest.mark.parametrize("reason", ["5 µs, “late”", "two\nlines"])
+def test_a_half_written_row_is_dropped_wherever_it_broke_off(stopped: Path, reason: str) -> None:
+    path = stopped / "visits.csv"
+    whole, complete = path.read_bytes(), store.load(stopped, Visit)
+    with Run.resume(stopped)[0] as run:
+        run.append(visit(3, reason=reason), [])
     row = path.read_bytes().removeprefix(whole)
     for length in range(len(row)):
         path.write_bytes(whole + row[:length])
-        assert store.load(run.folder, Visit) == complete
+        assert store.load(stopped, Visit) == complete
+        with Run.resume(stopped)[0]:
+            assert path.read_bytes() == whole
     path.write_bytes(whole + row)
-    assert len(store.load(run.folder, Visit)) == len(complete) + 1
+    assert len(store.load(stopped, Visit)) == len(complete) + 1
 
 
 def test_resuming_cuts_a_half_written_line_off_and_appends_after_it(stopped: Path) -> None:

@@ -40,20 +40,17 @@ def draw(cells: pd.DataFrame, machine: Mapping[str, Any], theme: str = "light") 
         style.footer(rows, machine),
     )
     if not batches:
-        return style.nothing(page)
+        timed = style.has_number(view.cells, "time_s").any()
+        return style.nothing(page, UNSAID if timed else style.NO_NUMBER)
     panels = {batch: [_bar(rows, batch, kernel) for kernel in kernels] for batch in batches}
     return _draw(page, kernels, panels)
 
 
 def headline_width(rows: pd.DataFrame) -> int | None:
-    """1000 if it was measured, else the largest width that has a loop to compare with."""
-    widths = rows["n_units"]
-    if (widths == HEADLINE).any():
-        return HEADLINE
-    based = widths[(rows["speedup_basis"] != "") & style.has_number(rows, NUMBER)]
-    if len(based):
-        return int(based.max())
-    return int(widths.max()) if len(widths) else None
+    """1000, else the largest; of the widths that have a loop to compare with, where any has."""
+    based = rows.loc[(rows["speedup_basis"] != "") & style.has_number(rows, NUMBER), "n_units"]
+    widths = {int(width) for width in (based if len(based) else rows["n_units"])}
+    return HEADLINE if HEADLINE in widths else max(widths, default=None)
 
 
 def title(shown: pd.DataFrame, width: int | None, batches: list[int]) -> str:

@@ -37,6 +37,7 @@ SIZE = 14.0  # points: the smallest text on a slide that the last row can read
 LEADING = 1.3  # line height over text size
 NOTE_LINES = 4
 LONGEST_NAME = 40
+NO_NUMBER = "no cell has a number"
 
 _FONT = "DejaVu Sans"  # comes with matplotlib
 
@@ -428,10 +429,10 @@ def _note(page: Page, gone: list[str]) -> list[str]:
     return [f"Not shown: {len(gone)} groups of cells, see cells.csv."] if gone else []
 
 
-def nothing(page: Page) -> Figure:
-    """The picture of a run without a number."""
+def nothing(page: Page, words: str = NO_NUMBER) -> Figure:
+    """The picture of a run that has nothing to draw."""
     x, y = (page.left + page.right) / 2, (page.bottom + page.top) / 2
-    page.write(x, y, "no cell has a number", 24, ha="center", va="center", color=page.theme.muted)
+    page.write(x, y, words, 24, ha="center", va="center", color=page.theme.muted)
     return page.figure
 
 

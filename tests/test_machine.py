@@ -1,0 +1,344 @@
+"""What a machine is, said without saying whose; each warning fires when it should and only then."""
+
+import copy
+import ctypes
+import json
+import os
+import platform
+import re
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from bench import machine
+from bench.link import FactsReply
+
+WORKER = FactsReply(
+    contract=1,
+    kernels=("numpy_matmul",),
+    python="3.12.1",
+    numpy="2.4.0",
+    blas=(
+        {
+            "user_api": "blas",
+            "internal_api": "openblas",
+            "num_threads": 4,
+            "prefix": "libscipy_openblas",
+            "filepath": "/home/somebody/.venv/numpy.libs/libscipy_openblas64_.so",
+            "version": "0.3.30",
+            "threading_layer": "pthreads",
+            "architecture": "Zen",
+        },
+    ),
+)
+
+HONEST: dict[str, Any] = {
+    "cpu": {"model": "AMD EPYC 9R14", "cores_usable": 4, "governor": "performance", "mhz": 3700.0},
+    "memory_bytes": 2**34,
+    "python": "3.12.1",
+    "numpy": "2.4.0",
+    "blas": [
+        {
+            "library": "openblas",
+            "version": "0.3.30",
+            "core_type": "Zen",
+            "threads": 4,
+            "threading": "pthreads",
+        }
+    ],
+    "threads": 4,
+    "gpus": {
+        "driver": "13.0",
+        "devices": [{"name": "NVIDIA H100", "bus": "0000:17:00.0", "compute": "9.0"}],
+        "trouble": "",
+    },
+    "load": 0.5,
+    "overrides": {},
+}
+
+
+def changed(**changes: Any) -> dict[str, Any]:
+    """The honest machine, but for the fields given; "cpu__mhz" is one within "cpu"."""
+    found = copy.deepcopy(HONEST)
+    for name, value in changes.items():
+        *outer, last = name.split("__")
+        inner = found
+        for part in outer:
+            inner = inner[part]
+        inner[last] = value
+    return found
+
+
+def blas(**changes: Any) -> list[dict[str, Any]]:
+    return [{**HONEST["blas"][0], **changes}]
+
+
+class TestWarnings:
+    """What makes numbers mean less than they seem to."""
+
+    @pytest.fixture(autouse=True)
+    def linux(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(sys, "platform", "linux")
+
+    @pytest.mark.parametrize(
+        "honest",
+        [
+            {},
+            {"threads": 1, "blas": blas(threads=1)},
+            {"load": 2.0},  # half of four cores
+            {"cpu__governor": None},
+            {"cpu__governor": "schedutil"},
+            {"blas": []},
+            {"gpus": {"driver": None, "devices": [], "trouble": "no NVIDIA driver"}},
+        ],
+        ids=str,
+    )
+    def test_an_honest_machine_has_none(self, honest: dict[str, Any]) -> None:
+        assert machine.warnings(changed(**honest)) == []
+
+    @pytest.mark.parametrize(
+        ("trouble", "words"),
+        [
+            ({"overrides": {"OPENBLAS_CORETYPE": "Haswell"}}, "OPENBLAS_CORETYPE=Haswell"),
+            ({"threads": 5, "blas": blas(threads=5)}, "5 threads on 4 usable cores"),
+            ({"load": 2.1}, "busy before the run began: load 2.1 on 4 cores"),
+            ({"blas": blas(threads=2)}, "openblas runs 2 threads, not the 4 asked for"),
+            ({"cpu__governor": "powersave"}, "governor is powersave"),
+        ],
+        ids=lambda value: value if isinstance(value, str) else "",
+    )
+    def test_each_trouble_has_one_of_its_own(self, trouble: dict[str, Any], words: str) -> None:
+        (said,) = machine.warnings(changed(**trouble))
+        assert words in said
+
+    def test_another_system_says_what_it_lacks(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(sys, "platform", "darwin")
+        (said,) = machine.warnings(HONEST)
+        assert "no affinity" in said
+
+    def test_several_troubles_are_all_said(self) -> None:
+        assert len(machine.warnings(changed(load=3.0, cpu__governor="powersave"))) == 2
+
+
+class TestUsableCores:
+    """Affinity and a container's quota both count."""
+
+    @pytest.fixture
+    def quota(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+        """A container's quota file, not yet there, on eight cores."""
+        path = tmp_path / "cpu.max"
+        monkeypatch.setattr(machine, "CGROUP_QUOTA", path)
+        monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
+        return path
+
+    def test_without_a_quota_it_is_the_affinity(self, quota: Path) -> None:
+        assert machine.usable_cores() == 8
+
+    @pytest.mark.parametrize(
+        ("text", "cores"),
+        [
+            ("max 100000\n", 8),
+            ("200000 100000\n", 2),
+            ("150000 100000\n", 2),  # a core and a half is kept busy by two threads
+            ("50000 100000\n", 1),
+            ("1600000 100000\n", 8),
+        ],
+    )
+    def test_a_quota_is_a_number_of_cores(self, quota: Path, text: str, cores: int) -> None:
+        quota.write_text(text, encoding="ascii")
+        assert machine.usable_cores() == cores
+
+    @pytest.mark.parametrize("text", ["", "nonsense", "1 2 3", "a b"])
+    def test_a_quota_that_cannot_be_read_is_none(self, quota: Path, text: str) -> None:
+        quota.write_text(text, encoding="ascii")
+        assert machine.usable_cores() == 8
+
+    def test_without_affinity_it_is_what_the_system_counts(
+        self, quota: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.delattr(os, "sched_getaffinity")
+        monkeypatch.setattr(os, "cpu_count", lambda: 6)
+        assert machine.usable_cores() == 6
+        monkeypatch.setattr(os, "cpu_count", lambda: None)
+        assert machine.usable_cores() == 1
+
+
+class TestIdentity:
+    """What has to be the same for two runs to be comparable."""
+
+    @pytest.mark.parametrize(
+        ("change", "what"),
+        [
+            ({"cpu__model": "Intel Xeon"}, "CPU"),
+            ({"cpu__cores_usable": 2}, "CPU"),
+            ({"memory_bytes": 2**35}, "memory"),
+            ({"python": "3.13.0"}, "Python"),
+            ({"numpy": "2.5.0"}, "NumPy"),
+            ({"blas": blas(version="0.3.29")}, "BLAS"),
+            ({"blas": blas(library="mkl")}, "BLAS"),
+            ({"blas": blas(core_type="Haswell")}, "BLAS"),
+            ({"threads": 2}, "threads"),
+            ({"gpus__devices": []}, "GPUs"),
+        ],
+        ids=str,
+    )
+    def test_another_machine_differs_in_what_is_other(
+        self, change: dict[str, Any], what: str
+    ) -> None:
+        before, after = machine.identity(HONEST), machine.identity(changed(**change))
+        assert [name for name in before if before[name] != after[name]] == [what]
+
+    @pytest.mark.parametrize("change", [{"load": 3.0}, {"cpu__mhz": 1200.0}], ids=str)
+    def test_what_changes_by_the_minute_is_no_difference(self, change: dict[str, Any]) -> None:
+        assert machine.identity(changed(**change)) == machine.identity(HONEST)
+
+    def test_it_survives_machine_json(self) -> None:
+        assert machine.identity(json.loads(json.dumps(HONEST))) == machine.identity(HONEST)
+
+
+class TestFacts:
+    """machine.json, of the machine that runs these tests."""
+
+    def test_it_holds_what_the_rest_reads_from_it(self) -> None:
+        found = machine.facts(WORKER, threads=4)
+        assert set(HONEST) <= set(found)
+        assert set(HONEST["cpu"]) <= set(found["cpu"])
+        assert found["blas"] == HONEST["blas"]
+        assert (found["python"], found["numpy"], found["threads"]) == ("3.12.1", "2.4.0", 4)
+        assert found["cpu"]["model"]
+        assert found["cpu"]["cores_usable"] >= 1
+        assert found["memory_bytes"] > 2**20
+        assert found["warnings"] == machine.warnings(found)
+        assert json.loads(json.dumps(found)) == found
+
+    def test_it_names_neither_the_host_nor_anyones_folders(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        uname = platform.uname()._replace(node="secret-host")
+        monkeypatch.setattr(platform, "uname", lambda: uname)
+        monkeypatch.setattr(platform, "node", lambda: "secret-host")
+        monkeypatch.setattr(socket, "gethostname", lambda: "secret-host")
+        monkeypatch.setenv("HOSTNAME", "secret-host")
+        text = json.dumps(machine.facts(WORKER, threads=4))
+        assert "secret-host" not in text
+        assert "somebody" not in text
+        assert str(Path.home()) not in text
+
+    def test_the_fingerprint_is_the_identitys(self) -> None:
+        found = machine.facts(WORKER, threads=4)
+        assert re.fullmatch("[0-9a-f]{12}", found["fingerprint"])
+        assert machine.facts(WORKER, threads=4)["fingerprint"] == found["fingerprint"]
+        assert machine.facts(WORKER, threads=2)["fingerprint"] != found["fingerprint"]
+
+    def test_overrides_are_recorded(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        for name in machine.OVERRIDES:
+            monkeypatch.delenv(name, raising=False)
+        assert machine.facts(WORKER, threads=4)["overrides"] == {}
+        monkeypatch.setenv("OPENBLAS_CORETYPE", "Haswell")
+        assert machine.facts(WORKER, threads=4)["overrides"] == {"OPENBLAS_CORETYPE": "Haswell"}
+
+    def test_a_machine_without_git_or_repository_has_no_commit(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        failures: list[Exception] = [
+            FileNotFoundError("git"),
+            subprocess.CalledProcessError(128, "git"),
+            subprocess.TimeoutExpired("git", 20),
+        ]
+        for failure in failures:
+
+            def fail(*_: object, failure: Exception = failure, **__: object) -> None:
+                raise failure
+
+            monkeypatch.setattr(subprocess, "run", fail)
+            found = machine.facts(WORKER, threads=4)
+            assert found["commit"] is None
+            assert not found["clean"]
+
+    def test_a_system_that_tells_little_still_has_facts(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        # as in some containers, and on other systems than Linux
+        monkeypatch.setattr(machine, "_first_processor", dict)
+        monkeypatch.setattr(psutil, "cpu_freq", lambda: None)
+        cpu = machine.facts(WORKER, threads=4)["cpu"]
+        assert cpu["model"]
+        assert cpu["mhz"] is None
+        assert cpu["vector_flags"] == []
+
+
+class TestGpus:
+    """What the driver's own library says; on a double of it, as there is no GPU to ask."""
+
+    def test_without_a_driver_there_is_nothing(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def absent(name: str) -> None:
+            raise OSError(f"{name}: cannot open shared object file")
+
+        monkeypatch.setattr(ctypes, "CDLL", absent)
+        assert machine.gpus() == {
+            "driver": None,
+            "devices": [],
+            "trouble": "no NVIDIA driver (libcuda.so.1)",
+        }
+
+    def test_devices_are_listed_with_name_bus_and_compute_capability(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(ctypes, "CDLL", lambda _: Driver())
+        assert machine.gpus() == {
+            "driver": "12.8",
+            "devices": [
+                {"name": "GPU 0", "bus": "0000:00:00.0", "compute": "9.0"},
+                {"name": "GPU 1", "bus": "0000:01:00.0", "compute": "9.0"},
+            ],
+            "trouble": "",
+        }
+
+    @pytest.mark.parametrize("failing", ["init", "count"])
+    def test_a_driver_in_trouble_says_so(
+        self, failing: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(ctypes, "CDLL", lambda _: Driver(**{failing: 100}))
+        found = machine.gpus()
+        assert (found["driver"], found["devices"]) == ("12.8", [])
+        assert found["trouble"] == "CUDA error 100"
+
+
+class Driver:
+    """A double of libcuda with two devices; the codes are what its calls return."""
+
+    def __init__(self, init: int = 0, count: int = 0) -> None:
+        self.init = init
+        self.count = count
+
+    def cuDriverGetVersion(self, version: Any) -> int:  # noqa: N802 - the driver's names
+        version._obj.value = 12080
+        return 0
+
+    def cuInit(self, flags: int) -> int:  # noqa: N802
+        return self.init
+
+    def cuDeviceGetCount(self, count: Any) -> int:  # noqa: N802
+        count._obj.value = 2
+        return self.count
+
+    def cuDeviceGet(self, device: Any, index: int) -> int:  # noqa: N802
+        device._obj.value = index
+        return 0
+
+    def cuDeviceGetName(self, name: Any, length: int, device: Any) -> int:  # noqa: N802
+        name.value = f"GPU {device.value}".encode()
+        return 0
+
+    def cuDeviceGetPCIBusId(self, bus: Any, length: int, device: Any) -> int:  # noqa: N802
+        bus.value = f"0000:{device.value:02x}:00.0".encode()
+        return 0
+
+    def cuDeviceGetAttribute(self, value: Any, which: int, device: Any) -> int:  # noqa: N802
+        value._obj.value = {75: 9, 76: 0}[which]
+        return 0
