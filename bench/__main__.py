@@ -217,7 +217,7 @@ def _measure(
     """Machine and ceilings, passes until there is a reason to stop, then table and charts."""
     from rich.console import Console
 
-    from bench import machine, peaks, runner, units, visit
+    from bench import machine, peaks, runner, table, units, visit
 
     errors = Console(stderr=True, highlight=False)
     found = machine.facts(worker, settled.threads)
@@ -236,6 +236,8 @@ def _measure(
         errors.print(f"every cell has a first answer after {units.seconds(after_s)}: {numbers}")
 
     note_ceilings()
+    for line in table.machine(found):
+        errors.print(line, markup=False, soft_wrap=True)
     cells = [
         visit.Cell(kernel, case, settled.device, settled.threads, settled.cache)
         for case in settled.cases()

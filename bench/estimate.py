@@ -1,7 +1,7 @@
 """Visits and blocks -> one estimate a cell.
 
 One visit is one datum: blocks within a visit see the same few milliseconds of the machine, so a
-visit is its median block, and every interval is over visits.
+visit is one number, and every interval is over visits.
 """
 
 import math
@@ -36,6 +36,15 @@ class Interval:
     def half_width(self) -> float:
         """Half the interval's width, relative to the estimate."""
         return (self.high - self.low) / 2 / self.value
+
+
+def of_blocks(seconds: Sequence[float]) -> float:
+    """A visit's number: its fastest block. What disturbs a block makes it longer.
+
+    Of the numbers that have an interval from six visits on, the median over visits of this one
+    repeats best from run to run (`bench/studies/repeatability.py`).
+    """
+    return min(seconds)
 
 
 def of_visits(values: Sequence[float]) -> Interval:
@@ -76,9 +85,9 @@ class Gathered:
     """A cell's visits, and the blocks of its good ones by quantity."""
 
     visits: list[Visit] = field(default_factory=list)
-    good: dict[int, float] = field(default_factory=dict)  # pass -> the visit's median block, s
+    good: dict[int, float] = field(default_factory=dict)  # pass -> the visit's number, in seconds
+    blocks: dict[int, list[float]] = field(default_factory=dict)  # pass -> the visit's blocks
     seconds: dict[str, list[float]] = field(default_factory=dict)  # quantity -> a median a visit
-    best_s: float = math.inf
 
     @property
     def void(self) -> Visit | None:
@@ -102,8 +111,8 @@ class Gathered:
             return
         for quantity, seconds in blocks.items():
             self.seconds.setdefault(quantity, []).append(median(seconds))
-        self.good[visit.pass_number] = median(blocks["time"])
-        self.best_s = min(self.best_s, *blocks["time"])
+        self.good[visit.pass_number] = of_blocks(blocks["time"])
+        self.blocks[visit.pass_number] = blocks["time"]
 
 
 def gather(visits: Iterable[Visit], blocks: Iterable[Block]) -> dict[tuple[Any, ...], Gathered]:
@@ -184,8 +193,8 @@ def _cell(judged: Judged, loops: Sequence[Judged]) -> Cell:
         time_s=time.value if time else None,
         time_low_s=time.low if time else None,
         time_high_s=time.high if time else None,
-        median_s=median(one.good.values()) if time else None,
-        best_s=one.best_s if time else None,
+        median_s=median(map(median, one.blocks.values())) if time else None,
+        best_s=min(map(min, one.blocks.values())) if time else None,
         latency_s=middle("latency"),
         launch_s=middle("launch"),
         send_s=middle("send"),
@@ -244,14 +253,23 @@ def _predicted(visit: Visit) -> float | None:
     return float(visit.reason.split()[1])
 
 
+def _within(inner: Case, outer: Case) -> bool:
+    return (
+        inner.n_in <= outer.n_in and inner.n_units <= outer.n_units and inner.batch <= outer.batch
+    )
+
+
 def predict(case: Case, measured: dict[Case, float]) -> float | None:
     """Seconds of one launch of `case`, from what smaller cases of the same kernel took.
 
-    Time grows with the operations to a power between 0 (all overhead) and 1 (all work), read off
-    the largest smaller case and one with at most an eighth of its work; 1 where there is no such.
-    None where nothing smaller has been measured.
+    Smaller is a case that is larger on no axis: a wide layer and a large batch cost different
+    things. Time grows with the operations to a power between 0 (all overhead) and 1 (all work),
+    read off the largest smaller case and one with at most an eighth of its work; 1 where there is
+    no such. None where nothing smaller has been measured.
     """
-    smaller = sorted((c for c in measured if c.flops <= case.flops), key=lambda c: c.flops)
+    smaller = sorted(
+        (c for c in measured if _within(c, case)), key=lambda c: (c.flops, measured[c])
+    )
     if not smaller:
         return None
     near = smaller[-1]

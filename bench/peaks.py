@@ -7,6 +7,7 @@ same machine is kept, because a ceiling read while a neighbour was busy is too l
 
 import contextlib
 import json
+import math
 import subprocess
 import sys
 import time
@@ -87,7 +88,9 @@ def _read(path: Path) -> dict[str, list[float]]:
 
 
 def _two_rates(pair: Any) -> bool:
-    return isinstance(pair, list) and [type(rate) for rate in pair] == [float, float]
+    if not isinstance(pair, list) or [type(rate) for rate in pair] != [float, float]:
+        return False
+    return all(map(math.isfinite, pair))
 
 
 def _write(path: Path, known: dict[str, list[float]]) -> None:

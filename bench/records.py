@@ -85,7 +85,7 @@ class Cell:
     status: Status
     reason: str
     visits: int  # good visits behind the numbers
-    time_s: float | None  # the headline: one launch of the whole batch, launches in a row
+    time_s: float | None  # the headline: one launch; median over visits of the fastest block
     time_low_s: float | None  # its 95 % interval
     time_high_s: float | None
     median_s: float | None  # median over visits of the visit's median block

@@ -12,7 +12,6 @@ import random
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from statistics import median
 from typing import Protocol
 
 from bench import estimate
@@ -25,7 +24,9 @@ LOOKS = (6, 9, 13, 19, 28, 41, 60, 88, 129, 189, 277, 406, 595, 872, 1278)
 and stopping at the first narrow interval would favour the ones that are narrow by chance."""
 
 RESPAWN = 4
-"""Workers are started afresh every so many passes, so that one memory layout isn't the answer."""
+RESPAWN_S = 8.0
+"""Workers are started afresh every so many passes and not within so many seconds, so that one
+memory layout isn't the answer, and starting them (half a second) stays a small part of the run."""
 
 
 class Visits(Protocol):
@@ -53,7 +54,7 @@ class State:
 class Standing:
     """What is known of one cell so far."""
 
-    times: list[float] = field(default_factory=list)  # a median block a good visit, in seconds
+    times: list[float] = field(default_factory=list)  # a number a good visit, in seconds
     refused: bool = False  # it will not be visited again
     skipped: bool = False  # predicted to be too slow, as far as is known yet
     known: bool = False  # the files have a row of it
@@ -88,6 +89,7 @@ class Runner:
         self._clock = clock
         self._watch = watch
         self._ends = clock() + budget_s
+        self._spawned = clock()
         self._standing = {cell: Standing() for cell in cells}
         self._number = 0
         self._pass = 0
@@ -115,8 +117,9 @@ class Runner:
                 self._note(cell, "pending", "the run has not come to it")
         while plan := self._plan():
             self._pass += 1
-            if self._pass % RESPAWN == 0:
+            if self._pass % RESPAWN == 0 and self._clock() >= self._spawned + RESPAWN_S:
                 self._visits.respawn()
+                self._spawned = self._clock()
             for position, cell in enumerate(plan):
                 left_s = self._ends - self._clock()
                 if left_s <= self._cost_s(cell):
@@ -162,7 +165,8 @@ class Runner:
         visit, blocks = self._visits.visit(cell, self._number, self._pass, launch_s)
         self._record(visit, blocks)
         if visit.status == "ok":
-            standing.times.append(median(b.seconds for b in blocks if b.quantity == "time"))
+            times = [block.seconds for block in blocks if block.quantity == "time"]
+            standing.times.append(estimate.of_blocks(times))
             return
         standing.refused = True
         if visit.status == "unavailable":

@@ -127,7 +127,8 @@ def _lines(rows: Iterable[Row]) -> str:
 
 def _cell(value: Any) -> Any:
     if isinstance(value, str):
-        return value.replace("\r", " ")  # which the csv module would write bare
+        # a row is a line, so that half of one can be told
+        return value.replace("\r", " ").replace("\n", " ")
     # seven digits are far below any interval here, and a third of the bytes of seventeen
     return f"{value:.7g}" if isinstance(value, float) and value < 1e9 else value
 

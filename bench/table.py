@@ -1,8 +1,10 @@
 """cells.csv -> what `run` prints at the end: the table and the headline sentence."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import groupby
+from typing import Any
 
+from rich import box
 from rich.table import Table
 from rich.text import Text
 
@@ -13,18 +15,33 @@ HEADLINE_WIDTH = 1000
 ORDER = ("python_loop", "numpy_dot", "numpy_matmul", "cupy_matmul")
 
 
+def machine(found: Mapping[str, Any]) -> list[str]:
+    """What the numbers to come were measured on, from machine.json's facts."""
+    cpu, peaks = found["cpu"], found["peaks"]
+    blas = [f"{b['library']} {b['version']} for {b['core_type']}" for b in found["blas"]]
+    cores = f"{cpu['model']}, {cpu['cores_usable']} usable cores"
+    lines = [f"{cores}; {', '.join(blas) or 'no BLAS found'}, {found['threads']} threads"]
+    if peaks:
+        rate = units.si(peaks["measured_flop_per_s"], "FLOP/s")
+        stated = peaks["theoretical_flop_per_s"]
+        told = f" ({units.si(stated, 'FLOP/s')} by its flags and clock)" if stated else ""
+        memory = units.si(peaks["measured_bytes_per_s"], "B/s")
+        lines.append(f"{peaks['precision']} ceiling: {rate}{told}; memory: {memory}")
+    return lines
+
+
 def table(cells: Sequence[Cell]) -> Table:
     """A row a case, a column a kernel: time with its interval, rate, speed-up over the loop."""
     kernels = sorted({c.kernel for c in cells}, key=_place)
-    shown = Table(header_style="bold", title_justify="left", show_lines=True)
-    shown.add_column("layer\nbatch", justify="right")
+    shown = Table(header_style="bold", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    shown.add_column("layer\n", justify="right")
     for kernel in kernels:
         shown.add_column(f"{kernel}\ntime, rate, speed-up", justify="right")
     rows = sorted(cells, key=lambda c: (c.n_in, c.n_units, c.batch))
     for (n_in, n_units, batch), group in groupby(rows, lambda c: (c.n_in, c.n_units, c.batch)):
         by_kernel = {c.kernel: c for c in group}
         entries = [entry(by_kernel[k]) if k in by_kernel else Text("-") for k in kernels]
-        shown.add_row(f"{n_in} x {n_units}\n{batch}", *entries)
+        shown.add_row(f"{n_in} x {n_units}\nbatch {batch}", *entries)
     return shown
 
 

@@ -33,8 +33,9 @@ launch to be queued, which would count as work. For longer launches that gap is 
 AGREE = 0.05
 """Warm-up ends when three blocks in a row agree within this."""
 
-WARM_CAP_S = 0.02
-"""Warm-up ends after this beyond the device's own need, whether blocks agree or not."""
+WARM_CAP_S = 0.01
+"""Warm-up ends after this beyond the device's own need, whether blocks agree or not; and a launch
+that takes longer by itself is its own warm-up."""
 
 
 @contextmanager

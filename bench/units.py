@@ -5,13 +5,13 @@ from decimal import Decimal
 PREFIXES = {-12: "p", -9: "n", -6: "µ", -3: "m", 0: "", 3: "k", 6: "M", 9: "G", 12: "T", 15: "P"}
 
 
-def si(value: float, unit: str, digits: int = 3) -> str:
+def si(value: float, unit: str = "", digits: int = 3) -> str:
     """12.3456e-6, "s" -> "12.3 µs"."""
     if value == 0:
-        return f"0 {unit}"
+        return f"0 {unit}".rstrip()
     rounded = Decimal(f"{value:.{digits - 1}e}")
     power = min(max(rounded.adjusted() // 3 * 3, min(PREFIXES)), max(PREFIXES))
-    return f"{_plain(rounded.scaleb(-power))} {PREFIXES[power]}{unit}"
+    return f"{_plain(rounded.scaleb(-power))} {PREFIXES[power]}{unit}".rstrip()
 
 
 def number(value: float, digits: int = 3) -> str:
@@ -19,9 +19,9 @@ def number(value: float, digits: int = 3) -> str:
     return _plain(Decimal(f"{value:.{digits - 1}e}"))
 
 
-def times(ratio: float) -> str:
+def times(ratio: float, digits: int = 3) -> str:
     """1948.7 -> "1,950x"."""
-    return f"{number(ratio)}x"
+    return f"{number(ratio, digits)}x"
 
 
 def seconds(value: float) -> str:

@@ -18,11 +18,14 @@ from bench.sweep import Case
 VISIT_S = 0.01
 """About how long the blocks of a visit last together."""
 
-BLOCKS = 7
+BLOCKS = 10
 """Blocks a visit, where they are short enough."""
 
 TRIP_LIMIT_S = 0.01
 """Slower launches than this make their round trip on the first pass only."""
+
+TRIPS_S = 0.005
+"""About how long the round trips of a visit last together: three of them, where they are short."""
 
 FIRST_PATIENCE_S = 120.0
 """A worker's first answer may take this long: it starts Python and loads libraries."""
@@ -153,9 +156,8 @@ class Visitor:
             return opened, _refused(times)
         blocks += [Block(number, "time", opened.loops, s) for s in times.seconds]
         if opened.launch_s < TRIP_LIMIT_S or pass_number == 1:
-            trips = worker.call(
-                link.RoundTrips(key, 3 if opened.launch_s < TRIP_LIMIT_S else 1), patience
-            )
+            count = min(max(round(TRIPS_S / opened.launch_s), 1), 3)
+            trips = worker.call(link.RoundTrips(key, count), patience)
             if not isinstance(trips, link.Trips):
                 return opened, _refused(trips)
             blocks += _trip_blocks(number, trips)

@@ -88,6 +88,18 @@ def test_more_exact_arithmetic_than_asked_passes(activation: str) -> None:
     assert judge(activate(z, activation).astype(np.float32), case, drawn(case)) < 1
 
 
+@every_activation
+def test_the_error_is_that_before_activation(activation: str) -> None:
+    # z is off by the same everywhere; a flat g would hide most of it
+    off = 1e-14
+    case = replace(LARGE, activation=activation, precision="float64")
+    arrays = inputs.draw(case, 0, np.float64)
+    (part,) = inputs.expected(arrays, 0)
+    sums = part.deviation.mean() * case.n_in**0.5 * 2.0**-53
+    error = judge(activate(part.z + off, activation), case, arrays, np.float64)
+    assert error == pytest.approx(off / sums, rel=0.3)
+
+
 def test_summing_in_another_order_passes() -> None:
     arrays = drawn(LARGE)
     z = np.zeros((LARGE.batch, LARGE.n_units), np.float32)

@@ -102,7 +102,9 @@ def test_a_fetch_that_waits_does_not_hide_a_fence_that_does_not() -> None:
             SimulatedDevice.fence(self, out)
             return super().read(out)
 
-    refused = simulated(Waiting(HostClock(), 50_000, 7_000)).answer(an_open("sim"))
+    worker = simulated(Waiting(HostClock(), 50_000, 7_000))
+    assert isinstance(worker.answer(an_open("sim")), link.Opened)
+    refused = worker.answer(link.RoundTrips(1, 1))
     assert isinstance(refused, link.Refused)
     assert refused.status == "wrong"
     assert "the fence returned" in refused.reason
@@ -152,7 +154,9 @@ def test_jax_on_the_cpu_is_one_more_kernel(process: link.Worker) -> None:
 
 def test_jax_without_its_fence_is_refused(process: link.Worker) -> None:
     case = Case(1500, 1500, 256, "float32", "relu")
-    refused = process.call(an_open(str(FILES / "jax_unfenced.py"), 1, case), 120)
+    opened = process.call(an_open(str(FILES / "jax_unfenced.py"), 1, case), 120)
+    assert isinstance(opened, link.Opened), opened
+    refused = process.call(link.RoundTrips(1, 1), 120)
     assert isinstance(refused, link.Refused)
     assert refused.status == "wrong"
     assert "the fence returned" in refused.reason

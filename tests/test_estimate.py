@@ -134,13 +134,13 @@ class TestOfVisits:
 class TestGather:
     """Which blocks belong to which cell."""
 
-    def test_a_visit_is_its_median_block(self) -> None:
+    def test_a_visit_is_its_fastest_block(self) -> None:
         book = Book()
         book.good("numpy_dot", 1, 1.0, 2.0, 9.0)
         book.good("numpy_dot", 4, 3.0, 5.0)
         (found,) = estimate.gather(book.visits, book.blocks).values()
-        assert found.good == {1: 2.0, 4: 4.0}
-        assert found.best_s == 1.0
+        assert found.good == {1: 1.0, 4: 3.0}
+        assert found.blocks == {1: [1.0, 2.0, 9.0], 4: [3.0, 5.0]}
 
     def test_blocks_that_no_visit_claims_are_left_out(self) -> None:
         book = Book()
@@ -190,8 +190,9 @@ class TestCells:
             book.good("numpy_dot", number, middle - 0.5, middle, middle + 0.5)
         cell = book.cell("numpy_dot")
         assert (cell.status, cell.reason, cell.visits) == ("ok", "", 10)
-        assert cell.median_s == cell.time_s == 5.5
-        assert (cell.time_low_s, cell.time_high_s) == (2, 9)  # of ten, one at each end is left out
+        assert (cell.time_s, cell.median_s) == (5.0, 5.5)  # of the fastest blocks, of the medians
+        # of ten, one at each end is left out
+        assert (cell.time_low_s, cell.time_high_s) == (1.5, 8.5)
         assert cell.best_s == 0.5
 
     def test_work_and_rates_follow_from_the_case(self) -> None:
@@ -476,6 +477,17 @@ class TestPredict:
     @pytest.mark.parametrize("measured", [{}, {square(101): 1.0}])
     def test_nothing_is_predicted_without_a_smaller_case(self, measured: dict[Case, float]) -> None:
         assert estimate.predict(square(100), measured) is None
+
+    def test_a_case_that_is_larger_on_any_axis_is_not_smaller(self) -> None:
+        # less work, but a large batch or another shape costs something else
+        measured = {
+            replace(square(10), batch=2): 7.0,
+            replace(square(10), n_in=101): 8.0,
+            replace(square(10), n_units=101): 9.0,
+        }
+        assert estimate.predict(square(100), measured) is None
+        growth = square(100).flops / square(5).flops
+        assert estimate.predict(square(100), measured | {square(5): 1.0}) == pytest.approx(growth)
 
     def test_a_batch_is_work_too(self) -> None:
         measured = {square(100): 1.0}

@@ -179,9 +179,11 @@ def test_a_cell_in_trouble_is_not_visited_again(status: Status) -> None:
 
 def test_workers_are_started_afresh_every_few_passes() -> None:
     bench = Bench(noise=0.5, fast=1e-9)
-    bench.runner(cells(FAST), budget_s=2, target=1e-9).run()
+    bench.runner(cells(FAST), budget_s=60, target=1e-9).run()
     gaps = [b - a for a, b in zip(bench.respawned, bench.respawned[1:], strict=False)]
-    assert set(gaps) == {3 * runner.RESPAWN}
+    assert len(gaps) > 3
+    assert {gap % (3 * runner.RESPAWN) for gap in gaps} == {0}
+    assert min(gaps) * 0.02 > runner.RESPAWN_S
 
 
 def test_a_run_stopped_before_a_cell_says_so() -> None:

@@ -23,7 +23,7 @@ from bench.visit import refusal
 
 SWEEP = Sweep(widths=(16,), batches=(1,))
 
-exact = settings(deadline=None, derandomize=True, database=None, max_examples=50)
+exact = settings(deadline=None, derandomize=True, database=None, max_examples=25)
 
 # every reason is made one line where it arises (bench.worker.refusal)
 one_line = st.text("az09 ,;'\"\\\t#=\0\x7fé漢µ😀\u2028", max_size=12)

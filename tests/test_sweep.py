@@ -106,6 +106,12 @@ def test_bytes_are_those_of_each_array_once(
     assert Case(n_in, n_units, batch, precision, "relu").bytes == numbers * ITEMSIZE[precision]
 
 
+def test_what_a_sweep_leaves_open_is_the_first_device_every_core_and_every_kernel() -> None:
+    asked = sweep.make({"widths": [16], "batches": [1]})
+    assert (asked.device, asked.threads, asked.seed, asked.kernels) == (0, 0, 0, ())
+    assert (asked.precision, asked.activation, asked.cache) == ("float32", "relu", "warm")
+
+
 @exact
 @given(sweeps)
 def test_a_written_sweep_is_read_back_as_it_was(asked: Sweep) -> None:

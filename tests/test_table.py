@@ -101,7 +101,12 @@ class TestTable:
         sizes = [(1000, 1), (16, 64), (16, 1), (128, 4)]
         shown = table.table([cell(width=width, batch=batch) for width, batch in sizes])
         labels = list(shown.columns[0].cells)
-        assert labels == ["16 x 16\n1", "16 x 16\n64", "128 x 128\n4", "1000 x 1000\n1"]
+        assert labels == [
+            "16 x 16\nbatch 1",
+            "16 x 16\nbatch 64",
+            "128 x 128\nbatch 4",
+            "1000 x 1000\nbatch 1",
+        ]
 
     def test_a_case_that_a_kernel_has_no_cell_of_is_a_dash(self) -> None:
         shown = table.table([cell("numpy_dot"), cell("numpy_matmul", width=128)])
@@ -235,3 +240,24 @@ class TestHeadline:
         said = table.headline([*visits, crash], blocks)
         assert said is not None
         assert "400 times the Python loop" in said
+
+
+def test_the_machine_is_told_in_two_lines_with_its_ceilings() -> None:
+    found = {
+        "cpu": {"model": "A CPU", "cores_usable": 2},
+        "blas": [{"library": "openblas", "version": "0.3", "core_type": "Zen"}],
+        "threads": 2,
+        "peaks": {
+            "precision": "float32",
+            "measured_flop_per_s": 2.05e11,
+            "measured_bytes_per_s": 3.1e10,
+            "theoretical_flop_per_s": 2.5e11,
+        },
+    }
+    assert table.machine(found) == [
+        "A CPU, 2 usable cores; openblas 0.3 for Zen, 2 threads",
+        "float32 ceiling: 205 GFLOP/s (250 GFLOP/s by its flags and clock); memory: 31.0 GB/s",
+    ]
+    assert table.machine(found | {"peaks": None, "blas": []}) == [
+        "A CPU, 2 usable cores; no BLAS found, 2 threads"
+    ]

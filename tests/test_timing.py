@@ -47,7 +47,7 @@ def test_a_spuriously_short_first_look_does_not_hang() -> None:
 
 
 def test_warm_up_goes_on_until_three_blocks_agree() -> None:
-    device = Uneven([4_000_000, 3_000_000, 2_000_000, 1_000_000, 1_000_000, 1_000_000])
+    device = Uneven([2_000_000, 1_800_000, 1_600_000, 1_000_000, 1_000_000, 1_000_000])
     assert timing.warm_up(step_on(device), 0, 1, device.clock) == pytest.approx(1e-3)
     assert next(device.works, None) is None
 

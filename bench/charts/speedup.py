@@ -10,6 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from bench import units
 from bench.charts import style
 
 NUMBER = "speedup"
@@ -60,7 +61,7 @@ def title(shown: pd.DataFrame, width: int | None, batches: list[int]) -> str:
         if len(row) and row[f"{NUMBER}_low"].iloc[0] > 1:
             case = "one example" if batches[0] == 1 else f"batch {batches[0]}"
             loop = "predicted " if row["speedup_basis"].iloc[0] == "predicted" else ""
-            ratio = style.times(row[NUMBER].iloc[0])
+            ratio = units.times(row[NUMBER].iloc[0])
             return f"{width} units, {case}: one matmul is {ratio} the {loop}Python loop"
     return "Speed-up over the Python loop" + (f", {width} units" if width else "")
 
@@ -101,7 +102,7 @@ def _bar(rows: pd.DataFrame, batch: int, kernel: str) -> Bar:
     none = math.nan
     if kernel == BASELINE:
         predicted = not style.has_number(mine, "time_s").any()
-        return Bar(kernel, 1.0, none, none, predicted, style.times(1), "the baseline")
+        return Bar(kernel, 1.0, none, none, predicted, units.times(1, 1), "the baseline")
     if not style.has_number(mine, NUMBER).any():
         status = "not in this run" if mine.empty else style.words(mine["status"].iloc[0], UNSAID)
         return Bar(kernel, none, none, none, predicted=False, head="", tail=status)
@@ -117,9 +118,9 @@ def _bar(rows: pd.DataFrame, batch: int, kernel: str) -> Bar:
 def said(value: float, low: float, high: float) -> tuple[str, str]:
     """What is said of a speed-up, and its interval: one that holds 1 is not called a speed-up."""
     if math.isnan(low):
-        return style.times(value), "no interval"
-    interval = f"{style.times(low)} to {style.times(high)}"
-    return "no measurable difference" if low <= 1 <= high else style.times(value), interval
+        return units.times(value), "no interval"
+    interval = f"{units.times(low)} to {units.times(high)}"
+    return "no measurable difference" if low <= 1 <= high else units.times(value), interval
 
 
 def _draw(page: style.Page, kernels: list[str], panels: dict[int, list[Bar]]) -> Figure:
@@ -144,7 +145,7 @@ def _draw(page: style.Page, kernels: list[str], panels: dict[int, list[Bar]]) ->
         axes.set_ylim(len(kernels) - 0.5, -0.5)
         reach = max(3.0, *(bar.reach for bar in panel))
         ticks = style.log_ticks(low, reach, int(math.log10(reach / low) * decade / 0.9) + 1)
-        style.fix_ticks(axes.xaxis, ticks, [style.times(tick) for tick in ticks])
+        style.fix_ticks(axes.xaxis, ticks, [units.times(tick, 1) for tick in ticks])
         style.fix_ticks(axes.yaxis, [], [])
         axes.spines["left"].set_visible(False)
         axes.spines["bottom"].set_bounds(low, reach)

@@ -69,25 +69,7 @@ def save(figure: Figure, stem: Path) -> list[Path]:
     return [png, svg]
 
 
-# --- words for numbers
-
-_PREFIXES = {-12: "p", -9: "n", -6: "µ", -3: "m", 0: "", 3: "k", 6: "M", 9: "G", 12: "T", 15: "P"}
-
-
-def si(value: float, unit: str = "", digits: int = 3) -> str:
-    """A number in the prefix that fits: 1.2 ms, 35 µs, 190 GFLOP/s."""
-    if not math.isfinite(value) or value == 0:
-        return f"{value:g} {unit}".rstrip()
-    value = float(f"{value:.{digits - 1}e}")  # rounded first: 999.9 must become 1 k
-    exponent = min(15, max(-12, 3 * math.floor(math.log10(abs(value)) / 3 + 1e-12)))
-    return f"{value / 10**exponent:.{digits}g} {_PREFIXES[exponent]}{unit}".rstrip()
-
-
-def times(ratio: float) -> str:
-    """A ratio to three digits: 0.5x, 13x, 1,950x."""
-    rounded = float(f"{ratio:.2e}")
-    small = np.format_float_positional(rounded, trim="-")
-    return f"{rounded:,.0f}x" if abs(rounded) >= 100 else f"{small}x"
+# --- words for kernels
 
 
 def name_of(kernel: str) -> str:

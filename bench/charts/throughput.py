@@ -11,6 +11,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from bench import units
 from bench.charts import style
 
 NUMBER = "flop_per_s"
@@ -203,7 +204,7 @@ def _panel(layout: _Layout, r: int, c: int) -> Axes:
     for tick, level in zip(axes.xaxis.get_major_ticks(), layout.levels, strict=True):
         tick.set_pad(5 + level * ROW * 72)
     heights = style.log_ticks(*layout.y, int(tall / 0.3))
-    style.fix_ticks(axes.yaxis, heights, [style.si(height) for height in heights])
+    style.fix_ticks(axes.yaxis, heights, [units.si(height, digits=1) for height in heights])
     axes.tick_params(labelbottom=r == len(layout.grid) - 1, labelleft=c == 0)
     page.write(left, bottom + tall + 0.1, f"batch {layout.grid[r][c]}", 16, weight="bold")
     return axes
