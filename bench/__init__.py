@@ -22,6 +22,7 @@ The data path, a module a step:
         v
     results/<run>/cells.csv, machine.json
         | table.py, units.py    the table and the headline
+        | screen.py     what a run shows while it goes and when it ends
         | charts/*.py           one chart a file
         v
     plots/<run>/*.png, *.svg

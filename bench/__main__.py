@@ -1,8 +1,7 @@
 """The commands: `python -m bench run | plot | kernels`. Owns options, paths and print."""
 
 import sys
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,8 +12,6 @@ import typer
 from bench.sweep import BadInput
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from bench.records import Block, Cell, Visit
     from bench.runner import Runner
     from bench.store import Run
@@ -106,13 +103,13 @@ def plot(
     ] = None,
 ) -> None:
     """Draw a run's charts again from its files, as PNG and SVG."""
-    from bench import charts
+    from bench import charts, screen
 
     folder = _find(run)
     if unknown := [name for name in only or [] if name not in charts.names()]:
         raise BadInput(f"no chart {unknown[0]!r}; known: {', '.join(charts.names())}")
     _derive(folder)
-    _print_paths(_draw(folder, only or []))
+    screen.paths("chart", _draw(folder, only or []))
 
 
 @app.command()
@@ -177,7 +174,7 @@ def _go_on(name: str, limits: dict[str, Any]) -> int:
         fields = msgspec.to_builtins(settled)
         settled = sweep.make(fields | {k: v for k, v in limits.items() if v is not None})
         worker = visit.facts(settled.threads)
-        then = machine.identity(store.machine(folder))
+        then = _identity(folder)
         now = machine.identity(machine.facts(worker, settled.threads))
         for what in now:
             if now[what] != then[what]:
@@ -191,6 +188,17 @@ def _go_on(name: str, limits: dict[str, Any]) -> int:
                     changed = f"kernel {row.kernel} has changed since {folder} began"
                     raise BadInput(f"{changed}: start a new run")
             return _measure(opened, settled, visitor, worker, visits, blocks)
+
+
+def _identity(folder: Path) -> dict[str, str]:
+    """What a run was measured on. Raises BadInput where machine.json doesn't say."""
+    from bench import machine, store
+
+    try:
+        return machine.identity(store.machine(folder))
+    except (KeyError, TypeError) as error:
+        said = f"{folder}/machine.json doesn't say what the run was measured on"
+        raise BadInput(f"{said}: start a new run") from error
 
 
 def _load(visitor: Any, names: Sequence[str]) -> dict[str, str]:
@@ -215,14 +223,11 @@ def _measure(
     blocks: "list[Block]",
 ) -> int:
     """Machine and ceilings, passes until there is a reason to stop, then table and charts."""
-    from rich.console import Console
+    from bench import machine, peaks, runner, screen, store, visit
+    from bench.records import Block, Visit
 
-    from bench import machine, peaks, runner, table, units, visit
-
-    errors = Console(stderr=True, highlight=False)
+    folder = opened.folder
     found = machine.facts(worker, settled.threads)
-    for warning in found["warnings"]:
-        errors.print(f"note: {warning}", markup=False)
 
     def note_ceilings() -> None:
         kept = ROOT / "results" / ".peaks.json"
@@ -230,20 +235,18 @@ def _measure(
         found["peaks"] = asdict(ceiling) if ceiling else None
         opened.write_machine(found)
 
-    def answer(after_s: float) -> None:
-        _derive(opened.folder)
-        numbers = _short(opened.folder / "cells.csv")
-        errors.print(f"every cell has a first answer after {units.seconds(after_s)}: {numbers}")
+    def first_answer() -> str:
+        _derive(folder)
+        return f"every cell is in {folder / 'cells.csv'}"
 
     note_ceilings()
-    for line in table.machine(found):
-        errors.print(line, markup=False, soft_wrap=True)
+    shown = screen.Screen(first_answer)
+    shown.begin(found)
     cells = [
         visit.Cell(kernel, case, settled.device, settled.threads, settled.cache)
         for case in settled.cases()
         for kernel in settled.kernels
     ]
-    progress = Progress(errors, answer)
     running = runner.Runner(
         cells,
         visitor,
@@ -252,19 +255,20 @@ def _measure(
         target=settled.target,
         launch_limit_s=settled.launch_limit_s,
         seed=settled.seed,
-        watch=progress,
+        watch=shown.progress,
     )
     running.restore(visits, blocks)
-    reason = _run(running)
-    progress.end()
-    found["stopped"] = reason
+    found["stopped"] = _run(running)
+    shown.clear()
     opened.write_machine(found)
-    rows = _derive(opened.folder)
+    rows = _derive(folder)
     if any(row.status == "impossible" for row in rows):
         note_ceilings()  # the first reading may have been disturbed: too low
-        rows = _derive(opened.folder)
-    _report(opened.folder, rows, reason)
-    if reason == "interrupted":
+        rows = _derive(folder)
+    screen.answer(rows, store.load(folder, Visit), store.load(folder, Block), found["stopped"])
+    screen.paths("numbers", [folder / "cells.csv"])
+    screen.paths("chart", _draw(folder, []))
+    if found["stopped"] == "interrupted":
         return 130
     return 1 if any(row.status in BAD for row in rows) else 0
 
@@ -274,49 +278,6 @@ def _run(running: "Runner") -> str:
         return running.run()
     except KeyboardInterrupt:
         return "interrupted"
-
-
-class Progress:
-    """One line on stderr, drawn between visits only.
-
-    A terminal's line is written over; a log gets a new one every ten seconds. After the first pass
-    `answer` is told how many seconds it took.
-    """
-
-    def __init__(self, console: "Console", answer: Callable[[float], None]) -> None:
-        self._console = console
-        self._answer = answer
-        self._answered = False
-        self._every_s = 0.5 if console.is_terminal else 10.0
-        self._began = self._drawn = time.monotonic()
-
-    def __call__(self, state: Any) -> None:
-        from bench import units
-
-        now = time.monotonic()
-        if state.pass_number > 1 and not self._answered:
-            self._answered = True
-            self.end()
-            self._answer(now - self._began)
-        if now - self._drawn < self._every_s:
-            return
-        self._drawn = now
-        line = (
-            f"pass {state.pass_number}, cell {state.visited + 1} of {state.cells}:"
-            f" {state.cell.name} {state.cell.case.n_units} wide, batch {state.cell.case.batch};"
-            f" at most {units.seconds(state.left_s)} left"
-        )
-        if self._console.is_terminal:
-            self._console.file.write(f"\r\x1b[2K{line[: self._console.width - 1]}")
-            self._console.file.flush()
-        else:
-            self._console.print(line, markup=False, soft_wrap=True)
-
-    def end(self) -> None:
-        """Leave the terminal's line empty."""
-        if self._console.is_terminal:
-            self._console.file.write("\r\x1b[2K")
-            self._console.file.flush()
 
 
 def _derive(folder: Path) -> "list[Cell]":
@@ -335,41 +296,10 @@ def _derive(folder: Path) -> "list[Cell]":
     return rows
 
 
-def _report(folder: Path, rows: "list[Cell]", reason: str) -> None:
-    from rich.console import Console
-
-    from bench import store, table
-    from bench.records import Block, Visit
-
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=120)
-    console.print(table.table(rows))
-    for line in table.reasons(rows):
-        console.print(line, markup=False, soft_wrap=True)
-    if sentence := table.headline(store.load(folder, Visit), store.load(folder, Block)):
-        console.print(f"\n{sentence}", style="bold", markup=False, soft_wrap=True)
-    print(f"\nstopped: {WHY[reason]}")
-    print(f"numbers: {_short(folder / 'cells.csv')}")
-    _print_paths(_draw(folder, []))
-
-
-WHY = {
-    "done": "every cell is at its target, or can get no further",
-    "budget": "the budget is spent (--budget for more, --resume to go on)",
-    "interrupted": "Ctrl-C (--resume to go on)",
-}
-
-
 def _draw(folder: Path, only: list[str]) -> list[Path]:
     from bench import charts, store
 
     return charts.draw_all(store.frame(folder), store.machine(folder), _plots(folder), only)
-
-
-def _print_paths(paths: list[Path]) -> None:
-    for path in paths:
-        print(f"chart:   {_short(path)}")
 
 
 def _plots(folder: Path) -> Path:
@@ -401,14 +331,6 @@ def _absolute(kernels: Sequence[str]) -> list[str]:
 
 def _stem(kernel: str) -> str:
     return Path(kernel).stem if kernel.endswith(".py") else kernel
-
-
-def _short(path: Path) -> Path:
-    """Relative to where the user stands, where that is shorter."""
-    try:
-        return path.absolute().relative_to(Path.cwd())
-    except ValueError:
-        return path
 
 
 def _integers(name: str, text: str | None) -> list[int] | None:

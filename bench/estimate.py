@@ -17,6 +17,9 @@ from bench.sweep import Case
 
 BASELINE = "python_loop"
 CONFIDENCE = 0.95
+ENOUGH = 6
+"""Visits from which on the interval holds 95 %: with fewer it spans all of them."""
+
 IMPOSSIBLE = 1.25
 """A cell this many times above the machine's arithmetic peak didn't do its work."""
 

@@ -67,6 +67,14 @@ def reasons(cells: Sequence[Cell]) -> list[str]:
     return lines
 
 
+def caution(cells: Sequence[Cell]) -> str | None:
+    """What the intervals of this run don't say; None where all of them are whole."""
+    few = sum(0 < cell.visits < estimate.ENOUGH for cell in cells)
+    if not few:
+        return None
+    return f"± of {_count(few)} is the range of under {estimate.ENOUGH} visits, not yet 95 %"
+
+
 def _count(n: int) -> str:
     return "1 cell" if n == 1 else f"{n} cells"
 

@@ -5,6 +5,7 @@ at a time, until the other side hangs up. Everything that isn't timing happens h
 the clock: drawing inputs, set-up, checking the first and the last output.
 """
 
+import contextlib
 import gc
 import platform
 import resource
@@ -36,16 +37,15 @@ KEEP_BYTES = 512 * 2**20
 class OpenCell:
     """A cell being visited."""
 
-    case: Case
+    identity: tuple[str, Case]  # kernel and case
     cache: str
     step: kernels.Step
-    A_in: Any
-    x: Any
-    out: Any  # the last output, where it was computed
-    parts: list[inputs.Part]
+    A_in: Any  # on the host
+    x: Any  # where `send` put it
+    parts: list[inputs.Part]  # what the output should be
     opened_cpu_s: float
     opened_preempted: int
-    kernel: tuple[str, Case]
+    out: Any = None  # the last output, where it was computed
     lead: bool = False  # see timing.LEAD_S
     loops: int = 1
     launch_s: float = 0.0
@@ -82,9 +82,9 @@ class Worker:
                 case link.Close():
                     return self._close(request)
         except Exception as error:  # noqa: BLE001 - whatever a kernel raises is the cell's result
-            key = getattr(request, "key", -1)
-            if (cell := self.cells.pop(key, None)) is not None:
-                cell.step.close()
+            if (cell := self.cells.pop(getattr(request, "key", -1), None)) is not None:
+                with contextlib.suppress(Exception):  # it is in trouble already
+                    _let_go(cell.step)
             loaded = self._kernels.get(getattr(request, "kernel", ""))
             return refusal(error, loaded)
 
@@ -111,16 +111,14 @@ class Worker:
         step = kernel.prepare(layer, case.batch, request.device)
         x = step.send(A_in)
         cell = OpenCell(
-            case,
-            request.cache,
-            step,
-            A_in,
-            x,
-            None,
-            parts,
-            time.process_time(),
-            usage.ru_nivcsw,
-            (request.kernel, case),
+            identity=(request.kernel, case),
+            cache=request.cache,
+            step=step,
+            A_in=A_in,
+            x=x,
+            parts=parts,
+            opened_cpu_s=time.process_time(),
+            opened_preempted=usage.ru_nivcsw,
         )
         self.cells[request.key] = cell
         step.device.fence(None)
@@ -184,7 +182,7 @@ class Worker:
         cell = self.cells[request.key]
         trips = [timing.round_trip(cell.step, cell.A_in, self._clock) for _ in range(request.count)]
         middle = sorted(trips, key=lambda trip: trip.end_to_end)[len(trips) // 2]
-        if middle.fetch > SUSPECT * middle.latency and cell.kernel not in self._believed:
+        if middle.fetch > SUSPECT * middle.latency and cell.identity not in self._believed:
             self._doubt(cell)
         return link.Trips(**middle._asdict())
 
@@ -198,7 +196,7 @@ class Worker:
                 f"the fence returned {late_s:.2g} s before the work was done:"
                 " times taken with it would be too short"
             )
-        self._believed.add(cell.kernel)
+        self._believed.add(cell.identity)
 
     def _close(self, request: link.Close) -> link.Closed:
         cell = self.cells[request.key]
@@ -207,15 +205,21 @@ class Worker:
         cell.step.device.fence(cell.out)
         error = self._check(cell)
         del self.cells[request.key]
-        cell.step.close()
+        _let_go(cell.step)
         del cell
         gc.collect()
         quiet_s, quiet = timing.settle()
         return link.Closed(error, cpu_s, preempted, quiet_s, quiet)
 
     def _check(self, cell: OpenCell) -> float:
-        dtype = kernels.DTYPES[cell.case.precision]
-        return check.check(cell.step.fetch(cell.out), cell.case, dtype, cell.parts)
+        _, case = cell.identity
+        dtype = kernels.DTYPES[case.precision]
+        return check.check(cell.step.fetch(cell.out), case, dtype, cell.parts)
+
+
+def _let_go(step: kernels.Step) -> None:
+    step.close()
+    step.device.release()
 
 
 def facts() -> link.FactsReply:

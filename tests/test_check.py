@@ -97,7 +97,7 @@ def test_the_error_is_that_before_activation(activation: str) -> None:
     (part,) = inputs.expected(arrays, 0)
     sums = part.deviation.mean() * case.n_in**0.5 * 2.0**-53
     error = judge(activate(part.z + off, activation), case, arrays, np.float64)
-    assert error == pytest.approx(off / sums, rel=0.3)
+    assert 0.7 < error / (off / sums) < 1  # below 1: room for the rounding of g itself
 
 
 def test_summing_in_another_order_passes() -> None:

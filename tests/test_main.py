@@ -225,6 +225,14 @@ def test_a_run_does_not_go_on_elsewhere_or_with_another_kernel(a_run: ARun) -> N
     store.replace(a_run.folder / "machine.json", json.dumps(facts))
 
 
+def test_a_run_that_does_not_say_where_it_was_measured_does_not_go_on(a_run: ARun) -> None:
+    facts = (a_run.folder / "machine.json").read_text()
+    for damaged in ("{}", '{"cpu": 3}'):
+        (a_run.folder / "machine.json").write_text(damaged)
+        assert "machine.json" in refused("run", "--resume", str(a_run.folder))
+    (a_run.folder / "machine.json").write_text(facts)
+
+
 def test_a_run_goes_on_where_it_stopped(a_run: ARun) -> None:
     before = store.load(a_run.folder, records.Visit)
     with (a_run.folder / "visits.csv").open("a") as visits:

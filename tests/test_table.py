@@ -261,3 +261,11 @@ def test_the_machine_is_told_in_two_lines_with_its_ceilings() -> None:
     assert table.machine(found | {"peaks": None, "blas": []}) == [
         "A CPU, 2 usable cores; no BLAS found, 2 threads"
     ]
+
+
+def test_a_run_of_few_visits_says_what_its_intervals_are_worth() -> None:
+    few, enough, none = (replace(cell(), visits=visits) for visits in (5, 6, 0))
+    assert table.caution([enough, none]) is None
+    assert table.caution([few, enough, few]) == (
+        "± of 2 cells is the range of under 6 visits, not yet 95 %"
+    )
