@@ -131,7 +131,10 @@ def kernels(
     shown = Table(box=None, header_style="bold", pad_edge=False)
     for heading in ("kernel", "here", "what it is, or why not"):
         shown.add_column(heading, overflow="fold")
-    for name in _absolute(kernel or []) or visit.facts(threads).kernels:
+    known = visit.facts(threads).kernels
+    for name in _absolute(kernel or []) or known:
+        if name not in known and not Path(name).is_file():
+            raise BadInput(f"no kernel {name!r}; known: {', '.join(known)}, or a .py file")
         summary, verdict = visit.describe(name, device, threads)
         here, said, colour = "yes", summary, "green"
         if isinstance(verdict, link.Refused):
@@ -150,6 +153,9 @@ def _start(name: str, changes: dict[str, Any], out: Path | None) -> int:
     fields = msgspec.to_builtins(sweep.read(name))
     fields |= {field: value for field, value in changes.items() if value is not None}
     asked = _absolute(fields["kernels"])
+    stems = [_stem(kernel) for kernel in asked]
+    if twice := [stem for stem in stems if stems.count(stem) > 1]:
+        raise BadInput(f"two kernels are called {twice[0]}: rename one, rows go by that name")
     fields["threads"] = sweep.make(fields).threads or usable_cores()
     worker = visit.facts(fields["threads"])
     fields["kernels"] = asked or list(worker.kernels)
@@ -174,13 +180,13 @@ def _go_on(name: str, limits: dict[str, Any]) -> int:
         fields = msgspec.to_builtins(settled)
         settled = sweep.make(fields | {k: v for k, v in limits.items() if v is not None})
         worker = visit.facts(settled.threads)
-        then = _identity(folder)
-        now = machine.identity(machine.facts(worker, settled.threads))
-        for what in now:
-            if now[what] != then[what]:
-                difference = f"{what} is {now[what]!r} here and was {then[what]!r}"
-                raise BadInput(f"can't go on with {folder}: {difference}")
         visits, blocks = store.load(folder, Visit), store.load(folder, Block)
+        then = _identity(folder) if visits else {}
+        now = machine.identity(machine.facts(worker, settled.threads))
+        for what, was in then.items():
+            if now[what] != was:
+                difference = f"{what} is {now[what]!r} here and was {was!r}"
+                raise BadInput(f"can't go on with {folder}: {difference}")
         with visit.Visitor(settled.threads, settled.seed, settled.launch_limit_s) as visitor:
             hashes = _load(visitor, settled.kernels)
             for row in visits:
@@ -239,6 +245,7 @@ def _measure(
         _derive(folder)
         return f"every cell is in {folder / 'cells.csv'}"
 
+    opened.write_machine(found)
     note_ceilings()
     shown = screen.Screen(first_answer)
     shown.begin(found)
@@ -259,13 +266,10 @@ def _measure(
     )
     running.restore(visits, blocks)
     found["stopped"] = _run(running)
-    shown.clear()
-    opened.write_machine(found)
+    shown.note("stopping: ceilings once more, table and charts")
+    note_ceilings()  # again: the first reading may have been disturbed, and too low
     rows = _derive(folder)
-    if any(row.status == "impossible" for row in rows):
-        note_ceilings()  # the first reading may have been disturbed: too low
-        rows = _derive(folder)
-    screen.answer(rows, store.load(folder, Visit), store.load(folder, Block), found["stopped"])
+    screen.answer(rows, store.load(folder, Visit), store.load(folder, Block), found)
     screen.paths("numbers", [folder / "cells.csv"])
     screen.paths("chart", _draw(folder, []))
     if found["stopped"] == "interrupted":
@@ -282,15 +286,12 @@ def _run(running: "Runner") -> str:
 
 def _derive(folder: Path) -> "list[Cell]":
     """cells.csv anew from visits.csv and blocks.csv, where the run has them."""
-    from bench import estimate, store
+    from bench import estimate, peaks, store
     from bench.records import Block, Cell, Visit
 
     if not (folder / store.FILES[Visit]).is_file():
         return store.load(folder, Cell)
-    peaks = store.machine(folder).get("peaks")
-    peak = (
-        max(peaks["measured_flop_per_s"], peaks["theoretical_flop_per_s"] or 0) if peaks else None
-    )
+    peak = peaks.ceiling(store.machine(folder))
     rows = estimate.cells(store.load(folder, Visit), store.load(folder, Block), peak)
     store.write_cells(folder, rows)
     return rows
@@ -351,9 +352,12 @@ def _duration(text: str | None) -> float | None:
         return None
     unit = text[-1:] if text[-1:] in SECONDS else ""
     try:
-        return float(text.removesuffix(unit)) * SECONDS.get(unit, 1)
+        seconds = float(text.removesuffix(unit)) * SECONDS.get(unit, 1)
     except ValueError:
-        raise BadInput(f"--budget is {text!r}, should be like 90s, 5m or 1h") from None
+        seconds = 0.0
+    if not seconds > 0:
+        raise BadInput(f"--budget is {text!r}, should be like 90s, 5m or 1h")
+    return seconds
 
 
 def main() -> NoReturn:
@@ -366,6 +370,7 @@ def main() -> NoReturn:
     except BadInput as error:
         _fail(str(error))
     except (KeyboardInterrupt, typer.Abort):
+        print("stopped: Ctrl-C", file=sys.stderr)
         sys.exit(130)
     sys.exit(code or 0)
 

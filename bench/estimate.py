@@ -13,10 +13,12 @@ from statistics import median
 from typing import Any
 
 from bench.records import Block, Cell, Status, Visit
-from bench.sweep import Case
+from bench.sweep import BadInput, Case
 
 BASELINE = "python_loop"
-CONFIDENCE = 0.95
+TAILS = 40
+"""One in this many at each end: 95 % between them."""
+
 ENOUGH = 6
 """Visits from which on the interval holds 95 %: with fewer it spans all of them."""
 
@@ -34,6 +36,12 @@ class Interval:
     value: float
     low: float
     high: float
+    visits: int
+
+    @property
+    def known(self) -> bool:
+        """Whether there are visits enough for the interval to hold 95 %."""
+        return self.visits >= ENOUGH
 
     @property
     def half_width(self) -> float:
@@ -59,18 +67,20 @@ def of_visits(values: Sequence[float]) -> Interval:
     """
     ordered = sorted(values)
     rank = _rank(len(ordered))
-    return Interval(median(ordered), ordered[rank], ordered[-1 - rank])
+    return Interval(median(ordered), ordered[rank], ordered[-1 - rank], len(ordered))
 
 
 @cache
 def _rank(n: int) -> int:
     """How many of n ordered values may be left out at each end."""
-    tail, rank = 0.0, 0
-    while True:
-        tail += math.comb(n, rank) / 2**n
-        if tail > (1 - CONFIDENCE) / 2:
-            return max(rank - 1, 0)
+    # in whole numbers: P(at most `rank` of n below the median) = tail / 2**n
+    ways = tail = 1
+    rank = 0
+    while TAILS * tail <= 2**n:
+        ways = ways * (n - rank) // (rank + 1)
         rank += 1
+        tail += ways
+    return max(rank - 1, 0)
 
 
 def key(row: Visit | Cell) -> tuple[Any, ...]:
@@ -112,6 +122,8 @@ class Gathered:
         self.visits.append(visit)
         if visit.status != "ok":
             return
+        if "time" not in blocks:
+            raise BadInput(f"visit {visit.visit} is ok and has no blocks: blocks.csv is not whole")
         for quantity, seconds in blocks.items():
             self.seconds.setdefault(quantity, []).append(median(seconds))
         self.good[visit.pass_number] = of_blocks(blocks["time"])
@@ -194,8 +206,8 @@ def _cell(judged: Judged, loops: Sequence[Judged]) -> Cell:
         reason=judged.reason,
         visits=len(one.good) if time else 0,
         time_s=time.value if time else None,
-        time_low_s=time.low if time else None,
-        time_high_s=time.high if time else None,
+        time_low_s=time.low if time and time.known else None,
+        time_high_s=time.high if time and time.known else None,
         median_s=median(map(median, one.blocks.values())) if time else None,
         best_s=min(map(min, one.blocks.values())) if time else None,
         latency_s=middle("latency"),
@@ -206,12 +218,12 @@ def _cell(judged: Judged, loops: Sequence[Judged]) -> Cell:
         flops=case.flops,
         bytes=case.bytes,
         flop_per_s=case.flops / time.value if time else None,
-        flop_per_s_low=case.flops / time.high if time else None,
-        flop_per_s_high=case.flops / time.low if time else None,
+        flop_per_s_low=case.flops / time.high if time and time.known else None,
+        flop_per_s_high=case.flops / time.low if time and time.known else None,
         percent_of_peak=100 * case.flops / time.value / peak if time and peak else None,
         speedup=speedup.value if speedup else None,
-        speedup_low=speedup.low if speedup else None,
-        speedup_high=speedup.high if speedup else None,
+        speedup_low=speedup.low if speedup and speedup.known else None,
+        speedup_high=speedup.high if speedup and speedup.known else None,
         speedup_basis=basis,
         predicted_s=_predicted(visit),
         error=max(errors, default=None),
@@ -241,7 +253,8 @@ def _speedup(judged: Judged, loops: Sequence[Judged]) -> tuple[Interval | None, 
         return None, ""
     largest = max(smaller, key=lambda c: c.flops)
     loop_s = median(alike[largest].gathered.good.values()) * case.flops / largest.flops
-    return Interval(loop_s / time.value, loop_s / time.high, loop_s / time.low), "predicted"
+    ratio = Interval(loop_s / time.value, loop_s / time.high, loop_s / time.low, time.visits)
+    return ratio, "predicted"
 
 
 def paired(slow: dict[int, float], fast: dict[int, float]) -> Interval | None:

@@ -53,6 +53,7 @@ class Open(msgspec.Struct, frozen=True, tag=True):
     seed: int  # of the input values
     offset: int  # where in a page the arrays begin, in cache lines
     launch_s: float | None  # what a launch took before, if that is known
+    limit_s: float  # a first launch that takes longer is not followed by a second
 
 
 class Measure(msgspec.Struct, frozen=True, tag=True):

@@ -20,6 +20,8 @@ OVERRIDES = ("OPENBLAS_CORETYPE", "MKL_DEBUG_CPU_TYPE", "NPY_DISABLE_CPU_FEATURE
 
 VECTOR_FLAGS = ("avx2", "fma", "avx512f", "amx_tile", "asimd", "sve")
 
+FREQUENCY = Path("/sys/devices/system/cpu/cpu0/cpufreq")
+
 CGROUP_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
 
@@ -104,7 +106,7 @@ def identity(found: dict[str, Any]) -> dict[str, str]:
 def _cpu() -> dict[str, Any]:
     info = _first_processor()
     frequency = psutil.cpu_freq()
-    governor = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
+    governor, driver = FREQUENCY / "scaling_governor", FREQUENCY / "scaling_driver"
     flags = info.get("flags", info.get("Features", "")).split()
     return {
         "model": info.get("model name") or platform.processor() or platform.machine(),
@@ -112,8 +114,13 @@ def _cpu() -> dict[str, Any]:
         "cores_usable": usable_cores(),
         "mhz": max(frequency.max, frequency.current) if frequency else None,
         "vector_flags": [flag for flag in VECTOR_FLAGS if flag in flags],
-        "governor": governor.read_text().strip() if governor.is_file() else None,
+        # under a pstate driver "powersave" is the ordinary governor, and clocks rise all the same
+        "governor": None if "pstate" in _line(driver) else _line(governor) or None,
     }
+
+
+def _line(path: Path) -> str:
+    return path.read_text().strip() if path.is_file() else ""
 
 
 def _first_processor() -> dict[str, str]:

@@ -40,10 +40,13 @@ class Peaks:
     measured_bytes_per_s: float
     theoretical_flop_per_s: float | None
 
-    @property
-    def flop_per_s(self) -> float:
-        """The larger of the measured and the stated ceiling of arithmetic."""
-        return max(self.measured_flop_per_s, self.theoretical_flop_per_s or 0.0)
+
+def ceiling(machine: dict[str, Any]) -> float | None:
+    """The larger of the measured and the stated ceiling, in FLOP/s, from machine.json's facts."""
+    peaks = machine.get("peaks")
+    if not peaks:
+        return None
+    return float(max(peaks["measured_flop_per_s"], peaks["theoretical_flop_per_s"] or 0.0))
 
 
 def of_cpu(precision: str, threads: int, machine: dict[str, Any], kept: Path) -> Peaks | None:

@@ -86,7 +86,7 @@ class Cell:
     reason: str
     visits: int  # good visits behind the numbers
     time_s: float | None  # the headline: one launch; median over visits of the fastest block
-    time_low_s: float | None  # its 95 % interval
+    time_low_s: float | None  # its 95 % interval; empty under six visits
     time_high_s: float | None
     median_s: float | None  # median over visits of the visit's median block
     best_s: float | None  # the fastest block seen

@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.console import Console
 
-from bench import table, units
+from bench import peaks, table, units
 from bench.records import Block, Cell, Visit
 from bench.runner import State
 
@@ -33,7 +33,8 @@ class Screen:
         self._live = self._errors.is_terminal
         self._first_answer: Callable[[], str] | None = first_answer
         self._every_s = 0.5 if self._live else 10.0
-        self._began = self._drawn = time.monotonic()
+        self._began = time.monotonic()
+        self._drawn = self._began - self._every_s
 
     def note(self, text: str) -> None:
         """A line that stays."""
@@ -77,7 +78,10 @@ class Screen:
 
 
 def answer(
-    rows: Sequence[Cell], visits: Sequence[Visit], blocks: Sequence[Block], reason: str
+    rows: Sequence[Cell],
+    visits: Sequence[Visit],
+    blocks: Sequence[Block],
+    found: dict[str, Any],
 ) -> None:
     """The table, why cells have no number, the headline sentence, why the run stopped."""
     console = Console(highlight=False)
@@ -88,9 +92,9 @@ def answer(
         console.print(line, markup=False, soft_wrap=True)
     if warning := table.caution(rows):
         console.print(warning, markup=False, soft_wrap=True)
-    if sentence := table.headline(visits, blocks):
+    if sentence := table.headline(visits, blocks, peaks.ceiling(found)):
         console.print(f"\n{sentence}", style="bold", markup=False, soft_wrap=True)
-    console.print(f"\nstopped: {STOPPED[reason]}", markup=False, soft_wrap=True)
+    console.print(f"\nstopped: {STOPPED[found['stopped']]}", markup=False, soft_wrap=True)
 
 
 def paths(kind: str, found: Sequence[Path]) -> None:

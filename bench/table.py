@@ -47,11 +47,18 @@ def table(cells: Sequence[Cell]) -> Table:
 
 def entry(cell: Cell) -> Text:
     """One cell in two lines; a cell without a number says why in a word."""
-    if cell.time_s is None or cell.time_low_s is None or cell.time_high_s is None:
+    if cell.time_s is None:
         return Text(cell.status, style="red" if cell.status in FAILED else "dim")
-    spread = 100 * (cell.time_high_s - cell.time_low_s) / 2 / cell.time_s
-    rate = units.si(cell.flop_per_s or 0.0, "FLOP/s")
-    return Text(f"{units.si(cell.time_s, 's')} ±{spread:.0f}%\n{rate} {speedup(cell)}".strip())
+    time, rate = units.si(cell.time_s, "s"), units.si(cell.flop_per_s or 0.0, "FLOP/s")
+    return Text(f"{time} {spread(cell)}\n{rate} {speedup(cell)}".strip())
+
+
+def spread(cell: Cell) -> str:
+    """The interval's half-width, or how many visits there were where they are too few for one."""
+    if cell.time_s is None or cell.time_low_s is None or cell.time_high_s is None:
+        return "(1 visit)" if cell.visits == 1 else f"({cell.visits} visits)"
+    percent = 100 * (cell.time_high_s - cell.time_low_s) / 2 / cell.time_s
+    return f"±{percent:.0f}%" if percent <= 100 else "±>100%"
 
 
 FAILED = ("wrong", "crashed", "error", "impossible", "timeout", "out_of_memory")
@@ -68,11 +75,13 @@ def reasons(cells: Sequence[Cell]) -> list[str]:
 
 
 def caution(cells: Sequence[Cell]) -> str | None:
-    """What the intervals of this run don't say; None where all of them are whole."""
+    """What this run can't say; None where it has all it set out for."""
+    if not any(cell.visits for cell in cells):
+        return "nothing was measured"
     few = sum(0 < cell.visits < estimate.ENOUGH for cell in cells)
     if not few:
         return None
-    return f"± of {_count(few)} is the range of under {estimate.ENOUGH} visits, not yet 95 %"
+    return f"{_count(few)} had under {estimate.ENOUGH} visits: no interval yet (--budget for more)"
 
 
 def _count(n: int) -> str:
@@ -80,29 +89,37 @@ def _count(n: int) -> str:
 
 
 def speedup(cell: Cell) -> str:
-    """The speed-up over the loop; "~" where the loop's time is predicted, "=1x" where the interval
-    reaches across 1.
+    """The speed-up over the loop.
+
+    "~" where the loop's time is predicted, "=1x" where the interval reaches across 1, the interval
+    itself where it is so wide that no number in it says much.
     """
-    if cell.speedup is None or cell.speedup_low is None or cell.speedup_high is None:
+    if cell.speedup is None:
         return ""
+    mark = "~" if cell.speedup_basis == "predicted" else ""
+    if cell.speedup_low is None or cell.speedup_high is None:
+        return mark + units.times(cell.speedup)
     if cell.speedup_low <= 1 <= cell.speedup_high:
         return "=1x"
-    return ("~" if cell.speedup_basis == "predicted" else "") + units.times(cell.speedup)
+    if cell.speedup_high > 2 * cell.speedup_low:
+        return f"{mark}{units.number(cell.speedup_low)} to {units.times(cell.speedup_high)}"
+    return mark + units.times(cell.speedup)
 
 
 def _place(kernel: str) -> tuple[int, str]:
     return (ORDER.index(kernel) if kernel in ORDER else len(ORDER), kernel)
 
 
-def headline(visits: Sequence[Visit], blocks: Sequence[Block]) -> str | None:
+def headline(
+    visits: Sequence[Visit], blocks: Sequence[Block], peak_flop_per_s: float | None = None
+) -> str | None:
     """The project's point in one sentence, from this run; None where the run doesn't hold it."""
     here = {
         cell.last.kernel: cell.good
         for cell in estimate.gather(visits, blocks).values()
         if (cell.last.n_in, cell.last.n_units, cell.last.batch)
         == (HEADLINE_WIDTH, HEADLINE_WIDTH, 1)
-        and cell.good
-        and cell.void is None
+        and estimate.judge(cell, peak_flop_per_s).time is not None
         and cell.last.cache == "warm"
     }
     matmul = here.get("numpy_matmul")
@@ -111,9 +128,11 @@ def headline(visits: Sequence[Visit], blocks: Sequence[Block]) -> str | None:
     parts = []
     for kernel, words in (("python_loop", "the Python loop"), ("numpy_dot", "1000 dots")):
         ratio = estimate.paired(here[kernel], matmul) if kernel in here else None
-        if ratio is not None and ratio.low > 1:
-            value, low, high = (units.number(r) for r in (ratio.value, ratio.low, ratio.high))
-            parts.append(f"{value} times {words} ({low} to {high})")
+        if ratio is None or ratio.low <= 1:
+            continue
+        value, low, high = (units.number(r) for r in (ratio.value, ratio.low, ratio.high))
+        interval = f"{low} to {high}" if ratio.known else "too few visits for an interval"
+        parts.append(f"{value} times {words} ({interval})")
     if not parts:
         return None
     return f"1000 units, one example: one matmul is {', '.join(parts)}."

@@ -21,11 +21,18 @@ VISIT_S = 0.01
 BLOCKS = 10
 """Blocks a visit, where they are short enough."""
 
+COLD_BLOCKS = 3
+"""The same with cold caches: flushing them takes longer than what is timed."""
+
 TRIP_LIMIT_S = 0.01
 """Slower launches than this make their round trip on the first pass only."""
 
 TRIPS_S = 0.005
 """About how long the round trips of a visit last together: three of them, where they are short."""
+
+HOPELESS = 20
+"""A first launch that takes this many times the limit is the last one. Below that it may have been
+a compilation, and the next ones are faster."""
 
 FIRST_PATIENCE_S = 120.0
 """A worker's first answer may take this long: it starts Python and loads libraries."""
@@ -144,13 +151,15 @@ class Visitor:
                 seed=self._seed,
                 offset=self._offsets.randrange(64),
                 launch_s=launch_s if pass_number > 1 else None,
+                limit_s=HOPELESS * self._limit_s,
             ),
             patience,
         )
         if not isinstance(opened, link.Opened):
             return None, _refused(opened)
         patience += 30 * opened.launch_s * opened.loops
-        count = min(max(round(VISIT_S / (opened.loops * opened.launch_s)), 1), BLOCKS)
+        most = BLOCKS if cell.cache == "warm" else COLD_BLOCKS
+        count = min(max(round(VISIT_S / (opened.loops * opened.launch_s)), 1), most)
         times = worker.call(link.Measure(key, opened.loops, count), patience)
         if not isinstance(times, link.Times):
             return opened, _refused(times)
@@ -160,7 +169,8 @@ class Visitor:
             trips = worker.call(link.RoundTrips(key, count), patience)
             if not isinstance(trips, link.Trips):
                 return opened, _refused(trips)
-            blocks += _trip_blocks(number, trips)
+            if cell.cache == "warm":
+                blocks += _trip_blocks(number, trips)
         closed = worker.call(link.Close(key), patience)
         if not isinstance(closed, link.Closed):
             return opened, _refused(closed)

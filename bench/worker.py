@@ -33,6 +33,10 @@ KEEP_BYTES = 512 * 2**20
 """Drawn inputs are kept for the next visit, up to this much."""
 
 
+class TooSlow(Exception):
+    """The first launch took far longer than the sweep allows; the argument is its seconds."""
+
+
 @dataclass(slots=True)
 class OpenCell:
     """A cell being visited."""
@@ -127,6 +131,8 @@ class Worker:
         step.device.fence(cell.out)
         first_s = self._clock() - start
         error = self._check(cell)
+        if first_s > request.limit_s:
+            raise TooSlow(first_s)
         loops, launch_s = self._warm(cell, first_s, request.launch_s)
         cell.loops, cell.launch_s = loops, launch_s
         return link.Opened(kernel.hash, step.device.name, loops, launch_s, error)
@@ -244,6 +250,10 @@ def refusal(error: Exception, kernel: kernels.Kernel | None) -> link.Refused:
             return link.Refused("unsupported", text, digest)
         case check.Wrong():
             return link.Refused("wrong", text, digest)
+        case TooSlow():
+            return link.Refused(
+                "skipped", f"took {error.args[0]:.3g} s for its first launch", digest
+            )
         case MemoryError():
             return link.Refused("out_of_memory", text or "out of memory", digest)
         case ImportError() | LookupError() if kernel is None:

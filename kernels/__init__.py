@@ -272,7 +272,7 @@ def load(name_or_path: str) -> Kernel:
     """
     if name_or_path.endswith(".py"):
         path = Path(name_or_path)
-        module_name = f"kernel file {path.stem}"  # no name that an import could mean
+        module_name = f"kernel file {path}"  # no name that an import could mean
     else:
         path = Path(__file__).parent / f"{name_or_path}.py"
         module_name = f"{__name__}.{name_or_path}"

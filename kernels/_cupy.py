@@ -25,7 +25,7 @@ def open_device(index: int) -> "CudaDevice":
         raise Unavailable("no NVIDIA driver on this machine (libcuda.so.1 is not there)") from None
     try:
         import cupy
-    except ImportError as error:
+    except (ImportError, RuntimeError) as error:  # a missing CUDA library is either
         raise Unavailable(_import_trouble(error)) from error
     try:
         count = cupy.cuda.runtime.getDeviceCount()
@@ -41,8 +41,8 @@ def open_device(index: int) -> "CudaDevice":
     return device
 
 
-def _import_trouble(error: ImportError) -> str:
-    if error.name != "cupy":
+def _import_trouble(error: ImportError | RuntimeError) -> str:
+    if getattr(error, "name", "") != "cupy":
         return f"CuPy can't be imported: {error}"
     return (
         "CuPy is not installed: .venv/bin/python -m pip install 'cupy-cuda13x[ctk]' for driver 580 "

@@ -34,8 +34,20 @@ def answer() -> NDArray[Any]:
     return relu
 
 
-def an_open(kernel: str, key: int = 1, case: Case = CASE, cache: str = "warm") -> link.Open:
-    return link.Open(key, kernel, case, device=0, cache=cache, seed=0, offset=3, launch_s=None)
+def an_open(
+    kernel: str, key: int = 1, case: Case = CASE, cache: str = "warm", limit_s: float = 60.0
+) -> link.Open:
+    return link.Open(
+        key=key,
+        kernel=kernel,
+        case=case,
+        device=0,
+        cache=cache,
+        seed=0,
+        offset=3,
+        launch_s=None,
+        limit_s=limit_s,
+    )
 
 
 @pytest.mark.parametrize("name", ["python_loop", "numpy_dot", "numpy_matmul"])
@@ -121,6 +133,16 @@ def test_a_cold_block_is_one_launch_with_the_caches_flushed_outside_the_clock() 
     assert isinstance(times, link.Times)
     assert device.flushes == before + 4
     assert [round(s / TICK) for s in times.seconds] == [50_000] * 4
+
+
+def test_a_first_launch_far_over_the_limit_is_the_only_one() -> None:
+    device = SimulatedDevice(HostClock(), 10_000_000_000, 7_000)
+    refused = simulated(device).answer(an_open("sim", limit_s=6.0))
+    assert isinstance(refused, link.Refused)
+    assert (refused.status, refused.reason) == ("skipped", "took 10 s for its first launch")
+    assert device.clock.ticks < 11e9
+    honest = SimulatedDevice(HostClock(), 5_000_000_000, 7_000)
+    assert isinstance(simulated(honest).answer(an_open("sim", limit_s=6.0)), link.Opened)
 
 
 def test_one_kernel_can_be_held_twice_in_one_worker() -> None:

@@ -13,7 +13,7 @@ from scipy.special import bdtr
 
 from bench import estimate
 from bench.records import STATUSES, Block, Cell, Quantity, Visit
-from bench.sweep import Case
+from bench.sweep import BadInput, Case
 from bench.visit import Cell as Planned
 from bench.visit import refusal
 
@@ -128,7 +128,7 @@ class TestOfVisits:
         assert np.mean([i.low <= 1 <= i.high for i in intervals]) >= 0.94
 
     def test_half_width_is_relative_to_the_estimate(self) -> None:
-        assert estimate.Interval(value=2.0, low=1.5, high=3.5).half_width == 0.5
+        assert estimate.Interval(value=2.0, low=1.5, high=3.5, visits=6).half_width == 0.5
 
 
 class TestGather:
@@ -141,6 +141,12 @@ class TestGather:
         (found,) = estimate.gather(book.visits, book.blocks).values()
         assert found.good == {1: 1.0, 4: 3.0}
         assert found.blocks == {1: [1.0, 2.0, 9.0], 4: [3.0, 5.0]}
+
+    def test_a_good_visit_without_blocks_is_refused(self) -> None:
+        book = Book()
+        book.good("numpy_dot", 1, 1.0)
+        with pytest.raises(BadInput, match="visit 1 is ok and has no blocks"):
+            estimate.gather(book.visits, [])
 
     def test_blocks_that_no_visit_claims_are_left_out(self) -> None:
         book = Book()
@@ -197,15 +203,15 @@ class TestCells:
 
     def test_work_and_rates_follow_from_the_case(self) -> None:
         book = Book()
-        for number, seconds in enumerate([1e-6, 2e-6, 4e-6], start=1):
+        for number, seconds in enumerate([1e-6, 2e-6, 4e-6] * 2, start=1):
             book.good("numpy_dot", number, seconds)
-        cell = book.cell("numpy_dot", peak=40.2e9)
+        cell = book.cell("numpy_dot", peak=26.8e9)
         assert cell.flops == 2 * 100 * 100 + 100
         assert cell.bytes == 4 * (100 + 100 * 100 + 100 + 100)
         assert cell.flop_per_s == pytest.approx(20100 / 2e-6)
         assert cell.flop_per_s_low == pytest.approx(20100 / 4e-6)
         assert cell.flop_per_s_high == pytest.approx(20100 / 1e-6)
-        assert cell.percent_of_peak == pytest.approx(25)
+        assert cell.percent_of_peak == pytest.approx(37.5)
 
     def test_other_quantities_are_medians_over_the_visits_that_have_them(self) -> None:
         book = Book()
@@ -365,14 +371,20 @@ class TestSpeedup:
         book = self.pair(slow=[2.0 * ratio for ratio in ratios], fast=[2.0] * 10)
         assert speedup_of(book.cell("numpy_dot")) == (5.5, 2, 9, "measured")
 
+    def test_under_six_passes_it_has_no_interval(self) -> None:
+        book = self.pair(slow=[10] * 5, fast=[1] * 5)
+        assert speedup_of(book.cell("numpy_dot")) == (10, None, None, "measured")
+        assert book.cell("numpy_dot").time_low_s is None
+        assert book.cell("numpy_dot").flop_per_s_high is None
+
     def test_the_loop_is_its_own_one(self) -> None:
-        book = self.pair(slow=[3, 5], fast=[1, 1])
+        book = self.pair(slow=[3, 5] * 3, fast=[1, 1] * 3)
         assert speedup_of(book.cell("python_loop")) == (1, 1, 1, "measured")
 
     def test_a_pass_that_visited_only_one_of_them_does_not_count(self) -> None:
-        book = self.pair(slow=[10], fast=[1])
-        book.good("python_loop", 2, 1000)
-        book.good("numpy_dot", 3, 1000)
+        book = self.pair(slow=[10] * 6, fast=[1] * 6)
+        book.good("python_loop", 7, 1000)
+        book.good("numpy_dot", 8, 1000)
         assert speedup_of(book.cell("numpy_dot")) == (10, 10, 10, "measured")
 
     def test_without_a_common_pass_there_is_none(self) -> None:
@@ -395,7 +407,7 @@ class TestSpeedup:
         for number, seconds in ((1, 1.0), (2, 3.0), (3, 2.0)):
             book.good("python_loop", number, seconds, width=100)
         book.bad("python_loop", 1, status, width=1000)
-        for number, seconds in ((1, 0.1), (2, 0.4), (3, 0.2)):
+        for number, seconds in enumerate([0.1, 0.4, 0.2, 0.2, 0.2, 0.2], start=1):
             book.good("numpy_dot", number, seconds, width=1000)
         cells = book.cells()
         work = cells["numpy_dot", 1000].flops / cells["python_loop", 100].flops
@@ -425,8 +437,8 @@ class TestSpeedup:
         assert speedup_of(book.cell("numpy_dot")) == NONE
 
     def test_a_loop_that_crashed_later_still_is_one(self) -> None:
-        book = self.pair(slow=[10], fast=[1])
-        book.bad("python_loop", 2, "crashed")
+        book = self.pair(slow=[10] * 6, fast=[1] * 6)
+        book.bad("python_loop", 7, "crashed")
         assert speedup_of(book.cell("numpy_dot")) == (10, 10, 10, "measured")
 
 

@@ -37,7 +37,7 @@ def run(*cells: tuple[list[Visit], list[Block]]) -> tuple[list[Visit], list[Bloc
 
 def cell(kernel: str = "numpy_dot", width: int = 16, batch: int = 1) -> Cell:
     """A measured cell: 20 µs, give or take a tenth."""
-    book = run(visited(kernel, [18e-6, 20e-6, 22e-6], width, batch))
+    book = run(visited(kernel, [18e-6, 20e-6, 22e-6] * 2, width, batch))
     (made,) = estimate.cells(*book, None)
     return made
 
@@ -64,6 +64,19 @@ class TestTable:
 
     def test_an_entry_has_time_interval_and_rate(self) -> None:
         assert table.entry(cell()).plain == "20.0 µs ±10%\n26.4 MFLOP/s"
+
+    def test_an_entry_of_few_visits_says_how_many(self) -> None:
+        for visits, said in ((1, "(1 visit)"), (5, "(5 visits)")):
+            few = replace(cell(), visits=visits, time_low_s=None, time_high_s=None)
+            assert table.entry(few).plain == f"20.0 µs {said}\n26.4 MFLOP/s"
+
+    def test_a_hopeless_interval_is_not_given_in_percent(self) -> None:
+        wide = replace(cell(), time_low_s=1e-6, time_high_s=1e-3)
+        assert "±>100%" in table.entry(wide).plain
+
+    def test_a_speed_up_too_wide_for_one_number_is_given_as_its_interval(self) -> None:
+        wide = replace(cell(), speedup=25.0, speedup_low=9.0, speedup_high=30.0)
+        assert table.entry(wide).plain.endswith("9.00 to 30.0x")
 
     def test_an_entry_has_its_speed_up(self) -> None:
         fast = replace(cell(), speedup=25.04, speedup_low=20.0, speedup_high=30.0)
@@ -266,6 +279,6 @@ def test_the_machine_is_told_in_two_lines_with_its_ceilings() -> None:
 def test_a_run_of_few_visits_says_what_its_intervals_are_worth() -> None:
     few, enough, none = (replace(cell(), visits=visits) for visits in (5, 6, 0))
     assert table.caution([enough, none]) is None
-    assert table.caution([few, enough, few]) == (
-        "± of 2 cells is the range of under 6 visits, not yet 95 %"
-    )
+    said = table.caution([few, enough, few])
+    assert said == "2 cells had under 6 visits: no interval yet (--budget for more)"
+    assert table.caution([none]) == "nothing was measured"

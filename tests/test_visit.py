@@ -87,16 +87,14 @@ def test_what_a_kernel_prints_disturbs_nothing(visitor: visit.Visitor) -> None:
 
 
 def test_a_worker_whose_threads_still_spin_is_waited_for(visitor: visit.Visitor) -> None:
-    # the thread spins for 0.4 s from the first launch on; a visit is far shorter than that
+    # as BLAS threads do after a product: one goes on for 0.3 s after the cell was let go
     row, _ = visitor.visit(cell(BADLY, SPIN), 1, 1, None)
     assert row.status == "ok"
-    assert row.wall_s is not None
-    assert row.wall_s > 0.4
     assert row.quiet_s is not None
-    assert row.quiet_s > 0.05
+    assert row.quiet_s > 0.2
     calm, _ = visitor.visit(cell(BADLY, 100), 2, 1, None)
     assert calm.quiet_s is not None
-    assert calm.quiet_s < 0.05
+    assert calm.quiet_s < 0.2
 
 
 def test_workers_get_the_threads_they_are_told(monkeypatch: pytest.MonkeyPatch) -> None:

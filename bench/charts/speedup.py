@@ -62,7 +62,8 @@ def title(shown: pd.DataFrame, width: int | None, batches: list[int]) -> str:
             case = "one example" if batches[0] == 1 else f"batch {batches[0]}"
             loop = "predicted " if row["speedup_basis"].iloc[0] == "predicted" else ""
             ratio = units.times(row[NUMBER].iloc[0])
-            return f"{width} units, {case}: one matmul is {ratio} the {loop}Python loop"
+            units_of = "1 unit" if width == 1 else f"{width} units"
+            return f"{units_of}, {case}: one matmul is {ratio} the {loop}Python loop"
     return "Speed-up over the Python loop" + (f", {width} units" if width else "")
 
 
