@@ -22,6 +22,9 @@ VECTOR_FLAGS = ("avx2", "fma", "avx512f", "amx_tile", "asimd", "sve")
 
 FREQUENCY = Path("/sys/devices/system/cpu/cpu0/cpufreq")
 
+CODE = (".", ":!results", ":!plots")
+"""What git has to find unchanged: all but what runs leave behind."""
+
 CGROUP_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
 
@@ -42,7 +45,7 @@ def facts(worker: FactsReply, threads: int) -> dict[str, Any]:
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "cpu": _cpu(),
         "memory_bytes": psutil.virtual_memory().total,
-        "os": f"{platform.system()} {platform.release()}",
+        "os": f"{platform.system()} {platform.release().partition('-')[0]}",
         "python": worker.python,
         "numpy": worker.numpy,
         "blas": [
@@ -58,7 +61,7 @@ def facts(worker: FactsReply, threads: int) -> dict[str, Any]:
         "threads": threads,
         "gpus": gpus(),
         "commit": _git("rev-parse", "HEAD"),
-        "clean": _git("status", "--porcelain") == "",
+        "clean": _git("status", "--porcelain", "--", *CODE) == "",
         "load": round(os.getloadavg()[0], 2),
         "overrides": {name: os.environ[name] for name in OVERRIDES if name in os.environ},
     }

@@ -96,6 +96,8 @@ def speedup(cell: Cell) -> str:
     """
     if cell.speedup is None:
         return ""
+    if cell.kernel == estimate.BASELINE:
+        return "1x"
     mark = "~" if cell.speedup_basis == "predicted" else ""
     if cell.speedup_low is None or cell.speedup_high is None:
         return mark + units.times(cell.speedup)

@@ -342,3 +342,20 @@ class Driver:
     def cuDeviceGetAttribute(self, value: Any, which: int, device: Any) -> int:  # noqa: N802
         value._obj.value = {75: 9, 76: 0}[which]
         return 0
+
+
+def test_what_runs_leave_behind_does_not_make_the_tree_unclean(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(machine, "ROOT", tmp_path)
+    subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
+
+    def clean() -> bool:
+        return machine._git("status", "--porcelain", "--", *machine.CODE) == ""
+
+    for folder in ("results", "plots"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "new").touch()
+    assert clean()
+    (tmp_path / "kernel.py").touch()
+    assert not clean()
