@@ -233,8 +233,9 @@ def _cell(judged: Judged, loops: Sequence[Judged]) -> Cell:
 def _speedup(judged: Judged, loops: Sequence[Judged]) -> tuple[Interval | None, str]:
     """python_loop's time over this cell's, paired by pass: both saw the same machine.
 
-    Where the loop was too slow to run on this case, its time is predicted from what it does for
-    each operation on the largest layer that it ran, with no interval but this cell's own.
+    Where the loop was too slow to run on this case, its time is predicted from what it takes for
+    each operation on the largest layer that it ran, the same one at a smaller batch if it can be:
+    wide rows go faster than narrow ones. There is no interval then but this cell's own.
     """
     case, time = judged.case, judged.time
     if time is None:
@@ -248,10 +249,10 @@ def _speedup(judged: Judged, loops: Sequence[Judged]) -> tuple[Interval | None, 
     if case in alike:
         ratio = paired(alike[case].gathered.good, judged.gathered.good)
         return (ratio, "measured") if ratio else (None, "")
-    smaller = [c for c in alike if c.flops < case.flops]
+    smaller = [c for c in alike if _within(c, case)]
     if not smaller:
         return None, ""
-    largest = max(smaller, key=lambda c: c.flops)
+    largest = max(smaller, key=lambda c: (c.n_in * c.n_units, c.batch))
     loop_s = median(alike[largest].gathered.good.values()) * case.flops / largest.flops
     ratio = Interval(loop_s / time.value, loop_s / time.high, loop_s / time.low, time.visits)
     return ratio, "predicted"

@@ -416,6 +416,15 @@ class TestSpeedup:
         expected = [2 * work / 0.2, 2 * work / 0.4, 2 * work / 0.1]
         assert [value, low, high] == pytest.approx(expected)
 
+    def test_it_is_predicted_from_the_same_layer_before_a_narrower_one_with_more_work(self) -> None:
+        book = Book()
+        book.good("python_loop", 1, 9.0, width=100, batch=1000)
+        book.good("python_loop", 1, 2.0, width=1000)
+        book.good("numpy_dot", 1, 1.0, width=1000, batch=1000)
+        value, _, _, basis = speedup_of(book.cells()["numpy_dot", 1000])
+        assert basis == "predicted"
+        assert value == pytest.approx(2000)
+
     def test_nothing_is_predicted_from_a_larger_layer(self) -> None:
         book = Book()
         book.good("python_loop", 1, 1.0, width=1000)
