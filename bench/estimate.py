@@ -52,8 +52,9 @@ class Interval:
 def of_blocks(seconds: Sequence[float]) -> float:
     """A visit's number: its fastest block. What disturbs a block makes it longer.
 
-    Of the numbers that have an interval from six visits on, the median over visits of this one
-    repeats best from run to run (`bench/studies/repeatability.py`).
+    Chosen on three series of runs, among the numbers that have an interval from six visits on; a
+    fourth series, taken afterwards, did not bear the choice out (README, "How it is measured";
+    `results/studies/repeatability.csv`).
     """
     return min(seconds)
 
