@@ -211,9 +211,10 @@ class Worker:
 def environment(threads: int) -> dict[str, str]:
     """The environment of a worker: how many threads, and where `bench` and `kernels` are.
 
-    OpenBLAS threads spin for 2**26 clock cycles after a product by default, about 0.1 s that every
-    visit would have to wait for; 2**20 is still far longer than the gap between two launches, and
-    takes a hundred times less of the run. A value that the user has set is kept.
+    OpenBLAS threads spin on after a product, for work that may come. OPENBLAS_THREAD_TIMEOUT is
+    the power of two of clock cycles that they do; 2**20 is far longer than the gap between two
+    launches, and leaves a visit less to wait for (`quiet_s` in visits.csv). A value that the user
+    has set is kept.
     """
     path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
     return {
