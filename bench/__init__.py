@@ -14,8 +14,11 @@ The data path, a module a step:
         | inputs.py     the arrays and the float64 answer
         | check.py      is the output right?
         | timing.py     the clock
+        | control.py    how fast the machine is meanwhile
+        | conditions.py what the operating system says of it
         v
     results/<run>/visits.csv, blocks.csv        store.py, in rows of records.py
+        | quiet.py      which visits count: those that the machine let alone
         | estimate.py   one visit is one datum -> an estimate with its interval
         | peaks.py      what the machine could do
         | machine.py    what the machine is

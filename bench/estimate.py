@@ -1,7 +1,7 @@
 """Visits and blocks -> one estimate a cell.
 
 One visit is one datum: blocks within a visit see the same few milliseconds of the machine, so a
-visit is one number, and every interval is over visits.
+visit is one number, and every interval is over visits, those that `bench.quiet` lets count.
 """
 
 import math
@@ -12,6 +12,7 @@ from functools import cache
 from statistics import median
 from typing import Any
 
+from bench import quiet
 from bench.records import Block, Cell, Status, Visit
 from bench.sweep import BadInput, Case
 
@@ -19,11 +20,11 @@ BASELINE = "python_loop"
 TAILS = 40
 """One in this many at each end: 95 % between them."""
 
-ENOUGH = 6
-"""Visits from which on the interval holds 95 %: with fewer it spans all of them."""
-
 IMPOSSIBLE = 1.25
 """A cell this many times above the machine's arithmetic peak didn't do its work."""
+
+ENOUGH = 6
+"""Visits from which on the interval holds 95 %: with fewer it spans all of them."""
 
 VOID = ("wrong", "impossible")
 """A visit with one of these takes the cell's number away; a later crash or timeout does not."""
@@ -52,9 +53,8 @@ class Interval:
 def of_blocks(seconds: Sequence[float]) -> float:
     """A visit's number: its fastest block. What disturbs a block makes it longer.
 
-    Chosen on three series of runs, among the numbers that have an interval from six visits on; a
-    fourth series, taken afterwards, did not bear the choice out (README, "How it is measured";
-    `results/studies/repeatability.csv`).
+    Over undisturbed visits the other choices repeat about as well (2.8 to 3.2 % between runs);
+    over all visits they differ by a factor of four (`bench.studies.repeatability`).
     """
     return min(seconds)
 
@@ -96,12 +96,19 @@ def case_of(row: Visit | Cell) -> Case:
 
 @dataclass(slots=True)
 class Gathered:
-    """A cell's visits, and the blocks of its good ones by quantity."""
+    """A cell's visits, and what its good ones measured, by pass."""
 
     visits: list[Visit] = field(default_factory=list)
-    good: dict[int, float] = field(default_factory=dict)  # pass -> the visit's number, in seconds
-    blocks: dict[int, list[float]] = field(default_factory=dict)  # pass -> the visit's blocks
-    seconds: dict[str, list[float]] = field(default_factory=dict)  # quantity -> a median a visit
+    times: dict[int, float] = field(default_factory=dict)  # a visit's number, in seconds
+    slowness: dict[int, float] = field(default_factory=dict)  # of the machine, in the visit
+    limit: float = math.inf  # of the slowness: above it a visit is disturbed
+    blocks: dict[int, list[float]] = field(default_factory=dict)
+    seconds: dict[str, dict[int, float]] = field(default_factory=dict)  # each quantity's medians
+
+    @property
+    def good(self) -> dict[int, float]:
+        """The numbers that count: those of visits that the machine let alone."""
+        return {p: self.times[p] for p in quiet.kept(self.slowness, self.limit)}
 
     @property
     def void(self) -> Visit | None:
@@ -126,8 +133,9 @@ class Gathered:
         if "time" not in blocks:
             raise BadInput(f"visit {visit.visit} is ok and has no blocks: blocks.csv is not whole")
         for quantity, seconds in blocks.items():
-            self.seconds.setdefault(quantity, []).append(median(seconds))
-        self.good[visit.pass_number] = of_blocks(blocks["time"])
+            self.seconds.setdefault(quantity, {})[visit.pass_number] = median(seconds)
+        self.times[visit.pass_number] = of_blocks(blocks["time"])
+        self.slowness[visit.pass_number] = quiet.slowness(visit)
         self.blocks[visit.pass_number] = blocks["time"]
 
 
@@ -139,6 +147,9 @@ def gather(visits: Iterable[Visit], blocks: Iterable[Block]) -> dict[tuple[Any, 
     cells: dict[tuple[Any, ...], Gathered] = defaultdict(Gathered)
     for visit in visits:
         cells[key(visit)].add(visit, by_visit[visit.visit])
+    limit = quiet.limit(s for cell in cells.values() for s in cell.slowness.values())
+    for cell in cells.values():
+        cell.limit = limit
     return cells
 
 
@@ -171,7 +182,7 @@ def judge(one: Gathered, peak_flop_per_s: float | None) -> Judged:
     peak = peak_flop_per_s if one.device == "cpu" else None
     if (void := one.void) is not None:
         return Judged(one, case, peak, void.status, void.reason, None)
-    if not one.good:
+    if not one.times:
         return Judged(one, case, peak, one.last.status, one.last.reason, None)
     time = of_visits(list(one.good.values()))
     rate = case.flops / time.value
@@ -184,11 +195,12 @@ def judge(one: Gathered, peak_flop_per_s: float | None) -> Judged:
 def _cell(judged: Judged, loops: Sequence[Judged]) -> Cell:
     one, case, peak, time = judged.gathered, judged.case, judged.peak, judged.time
     visit = one.last
+    counted = one.good if time else {}
     speedup, basis = _speedup(judged, loops)
 
     def middle(quantity: str) -> float | None:
-        found = one.seconds.get(quantity) if time else None
-        return median(found) if found else None
+        found = one.seconds.get(quantity, {})
+        return median(found[p] for p in counted if p in found) if counted.keys() & found else None
 
     errors = [v.error for v in one.visits if v.error is not None]
     return Cell(
@@ -205,11 +217,12 @@ def _cell(judged: Judged, loops: Sequence[Judged]) -> Cell:
         cache=visit.cache,
         status=judged.status,
         reason=judged.reason,
-        visits=len(one.good) if time else 0,
+        visits=len(counted),
+        disturbed=len(one.times) - len(counted) if time else 0,
         time_s=time.value if time else None,
         time_low_s=time.low if time and time.known else None,
         time_high_s=time.high if time and time.known else None,
-        median_s=median(map(median, one.blocks.values())) if time else None,
+        median_s=median(median(one.blocks[p]) for p in counted) if time else None,
         best_s=min(map(min, one.blocks.values())) if time else None,
         latency_s=middle("latency"),
         launch_s=middle("launch"),
@@ -248,7 +261,7 @@ def _speedup(judged: Judged, loops: Sequence[Judged]) -> tuple[Interval | None, 
         and (loop.case.precision, loop.case.activation) == (case.precision, case.activation)
     }
     if case in alike:
-        ratio = paired(alike[case].gathered.good, judged.gathered.good)
+        ratio = paired(alike[case].gathered, judged.gathered)
         return (ratio, "measured") if ratio else (None, "")
     smaller = [c for c in alike if _within(c, case)]
     if not smaller:
@@ -259,9 +272,10 @@ def _speedup(judged: Judged, loops: Sequence[Judged]) -> tuple[Interval | None, 
     return ratio, "predicted"
 
 
-def paired(slow: dict[int, float], fast: dict[int, float]) -> Interval | None:
-    """Slow / fast, from the passes that visited both."""
-    ratios = [slow[p] / fast[p] for p in slow if p in fast]
+def paired(slow: Gathered, fast: Gathered) -> Interval | None:
+    """Slow / fast, from the passes that visited both and found the machine quiet both times."""
+    slowness = {p: max(slow.slowness[p], fast.slowness[p]) for p in slow.times if p in fast.times}
+    ratios = [slow.times[p] / fast.times[p] for p in quiet.kept(slowness, slow.limit)]
     return of_visits(ratios) if ratios else None
 
 

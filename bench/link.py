@@ -111,6 +111,9 @@ class Times(msgspec.Struct, frozen=True, tag=True):
     """Seconds per launch, a number a block."""
 
     seconds: tuple[float, ...]
+    control_s: float  # what the control took, before or after, whichever was longer
+    measured_s: float  # how long all of it took
+    waited_s: float | None  # for a core, all threads of the worker together, meanwhile
 
 
 class Trips(msgspec.Struct, frozen=True, tag=True):
@@ -161,7 +164,7 @@ class Worker:
         ours, theirs = socket.socketpair()
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "bench.worker", str(theirs.fileno())],
+                [sys.executable, "-m", "bench.worker", str(theirs.fileno()), str(threads)],
                 pass_fds=(theirs.fileno(),),
                 stdin=subprocess.DEVNULL,
                 stdout=self._log,

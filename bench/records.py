@@ -53,8 +53,15 @@ class Visit:
     wall_s: float | None  # the visit's length on the wall clock
     cpu_s: float | None  # CPU time that the worker used in it, all threads
     quiet_s: float | None  # waited afterwards until the worker's threads stood still
-    steal_s: float | None  # CPU time that the hypervisor took from this machine meanwhile
+    control_s: float | None  # what the control took beside the blocks, on the slowest core
+    measured_s: float | None  # how long the blocks and the control took together
+    waited_s: float | None  # in that time, for a core, all threads of the worker together
     preempted: int | None  # times that the worker's main thread was put aside for another process
+    steal_s: float | None  # CPU time that the hypervisor took from this machine in the visit
+    pressure_s: float | None  # time in it that some process of the machine waited for a core
+    throttled_s: float | None  # time in it that a CPU quota held this container back
+    suspended_s: float | None  # time in it that the machine slept
+    stepped_s: float | None  # what the wall clock was set forward by in it
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +91,9 @@ class Cell:
     cache: str
     status: Status
     reason: str
-    visits: int  # good visits behind the numbers
-    time_s: float | None  # the headline: one launch; median over visits of the fastest block
+    visits: int  # good and quiet visits: those behind the numbers
+    disturbed: int  # good visits that were set aside (bench.quiet)
+    time_s: float | None  # the headline: one launch; median over quiet visits of the fastest block
     time_low_s: float | None  # its 95 % interval; empty under six visits
     time_high_s: float | None
     median_s: float | None  # median over visits of the visit's median block

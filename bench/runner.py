@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from bench import estimate
+from bench import estimate, quiet
 from bench.records import Block, Status, Visit
 from bench.sweep import Case
 from bench.visit import Cell, refusal
@@ -54,15 +54,20 @@ class State:
 class Standing:
     """What is known of one cell so far."""
 
-    times: list[float] = field(default_factory=list)  # a number a good visit, in seconds
+    times: dict[int, float] = field(default_factory=dict)  # a good visit's number, by pass
+    slowness: dict[int, float] = field(default_factory=dict)  # the machine's, likewise
     refused: bool = False  # it will not be visited again
     skipped: bool = False  # predicted to be too slow, as far as is known yet
     known: bool = False  # the files have a row of it
 
-    def at_target(self, target: float) -> bool:
-        """The newest look that was reached found the interval narrow enough."""
-        reached = [n for n in LOOKS if n <= len(self.times)]
-        return bool(reached) and estimate.of_visits(self.times[: reached[-1]]).half_width <= target
+    def at_target(self, target: float, limit: float) -> bool:
+        """The newest look that was reached found the interval narrow enough.
+
+        `limit` is the slowness above which a visit doesn't count.
+        """
+        times = [self.times[p] for p in quiet.kept(self.slowness, limit)]
+        reached = [n for n in LOOKS if n <= len(times)]
+        return bool(reached) and estimate.of_visits(times[: reached[-1]]).half_width <= target
 
 
 class Runner:
@@ -102,7 +107,7 @@ class Runner:
             identity = (cell.name, cell.case, cell.device, cell.threads, cell.cache)
             if (found := gathered.get(identity)) is not None:
                 standing.known = True
-                standing.times = list(found.good.values())
+                standing.times, standing.slowness = found.times, found.slowness
                 standing.skipped = found.last.status == "skipped"
                 standing.refused = found.last.status not in ("ok", "pending", "skipped")
         # blocks whose visit was never finished keep their number to themselves
@@ -144,10 +149,11 @@ class Runner:
         for cell, its in standing.items():
             if its.times:
                 cases.setdefault(cell.case, []).append(cell)
+        limit = quiet.limit(s for its in self._standing.values() for s in its.slowness.values())
         wanted = [
             cells
             for cells in cases.values()
-            if not all(self._standing[cell].at_target(self._target) for cell in cells)
+            if not all(self._standing[cell].at_target(self._target, limit) for cell in cells)
         ]
         self._random.shuffle(wanted)
         return [cell for cells in wanted for cell in self._random.sample(cells, len(cells))]
@@ -166,7 +172,8 @@ class Runner:
         self._record(visit, blocks)
         if visit.status == "ok":
             times = [block.seconds for block in blocks if block.quantity == "time"]
-            standing.times.append(estimate.of_blocks(times))
+            standing.times[self._pass] = estimate.of_blocks(times)
+            standing.slowness[self._pass] = quiet.slowness(visit)
             return
         standing.refused = True
         if visit.status == "unavailable":
@@ -181,9 +188,9 @@ class Runner:
         From the fastest visits: a disturbed one says little of what a cell needs.
         """
         if times := self._standing[cell].times:
-            return min(times)
+            return min(times.values())
         measured = {
-            other.case: min(its.times)
+            other.case: min(its.times.values())
             for other, its in self._standing.items()
             if other.kernel == cell.kernel and its.times
         }

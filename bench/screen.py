@@ -94,7 +94,9 @@ def answer(
         console.print(warning, markup=False, soft_wrap=True)
     if sentence := table.headline(visits, blocks, peaks.ceiling(found)):
         console.print(f"\n{sentence}", style="bold", markup=False, soft_wrap=True)
-    console.print(f"\nstopped: {STOPPED[found['stopped']]}", markup=False, soft_wrap=True)
+    if how_quiet := table.quietness(visits, blocks):
+        console.print(f"\n{how_quiet}", markup=False, soft_wrap=True)
+    console.print(f"stopped: {STOPPED[found['stopped']]}", markup=False, soft_wrap=True)
 
 
 def paths(kind: str, found: Sequence[Path]) -> None:

@@ -1,5 +1,6 @@
 """cells.csv -> what `run` prints at the end: the table and the headline sentence."""
 
+import math
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import Any
@@ -8,7 +9,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from bench import estimate, units
+from bench import estimate, quiet, units
 from bench.records import Block, Cell, Visit
 
 HEADLINE_WIDTH = 1000
@@ -84,6 +85,28 @@ def caution(cells: Sequence[Cell]) -> str | None:
     return f"{_count(few)} had under {estimate.ENOUGH} visits: no interval yet (--budget for more)"
 
 
+def quietness(visits: Sequence[Visit], blocks: Sequence[Block]) -> str | None:
+    """How quiet the machine was, and what that does to the numbers; None without a visit."""
+    cells = estimate.gather(visits, blocks).values()
+    slowness = [value for cell in cells for value in cell.slowness.values()]
+    if not slowness:
+        return None
+    limit = quiet.limit(slowness)
+    disturbed = sorted(value for value in slowness if value > limit)
+    if not disturbed:
+        return f"the machine was quiet: none of {len(slowness)} visits was disturbed"
+    middle = quiet.SLOWER * disturbed[len(disturbed) // 2] / limit
+    by = f"{middle:.1f} times slower" if math.isfinite(middle) else "asleep, or its clock set"
+    said = (
+        f"the machine was disturbed in {100 * len(disturbed) / len(slowness):.0f}% of"
+        f" {len(slowness)} visits (typically {by}); they are set aside"
+    )
+    noisy = sum(any(cell.slowness[p] > limit for p in cell.good) for cell in cells)
+    if not noisy:
+        return f"{said}, the numbers are the quiet ones"
+    return f"{said}, but for {_count(noisy)} that had no other (--budget for more)"
+
+
 def _count(n: int) -> str:
     return "1 cell" if n == 1 else f"{n} cells"
 
@@ -117,7 +140,7 @@ def headline(
 ) -> str | None:
     """The project's point in one sentence, from this run; None where the run doesn't hold it."""
     here = {
-        cell.last.kernel: cell.good
+        cell.last.kernel: cell
         for cell in estimate.gather(visits, blocks).values()
         if (cell.last.n_in, cell.last.n_units, cell.last.batch)
         == (HEADLINE_WIDTH, HEADLINE_WIDTH, 1)

@@ -9,9 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
-import psutil
-
-from bench import link
+from bench import conditions, link
 from bench.records import Block, Status, Visit
 from bench.sweep import Case
 
@@ -80,8 +78,15 @@ def refusal(cell: Cell, number: int, pass_number: int, status: Status, reason: s
         wall_s=None,
         cpu_s=None,
         quiet_s=None,
-        steal_s=None,
+        control_s=None,
+        measured_s=None,
+        waited_s=None,
         preempted=None,
+        steal_s=None,
+        pressure_s=None,
+        throttled_s=None,
+        suspended_s=None,
+        stepped_s=None,
     )
 
 
@@ -109,17 +114,33 @@ class Visitor:
     ) -> tuple[Visit, list[Block]]:
         """Visit the cell. `launch_s`: what a launch took before, or is predicted to take."""
         row = refusal(cell, number, pass_number, "ok", "")
-        start, steal = time.perf_counter(), _steal()
+        start, before = time.perf_counter(), conditions.now()
         blocks: list[Block] = []
         try:
-            opened, end = self._measure(cell, number, pass_number, launch_s, blocks)
+            opened, times, end = self._measure(cell, number, pass_number, launch_s, blocks)
         except link.WorkerLost as lost:
             self._workers.pop(cell.kernel, None)
-            opened, end = None, link.Refused(lost.status, lost.reason)
-        row = replace(row, wall_s=time.perf_counter() - start, steal_s=_steal() - steal)
+            opened, times, end = None, None, link.Refused(lost.status, lost.reason)
+        happened = conditions.now().since(before)
+        row = replace(
+            row,
+            wall_s=time.perf_counter() - start,
+            steal_s=happened.steal,
+            pressure_s=happened.pressure,
+            throttled_s=happened.throttled,
+            suspended_s=happened.suspended,
+            stepped_s=happened.stepped,
+        )
         if opened is not None:
             row = replace(
                 row, kernel_hash=opened.kernel_hash, device=opened.device, error=opened.error
+            )
+        if times is not None:
+            row = replace(
+                row,
+                control_s=times.control_s,
+                measured_s=times.measured_s,
+                waited_s=times.waited_s,
             )
         if isinstance(end, link.Refused):
             row = replace(row, status=end.status, reason=end.reason)
@@ -137,7 +158,7 @@ class Visitor:
         pass_number: int,
         launch_s: float | None,
         blocks: list[Block],
-    ) -> tuple[link.Opened | None, link.Closed | link.Refused]:
+    ) -> tuple[link.Opened | None, link.Times | None, link.Closed | link.Refused]:
         worker = self._worker(cell.kernel)
         patience = PATIENCE_S + 30 * max(launch_s or 0.0, self._limit_s)
         key = number
@@ -156,27 +177,27 @@ class Visitor:
             patience,
         )
         if not isinstance(opened, link.Opened):
-            return None, _refused(opened)
+            return None, None, _refused(opened)
         patience += 30 * opened.launch_s * opened.loops
         most = BLOCKS if cell.cache == "warm" else COLD_BLOCKS
         count = min(max(round(VISIT_S / (opened.loops * opened.launch_s)), 1), most)
         times = worker.call(link.Measure(key, opened.loops, count), patience)
         if not isinstance(times, link.Times):
-            return opened, _refused(times)
+            return opened, None, _refused(times)
         blocks += [Block(number, "time", opened.loops, s) for s in times.seconds]
         if opened.launch_s < TRIP_LIMIT_S or pass_number == 1:
             count = min(max(round(TRIPS_S / opened.launch_s), 1), 3)
             trips = worker.call(link.RoundTrips(key, count), patience)
             if not isinstance(trips, link.Trips):
-                return opened, _refused(trips)
+                return opened, times, _refused(trips)
             if cell.cache == "warm":
                 blocks += _trip_blocks(number, trips)
         closed = worker.call(link.Close(key), patience)
         if not isinstance(closed, link.Closed):
-            return opened, _refused(closed)
+            return opened, times, _refused(closed)
         if not closed.quiet:
             self._workers.pop(cell.kernel).kill()
-        return opened, closed
+        return opened, times, closed
 
     def _worker(self, kernel: str) -> link.Worker:
         if kernel not in self._workers:
@@ -211,11 +232,6 @@ def _trip_blocks(number: int, trips: link.Trips) -> Sequence[Block]:
         Block(number, "fetch", 1, trips.fetch),
         Block(number, "end_to_end", 1, trips.end_to_end),
     ]
-
-
-def _steal() -> float:
-    """CPU time that the hypervisor took from this machine since it started, where it says so."""
-    return float(getattr(psutil.cpu_times(), "steal", 0.0))
 
 
 def describe(kernel: str, device: int, threads: int) -> tuple[str, link.Loaded | link.Refused]:

@@ -23,7 +23,8 @@ import numpy as np
 import threadpoolctl
 
 import kernels
-from bench import check, inputs, link, timing
+from bench import check, control, inputs, link, timing
+from bench.machine import usable_cores
 from bench.sweep import Case
 
 SUSPECT = 0.2
@@ -59,8 +60,12 @@ class Worker:
     """The cells that are open, and the inputs drawn so far."""
 
     def __init__(
-        self, clock: timing.Clock = time.perf_counter, sleep: timing.Sleep = time.sleep
+        self,
+        threads: int = 1,
+        clock: timing.Clock = time.perf_counter,
+        sleep: timing.Sleep = time.sleep,
     ) -> None:
+        self._control = control.Control(threads)
         self._clock = clock
         self._sleep = sleep
         self.cells: dict[int, OpenCell] = {}
@@ -176,13 +181,25 @@ class Worker:
 
     def _measure(self, request: link.Measure) -> link.Times:
         cell = self.cells[request.key]
+        cell.step.device.fence(cell.out)
+        start, waited = self._clock(), control.waited_s()
+        before = self._control.seconds()
+        began, cpu_s = self._clock(), time.process_time()
         if cell.cache == "cold":
             seconds, cell.out = timing.cold_blocks(cell.step, cell.x, request.count)
         else:
             seconds, cell.out = timing.blocks(
                 cell.step, cell.x, request.loops, request.count, lead=cell.lead
             )
-        return link.Times(tuple(seconds))
+        cores_busy = (time.process_time() - cpu_s) / max(self._clock() - began, 1e-9)
+        control_s = control.slowest(before, self._control.seconds(), cores_busy)
+        now_waited = control.waited_s()
+        return link.Times(
+            tuple(seconds),
+            control_s=control_s,
+            measured_s=self._clock() - start,
+            waited_s=None if waited is None or now_waited is None else now_waited - waited,
+        )
 
     def _round_trips(self, request: link.RoundTrips) -> link.Trips:
         cell = self.cells[request.key]
@@ -263,9 +280,9 @@ def refusal(error: Exception, kernel: kernels.Kernel | None) -> link.Refused:
     return link.Refused("error", f"{type(error).__name__}: {text} ({where})", digest)
 
 
-def main(descriptor: int) -> None:
+def main(descriptor: int, threads: int) -> None:
     """Answer requests on the file descriptor until the other side hangs up."""
-    worker = Worker()
+    worker = Worker(min(threads, usable_cores()))
     decoder = msgspec.json.Decoder(link.Request)
     with socket.socket(fileno=descriptor) as connection, connection.makefile("rwb") as lines:
         for line in lines:
@@ -274,4 +291,4 @@ def main(descriptor: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    main(int(sys.argv[1]), int(sys.argv[2]))

@@ -51,6 +51,7 @@ def cell(kernel: str, width: int, batch: int, **known: Any) -> Cell:
         "status": "ok",
         "reason": "",
         "visits": 5,
+        "disturbed": 0,
         "flops": batch * width * (2 * width + 1),
         "bytes": 4,
         "speedup_basis": "measured" if "speedup" in known else "",

@@ -142,6 +142,27 @@ class TestGather:
         assert found.good == {1: 1.0, 4: 3.0}
         assert found.blocks == {1: [1.0, 2.0, 9.0], 4: [3.0, 5.0]}
 
+    def test_disturbed_visits_do_not_count(self) -> None:
+        book = Book()
+        for number in range(1, 8):
+            book.good("numpy_dot", number, 1.0, 1.5, trip={"latency": 2.0}, control_s=1.0)
+        for number in range(8, 12):
+            book.good("numpy_dot", number, 5.0, 9.0, trip={"latency": 20.0}, control_s=1.2)
+        cell = book.cell("numpy_dot")
+        assert (cell.visits, cell.disturbed) == (7, 4)
+        assert (cell.time_s, cell.time_low_s, cell.time_high_s) == (1.0, 1.0, 1.0)
+        assert (cell.median_s, cell.latency_s) == (1.25, 2.0)
+
+    def test_the_quiet_level_is_the_whole_runs(self) -> None:
+        book = Book()
+        for number in range(1, 8):
+            book.good("numpy_dot", number, 1.0, control_s=1.0)
+            # the other cell was visited while the machine was slow, all but three times
+            book.good("numpy_matmul", number, 2.0, control_s=1.0 if number < 4 else 1.3)
+        cell = book.cell("numpy_matmul")
+        assert (cell.visits, cell.disturbed) == (3, 4)
+        assert cell.time_low_s is None
+
     def test_a_good_visit_without_blocks_is_refused(self) -> None:
         book = Book()
         book.good("numpy_dot", 1, 1.0)
@@ -385,6 +406,14 @@ class TestSpeedup:
         book = self.pair(slow=[10] * 6, fast=[1] * 6)
         book.good("python_loop", 7, 1000)
         book.good("numpy_dot", 8, 1000)
+        assert speedup_of(book.cell("numpy_dot")) == (10, 10, 10, "measured")
+
+    def test_a_pass_that_was_disturbed_on_either_side_does_not_count(self) -> None:
+        book = self.pair(slow=[10] * 6, fast=[1] * 6)
+        book.good("python_loop", 7, 1000, control_s=1.5)
+        book.good("numpy_dot", 7, 1)
+        book.good("python_loop", 8, 10)
+        book.good("numpy_dot", 8, 1000, control_s=1.5)
         assert speedup_of(book.cell("numpy_dot")) == (10, 10, 10, "measured")
 
     def test_without_a_common_pass_there_is_none(self) -> None:

@@ -119,15 +119,30 @@ def test_only_cases_that_need_it_are_visited_on() -> None:
 
 
 def test_a_target_is_only_looked_at_on_the_appointed_numbers_of_visits() -> None:
-    standing = runner.Standing(times=[1.0] * 5)
-    assert not standing.at_target(0.5)
-    standing.times.append(1.0)
-    assert standing.at_target(0.5)
+    standing = runner.Standing()
+
+    def add(seconds: float, slowness: float = 1.0) -> bool:
+        number = len(standing.times) + 1
+        standing.times[number], standing.slowness[number] = seconds, slowness
+        return standing.at_target(0.5, limit=1.1)
+
+    for _ in range(5):
+        assert not add(1.0)
+    assert add(1.0)
     # what comes after the sixth visit does not count before the ninth
-    standing.times += [9.0, 9.0]
-    assert standing.at_target(0.5)
-    standing.times += [9.0]
-    assert not standing.at_target(0.5)
+    assert add(9.0)
+    assert add(9.0)
+    assert not add(9.0)
+
+
+def test_disturbed_visits_do_not_bring_a_cell_to_its_target() -> None:
+    quiet = dict.fromkeys(range(1, 6), 1.0)
+    disturbed = dict.fromkeys(range(6, 20), 1.2)
+    standing = runner.Standing(times=quiet | disturbed, slowness=quiet | disturbed)
+    assert not standing.at_target(0.5, limit=1.1)
+    assert standing.at_target(0.5, limit=1.3)
+    standing.times[20] = standing.slowness[20] = 1.0
+    assert standing.at_target(0.5, limit=1.1)
 
 
 def test_the_budget_ends_a_run_in_time() -> None:

@@ -282,3 +282,51 @@ def test_a_run_of_few_visits_says_what_its_intervals_are_worth() -> None:
     said = table.caution([few, enough, few])
     assert said == "2 cells had under 6 visits: no interval yet (--budget for more)"
     assert table.caution([none]) == "nothing was measured"
+
+
+def disturbed(*controls: float) -> tuple[list[Visit], list[Block]]:
+    """A visit for each, whose control took so long."""
+    visits, blocks = visited("numpy_dot", [1.0] * len(controls))
+    return [replace(v, control_s=c) for v, c in zip(visits, controls, strict=True)], blocks
+
+
+@pytest.mark.parametrize(
+    ("controls", "said"),
+    [
+        ([1.0] * 8, "the machine was quiet: none of 8 visits was disturbed"),
+        (
+            [1.0] * 6 + [1.4, 1.5],
+            "disturbed in 25% of 8 visits (typically 1.5 times slower); they are set aside,",
+        ),
+        (
+            [1.0] * 2 + [1.4] * 6,
+            "disturbed in 75% of 8 visits (typically 1.4 times slower); they are set aside,",
+        ),
+    ],
+)
+def test_a_run_says_how_quiet_the_machine_was(controls: list[float], said: str) -> None:
+    sentence = table.quietness(*disturbed(*controls))
+    assert sentence is not None
+    assert said in sentence
+    assert sentence.startswith("the machine was ")
+    assert sentence.endswith(("disturbed", "the numbers are the quiet ones"))
+
+
+def test_a_cell_without_a_quiet_visit_is_named() -> None:
+    noisy, noisy_blocks = visited("numpy_matmul", [1.0] * 2)
+    noisy = [replace(v, control_s=1.4) for v in noisy]
+    said = table.quietness(*run(disturbed(*[1.0] * 8), (noisy, noisy_blocks)))
+    assert said is not None
+    assert said.endswith("they are set aside, but for 1 cell that had no other (--budget for more)")
+
+
+def test_a_machine_that_slept_is_told_in_words() -> None:
+    visits, blocks = disturbed(*[1.0] * 8)
+    visits[3] = replace(visits[3], suspended_s=60.0)
+    said = table.quietness(visits, blocks)
+    assert said is not None
+    assert "12% of 8 visits (typically asleep, or its clock set)" in said
+
+
+def test_without_a_good_visit_nothing_is_said_of_the_machine() -> None:
+    assert table.quietness([], []) is None

@@ -39,6 +39,11 @@ def test_an_honest_kernel_gives_a_row_and_blocks_of_every_quantity(visitor: visi
     assert row.wall_s is not None
     assert row.cpu_s is not None
     assert 0 < row.cpu_s < 10 * row.wall_s
+    assert row.control_s is not None
+    assert row.measured_s is not None
+    assert 0 < row.control_s < row.measured_s < row.wall_s
+    assert row.suspended_s is not None
+    assert abs(row.suspended_s) < 1e-3
 
 
 @pytest.mark.parametrize(

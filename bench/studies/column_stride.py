@@ -25,7 +25,7 @@ def main() -> None:
     for (width, batch), slow, fast in zip(
         names, gathered[: len(names)], gathered[len(names) :], strict=True
     ):
-        ratio = estimate.paired(slow.good, fast.good)
+        ratio = estimate.paired(slow, fast)
         assert ratio is not None
         rows.append(
             {

@@ -24,7 +24,7 @@ from pathlib import Path
 from statistics import geometric_mean, mean, median
 from typing import Any
 
-from bench import link, machine
+from bench import link, machine, quiet
 from bench.studies import RESULTS, cell, run, write
 
 KERNELS = ("python_loop", "numpy_dot", "numpy_matmul")
@@ -34,6 +34,7 @@ SECONDS_A_CELL = 0.5
 
 RECORDED = RESULTS.parent / "repeatability.json"
 
+Record = dict[str, Any]
 Take = Callable[[Sequence[float]], float]
 
 
@@ -68,10 +69,18 @@ OF_VISITS: dict[str, Take] = {
 }
 
 
-def candidates(visits: list[list[float]]) -> dict[str, float]:
-    """Every candidate, from each visit's blocks."""
+def candidates(run: dict[str, list[Record]]) -> dict[str, dict[str, float]]:
+    """Every candidate for every cell of a run."""
+    limit = quiet.limit(visit["slowness"] for visits in run.values() for visit in visits)
+    return {name: _candidates(visits, limit) for name, visits in run.items()}
+
+
+def _candidates(visits: list[Record], limit: float) -> dict[str, float]:
+    kept = quiet.kept({i: visit["slowness"] for i, visit in enumerate(visits)}, limit)
+    which = {"all": visits, "quiet": [visits[i] for i in kept]}
     return {
-        f"{over} of visits' {visit}": across(list(map(within, visits)))
+        f"{over} of {those} visits' {visit}": across([within(v["blocks"]) for v in chosen])
+        for those, chosen in which.items()
         for visit, within in OF_BLOCKS.items()
         for over, across in OF_VISITS.items()
     }
@@ -83,11 +92,14 @@ def names() -> list[tuple[str, int, int]]:
     return [name for name in found if name != TOO_SLOW]
 
 
-def ours(seed: int, budget_s: float) -> dict[str, list[list[float]]]:
-    """One run of the harness -> each cell's visits, as their blocks."""
+def ours(seed: int, budget_s: float) -> dict[str, list[Record]]:
+    """One run of the harness -> each cell's visits: their blocks, and the machine's slowness."""
     gathered = run([cell(*name) for name in names()], budget_s, seed)
     return {
-        str(name): list(its.blocks.values()) for name, its in zip(names(), gathered, strict=True)
+        str(name): [
+            {"blocks": blocks, "slowness": its.slowness[p]} for p, blocks in its.blocks.items()
+        ]
+        for name, its in zip(names(), gathered, strict=True)
     }
 
 
@@ -157,7 +169,7 @@ def judge(records: list[dict[str, Any]]) -> None:
     rows: list[dict[str, Any]] = []
     for number in sorted({record["series"] for record in records}):
         runs = [record for record in records if record["series"] == number]
-        mine = [{name: candidates(v) for name, v in r["ours"].items()} for r in runs]
+        mine = [candidates(record["ours"]) for record in runs]
         rival = [record["theirs"] for record in runs]
         for tool, its in (("ours", mine), ("theirs", rival)):
             first = next(iter(its[0].values()))
