@@ -46,6 +46,7 @@ lock: ## write locks/*.txt from pyproject.toml (ARGS=--upgrade: newest versions)
 	@$(compile) -o locks/bench.txt pyproject.toml
 	@$(compile) -o locks/test.txt -c locks/bench.txt pyproject.toml --group test
 	@$(compile) -o locks/lint.txt -c locks/test.txt pyproject.toml --group test --group lint
+	@$(compile) -o locks/study.txt -c locks/bench.txt --group study
 	@$(compile) -o locks/uv.txt --group lock
 
 clean: ## remove the environments and caches; results stay

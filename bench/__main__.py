@@ -65,7 +65,8 @@ def run(
         Path | None, typer.Option(help="The run's directory. None: results/<time>-<sweep>.")
     ] = None,
     resume: Annotated[
-        Path | None, typer.Option(help="Go on with this run; only --budget and --target apply.")
+        Path | None,
+        typer.Option(help="Go on with this run; --kernel, --widths and --batches add to it."),
     ] = None,
 ) -> None:
     """Measure: sweep kernels over widths and batches, check every answer, write CSV and charts.
@@ -88,10 +89,11 @@ def run(
     if resume is None:
         code = _start(sweep, changes | limits, out)
     else:
+        added = {name: changes.pop(name) for name in ("kernels", "widths", "batches")}
         given = [name for name, value in {**changes, "out": out}.items() if value is not None]
         if given:
             raise BadInput(f"--resume goes on as the run began: leave out {', '.join(given)}")
-        code = _go_on(str(resume), limits)
+        code = _go_on(str(resume), added, limits)
     raise typer.Exit(code)
 
 
@@ -153,9 +155,7 @@ def _start(name: str, changes: dict[str, Any], out: Path | None) -> int:
     fields = msgspec.to_builtins(sweep.read(name))
     fields |= {field: value for field, value in changes.items() if value is not None}
     asked = _absolute(fields["kernels"])
-    stems = [_stem(kernel) for kernel in asked]
-    if twice := [stem for stem in stems if stems.count(stem) > 1]:
-        raise BadInput(f"two kernels are called {twice[0]}: rename one, rows go by that name")
+    _refuse_twins(asked)
     fields["threads"] = sweep.make(fields).threads or usable_cores()
     worker = visit.facts(fields["threads"])
     fields["kernels"] = asked or list(worker.kernels)
@@ -167,8 +167,8 @@ def _start(name: str, changes: dict[str, Any], out: Path | None) -> int:
             return _measure(opened, settled, visitor, worker, [], [])
 
 
-def _go_on(name: str, limits: dict[str, Any]) -> int:
-    """A run that was stopped, taken up again on the same machine."""
+def _go_on(name: str, added: dict[str, Any], limits: dict[str, Any]) -> int:
+    """A run that was stopped or is to be extended, taken up again on the same machine."""
     import msgspec
 
     from bench import machine, store, sweep, visit
@@ -178,6 +178,10 @@ def _go_on(name: str, limits: dict[str, Any]) -> int:
     opened, settled = store.Run.resume(folder)
     with opened:
         fields = msgspec.to_builtins(settled)
+        added["kernels"] = _absolute(added["kernels"] or [])
+        for field, more in added.items():
+            fields[field] = list(dict.fromkeys([*fields[field], *(more or [])]))
+        _refuse_twins(fields["kernels"])
         settled = sweep.make(fields | {k: v for k, v in limits.items() if v is not None})
         worker = visit.facts(settled.threads)
         visits, blocks = store.load(folder, Visit), store.load(folder, Block)
@@ -193,6 +197,7 @@ def _go_on(name: str, limits: dict[str, Any]) -> int:
                 if row.kernel_hash and row.kernel_hash != hashes[row.kernel]:
                     changed = f"kernel {row.kernel} has changed since {folder} began"
                     raise BadInput(f"{changed}: start a new run")
+            opened.write_sweep(settled)
             return _measure(opened, settled, visitor, worker, visits, blocks)
 
 
@@ -205,6 +210,12 @@ def _identity(folder: Path) -> dict[str, str]:
     except (KeyError, TypeError) as error:
         said = f"{folder}/machine.json doesn't say what the run was measured on"
         raise BadInput(f"{said}: start a new run") from error
+
+
+def _refuse_twins(kernels: Sequence[str]) -> None:
+    stems = [_stem(kernel) for kernel in kernels]
+    if twice := [stem for stem in stems if stems.count(stem) > 1]:
+        raise BadInput(f"two kernels are called {twice[0]}: rename one, rows go by that name")
 
 
 def _load(visitor: Any, names: Sequence[str]) -> dict[str, str]:

@@ -21,12 +21,17 @@ from bench.visit import Cell, refusal
 
 LOOKS = (6, 9, 13, 19, 28, 41, 60, 88, 129, 189, 277, 406, 595, 872, 1278)
 """Numbers of visits at which a cell may be found done. Fixed beforehand: looking after every visit
-and stopping at the first narrow interval would favour the ones that are narrow by chance."""
+and stopping at the first narrow interval would favour the ones that are narrow by chance; that is
+also why two looks in a row have to agree (`bench.studies.coverage`)."""
 
-RESPAWN = 4
-RESPAWN_S = 8.0
+RESPAWN = 2
+RESPAWN_S = 2.0
 """Workers are started afresh every so many passes and not within so many seconds, so that one
 memory layout isn't the answer, and starting them (half a second) stays a small part of the run."""
+
+
+AGAIN: tuple[Status, ...] = ("crashed", "timeout", "out_of_memory")
+"""What may have been an accident: a resumed run gives such a cell another chance."""
 
 
 class Visits(Protocol):
@@ -57,17 +62,19 @@ class Standing:
     times: dict[int, float] = field(default_factory=dict)  # a good visit's number, by pass
     slowness: dict[int, float] = field(default_factory=dict)  # the machine's, likewise
     refused: bool = False  # it will not be visited again
+    again: bool = False  # what befell its last visit may have been an accident
     skipped: bool = False  # predicted to be too slow, as far as is known yet
     known: bool = False  # the files have a row of it
 
     def at_target(self, target: float, limit: float) -> bool:
-        """The newest look that was reached found the interval narrow enough.
+        """The two newest looks that were reached both found the interval narrow enough.
 
         `limit` is the slowness above which a visit doesn't count.
         """
         times = [self.times[p] for p in quiet.kept(self.slowness, limit)]
-        reached = [n for n in LOOKS if n <= len(times)]
-        return bool(reached) and estimate.of_visits(times[: reached[-1]]).half_width <= target
+        newest = [n for n in LOOKS if n <= len(times)][-2:]
+        narrow = [estimate.of_visits(times[:n]).half_width <= target for n in newest]
+        return narrow == [True, True] and not self.again
 
 
 class Runner:
@@ -109,7 +116,8 @@ class Runner:
                 standing.known = True
                 standing.times, standing.slowness = found.times, found.slowness
                 standing.skipped = found.last.status == "skipped"
-                standing.refused = found.last.status not in ("ok", "pending", "skipped")
+                standing.again = found.last.status in AGAIN
+                standing.refused = found.last.status not in ("ok", "pending", "skipped", *AGAIN)
         # blocks whose visit was never finished keep their number to themselves
         numbers = [*(v.visit for v in visits), *(b.visit for b in blocks)]
         self._number = max(numbers, default=0)
@@ -166,7 +174,7 @@ class Runner:
             limit = f"limit {self._limit_s:g} s"
             self._note(cell, "skipped", f"predicted {launch_s:.3g} s a launch, {limit}")
             return
-        standing.skipped = False
+        standing.skipped = standing.again = False
         self._number += 1
         visit, blocks = self._visits.visit(cell, self._number, self._pass, launch_s)
         self._record(visit, blocks)

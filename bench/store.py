@@ -25,7 +25,7 @@ from typing import Any, Self, TypeVar
 import msgspec
 
 from bench.records import Block, Cell, Visit
-from bench.sweep import BadInput, Sweep, read, write
+from bench.sweep import BadInput, Sweep, dumps, read
 
 if typing.TYPE_CHECKING:
     import pandas as pd
@@ -50,14 +50,16 @@ class Run:
     @classmethod
     def create(cls, folder: Path, sweep: Sweep) -> "Run":
         """Make the directory. Raises BadInput where it exists or can't be written."""
+        if folder.exists():
+            raise BadInput(f"{folder} exists: take another --out, or go on with --resume {folder}")
         try:
-            folder.mkdir(parents=True)
-            (folder / FILES[Visit]).write_text(_header(Visit), encoding="utf-8")
-            (folder / FILES[Block]).write_text(_header(Block), encoding="utf-8")
-            write(sweep, folder / "sweep.toml")
-        except FileExistsError as error:
-            message = f"{folder} exists: take another --out, or go on with --resume {folder}"
-            raise BadInput(message) from error
+            # under its own name it is whole: a kill leaves a run that can be resumed, or none
+            half = folder.with_name(f".{folder.name}.{os.getpid()}")
+            half.mkdir(parents=True)
+            (half / FILES[Visit]).write_text(_header(Visit), encoding="utf-8")
+            (half / FILES[Block]).write_text(_header(Block), encoding="utf-8")
+            (half / "sweep.toml").write_text(dumps(sweep), encoding="utf-8")
+            half.rename(folder)
         except OSError as error:
             raise BadInput(
                 f"{folder} can't be written ({error.strerror}): take another --out"
@@ -80,6 +82,10 @@ class Run:
         """Add a finished visit, its blocks first."""
         _append(self.folder / FILES[Block], blocks)
         _append(self.folder / FILES[Visit], [visit])
+
+    def write_sweep(self, sweep: Sweep) -> None:
+        """Write sweep.toml whole: what is asked for from now on."""
+        replace(self.folder / "sweep.toml", dumps(sweep))
 
     def write_machine(self, machine: dict[str, Any]) -> None:
         """Write machine.json whole."""

@@ -119,6 +119,6 @@ def _hint(error: str) -> str:
     return ""
 
 
-def write(sweep: Sweep, path: Path) -> None:
-    """The sweep as a TOML file that `read` takes back."""
-    path.write_text(tomli_w.dumps(msgspec.to_builtins(sweep)), encoding="utf-8")
+def dumps(sweep: Sweep) -> str:
+    """The sweep as TOML that `read` takes back."""
+    return tomli_w.dumps(msgspec.to_builtins(sweep))

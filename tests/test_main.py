@@ -93,7 +93,7 @@ def test_help_answers_at_once_and_imports_nothing_heavy() -> None:
         (["run", "--target", "2"], "target"),
         (["run", "--thread", "2"], "--thread"),
         (["run", "--resume", "no-such-run"], "no run 'no-such-run'"),
-        (["run", "--resume", "x", "--widths", "16"], "leave out widths"),
+        (["run", "--resume", "x", "--precision", "float64"], "leave out precision"),
         (["plot", "no-such-run"], "no run 'no-such-run'"),
         (["sweep"], "sweep"),
     ],
@@ -246,6 +246,22 @@ def test_a_run_goes_on_where_it_stopped(a_run: ARun) -> None:
     assert after[: len(before)] == before
     assert len(after) > len(before)
     assert len({visit.visit for visit in after}) == len(after)
+
+
+def test_a_run_can_be_extended(a_run: ARun) -> None:
+    before = store.load(a_run.folder, records.Visit)
+    options = ["--widths", "7", "--kernel", "numpy_matmul", "--budget", "3s"]
+    done = bench("run", "--resume", str(a_run.folder), *options)
+    assert done.code == 0, done
+    assert store.load(a_run.folder, records.Visit)[: len(before)] == before
+    cells = pd.read_csv(a_run.folder / "cells.csv")
+    assert set(cells[cells["n_units"] == 7]["kernel"]) >= {"numpy_matmul", "einsum é"}
+    assert {7, *(row.n_units for row in before)} == set(cells["n_units"])
+    assert (cells["status"] == "ok").all()
+    twin = a_run.folder / "numpy_matmul.py"
+    twin.write_text(KERNEL, encoding="utf-8")
+    line = refused("run", "--resume", str(a_run.folder), "--kernel", str(twin))
+    assert "two kernels are called numpy_matmul" in line
 
 
 def test_a_wrong_kernel_ends_a_run_with_1_and_the_rest_is_measured(tmp_path: Path) -> None:

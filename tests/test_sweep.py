@@ -117,7 +117,7 @@ def test_what_a_sweep_leaves_open_is_the_first_device_every_core_and_every_kerne
 def test_a_written_sweep_is_read_back_as_it_was(asked: Sweep) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "sweep.toml"
-        sweep.write(asked, path)
+        path.write_text(sweep.dumps(asked), encoding="utf-8")
         assert sweep.read(str(path)) == asked
 
 
