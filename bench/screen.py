@@ -88,6 +88,7 @@ def answer(
     if not console.is_terminal:
         console = Console(highlight=False, width=WIDTH)
     console.print(table.table(rows))
+    console.print(table.caption(rows), markup=False, soft_wrap=True, style="dim")
     for line in table.reasons(rows):
         console.print(line, markup=False, soft_wrap=True)
     if warning := table.caution(rows):

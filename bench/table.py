@@ -62,6 +62,18 @@ def spread(cell: Cell) -> str:
     return f"±{percent:.0f}%" if percent <= 100 else "±>100%"
 
 
+def caption(cells: Sequence[Cell]) -> str:
+    """What the table's numbers hold for, and how to read them."""
+    conditions = {
+        ", ".join((c.precision, c.activation, f"{c.threads} threads", f"{c.cache} caches"))
+        for c in cells
+    }
+    return (
+        f"{'; '.join(sorted(conditions))}; ± is half the 95 % interval, of the time and of the rate;"
+        " speed-ups are over python_loop; ~ its time is predicted; =1x no difference was found"
+    )
+
+
 FAILED = ("wrong", "crashed", "error", "impossible", "timeout", "out_of_memory")
 
 
@@ -112,7 +124,7 @@ def _count(n: int) -> str:
 
 
 def speedup(cell: Cell) -> str:
-    """The speed-up over the loop.
+    """The speed-up over the loop, with half its interval's width.
 
     "~" where the loop's time is predicted, "=1x" where the interval reaches across 1, the interval
     itself where it is so wide that no number in it says much.
@@ -128,7 +140,8 @@ def speedup(cell: Cell) -> str:
         return "=1x"
     if cell.speedup_high > 2 * cell.speedup_low:
         return f"{mark}{units.number(cell.speedup_low)} to {units.times(cell.speedup_high)}"
-    return mark + units.times(cell.speedup)
+    percent = 100 * (cell.speedup_high - cell.speedup_low) / 2 / cell.speedup
+    return f"{mark}{units.times(cell.speedup)} ±{percent:.0f}%"
 
 
 def _place(kernel: str) -> tuple[int, str]:

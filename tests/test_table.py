@@ -80,7 +80,7 @@ class TestTable:
 
     def test_an_entry_has_its_speed_up(self) -> None:
         fast = replace(cell(), speedup=25.04, speedup_low=20.0, speedup_high=30.0)
-        assert table.entry(fast).plain.endswith("MFLOP/s 25.0x")
+        assert table.entry(fast).plain.endswith("MFLOP/s 25.0x ±20%")
 
     @pytest.mark.parametrize("status", [s for s in STATUSES if s != "ok"])
     def test_a_cell_without_a_number_shows_its_status_and_no_digit(self, status: Status) -> None:
@@ -127,6 +127,11 @@ class TestTable:
         assert dots[1] == matmul[0] == "-"
         assert "-" not in (dots[0], matmul[1])
 
+    def test_the_caption_says_what_the_numbers_hold_for(self) -> None:
+        cold = replace(cell(), cache="cold", precision="float64")
+        said = table.caption([cell(), cell("numpy_matmul"), cold])
+        assert said.startswith("float32, relu, 2 threads, warm caches; float64, relu, 2 threads,")
+
     def test_an_empty_run_has_an_empty_table(self) -> None:
         assert "layer" in printed([])
 
@@ -139,11 +144,11 @@ class TestSpeedup:
         return table.speedup(replace(made, speedup_basis=basis))
 
     def test_a_measured_one_is_shown_as_times(self) -> None:
-        assert self.shown(1800, 1948.7, 2000) == "1,950x"
-        assert self.shown(0.4, 0.5, 0.6) == "0.500x"
+        assert self.shown(1800, 1948.7, 2000) == "1,950x ±5%"
+        assert self.shown(0.4, 0.5, 0.6) == "0.500x ±20%"
 
     def test_a_predicted_one_is_marked(self) -> None:
-        assert self.shown(1800, 1948.7, 2000, "predicted") == "~1,950x"
+        assert self.shown(1800, 1948.7, 2000, "predicted") == "~1,950x ±5%"
 
     @pytest.mark.parametrize("interval", [(0.9, 1.2, 1.3), (0.8, 0.9, 1.0), (1.0, 1.0, 1.0)])
     def test_one_that_cannot_be_told_from_one_is_shown_as_one(
