@@ -69,7 +69,7 @@ def caption(cells: Sequence[Cell]) -> str:
         for c in cells
     }
     return (
-        f"{'; '.join(sorted(conditions))}; ± is half the 95 % interval, of the time and of the rate;"
+        f"{'; '.join(sorted(conditions))}; ± is half the 95 % interval of time and rate;"
         " speed-ups are over python_loop; ~ its time is predicted; =1x no difference was found"
     )
 
