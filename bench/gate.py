@@ -1,0 +1,205 @@
+"""Rounds of two sides -> a verdict a cell: slower, not slower, can't tell or faster.
+
+Pure functions over records; nothing here measures. A round is a fresh pair of processes, and its
+one datum for a cell is d = log(head / base), the median over blocks taken in turn. Rounds are
+independent, so what is asked of them is asked of rounds:
+
+    screen    a few rounds of every cell, only to choose those worth a second look
+    confirm   many rounds of the chosen, on data that did not choose them
+
+A cell is slower if its confirming rounds lie above a margin (Wilcoxon's signed-rank test, one-
+sided, Holm's correction over the cells; it asks that d be symmetric about its centre, as a log
+ratio of two like arms is). The margin covers what two runs of identical code differ by, which no
+number of rounds within one run can show. A cell is not slower if the whole interval of its median,
+and what runs differ by, lies below the slowdown that is asked about. Else it can't be told.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Literal
+
+from scipy import stats
+
+Says = Literal["slower", "not slower", "can't tell", "faster"]
+
+ALPHA = 0.01
+"""A false alarm in any cell of a run: at most this often, if the margin is right."""
+
+CONFIDENCE = 0.95
+
+LEAST_MARGIN = math.log(1.025)
+
+SPREADS = 3.7
+"""How many standard deviations of the difference between identical runs the margin covers."""
+
+WORTH_A_LOOK = math.log(1.015)
+"""The screen's median from which a cell is measured again."""
+
+MOST_CONFIRMED = 12
+
+DROPPED = 0.3
+"""A run of which more pairs of blocks than this were disturbed isn't judged."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What can be said of one cell. Changes are ratios less 1: 0.05 is five percent slower."""
+
+    cell: str
+    says: Says
+    change: float
+    low: float  # its 95 % interval
+    high: float
+    visible: float  # the smallest slowdown that these rounds could have shown
+    rounds: int
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """What identical code differs by from run to run: standard deviation of log(head / base)."""
+
+    default: float = 0.005
+    by_kernel: Mapping[str, float] | None = None
+
+    def of(self, kernel: str) -> float:
+        """The spread of a kernel's cells."""
+        return (self.by_kernel or {}).get(kernel, self.default)
+
+    def margin(self, kernel: str) -> float:
+        """What a cell's rounds have to exceed before it is slower, as a log ratio."""
+        return max(LEAST_MARGIN, SPREADS * self.of(kernel))
+
+
+def worth_a_look(screen: Mapping[str, Sequence[float]]) -> list[str]:
+    """The cells to confirm: those whose screen moved, the largest slowdowns first."""
+    moved = {cell: median(d) for cell, d in screen.items() if d}
+    slower = sorted((c for c in moved if moved[c] > WORTH_A_LOOK), key=lambda c: -moved[c])
+    faster = sorted((c for c in moved if moved[c] < -WORTH_A_LOOK), key=lambda c: moved[c])
+    return [*slower[:MOST_CONFIRMED], *faster[: max(MOST_CONFIRMED - len(slower), 0)]]
+
+
+def judge(
+    screen: Mapping[str, Sequence[float]],
+    confirm: Mapping[str, Sequence[float]],
+    kernel_of: Mapping[str, str],
+    spread: Spread,
+    slower_than: float,
+) -> list[Verdict]:
+    """A verdict for each cell of the screen.
+
+    `screen` and `confirm` hold d by cell and round; `slower_than` is the slowdown that is asked
+    about, 0.05 for five percent.
+    """
+    slower = _beyond({c: [x - spread.margin(kernel_of[c]) for x in d] for c, d in confirm.items()})
+    faster = _beyond({c: [-x - spread.margin(kernel_of[c]) for x in d] for c, d in confirm.items()})
+    return [
+        _verdict(
+            cell,
+            # rounds that chose a cell would make it look worse than it is
+            list(confirm.get(cell) or screen[cell]),
+            spread.of(kernel_of[cell]),
+            spread.margin(kernel_of[cell]),
+            slower_than,
+            slower=cell in slower,
+            faster=cell in faster,
+        )
+        for cell in screen
+    ]
+
+
+def _beyond(shifted: Mapping[str, Sequence[float]]) -> set[str]:
+    """The cells whose shifted rounds are above zero, Holm's correction over all of them.
+
+    Holm, A simple sequentially rejective multiple test procedure (1979): the smallest p against
+    ALPHA / m, the next against ALPHA / (m - 1), until one fails.
+    """
+    p = {cell: _p_above_zero(d) for cell, d in shifted.items()}
+    found: set[str] = set()
+    for rejected, cell in enumerate(sorted(p, key=p.__getitem__)):
+        if p[cell] > ALPHA / (len(p) - rejected):
+            break
+        found.add(cell)
+    return found
+
+
+def _p_above_zero(d: Sequence[float]) -> float:
+    if not any(d):
+        return 1.0
+    return float(stats.wilcoxon(d, alternative="greater").pvalue)
+
+
+def reachable(rounds: int, cells: int) -> bool:
+    """Whether so many rounds can make one of so many cells slower at all: the smallest p of the
+    signed-rank test is 2**-rounds.
+    """
+    return 2.0**-rounds <= ALPHA / max(cells, 1)
+
+
+def interval(d: Sequence[float]) -> tuple[float, float]:
+    """The 95 % interval of the median of d; unbounded with fewer than six rounds."""
+    if len(d) < 6:
+        return -math.inf, math.inf
+    found = stats.quantile_test(list(d), q=0, p=0.5).confidence_interval(CONFIDENCE)
+    return float(found.low), float(found.high)
+
+
+def _verdict(
+    cell: str,
+    d: list[float],
+    spread: float,
+    margin: float,
+    slower_than: float,
+    *,
+    slower: bool,
+    faster: bool,
+) -> Verdict:
+    low, high = interval(d)
+    centre = median(d) if d else math.nan
+    says: Says = "can't tell"
+    if slower:
+        says = "slower"
+    elif faster:
+        says = "faster"
+    elif high + spread < math.log1p(slower_than):
+        says = "not slower"
+    return Verdict(
+        cell=cell,
+        says=says,
+        change=math.expm1(centre),
+        low=math.expm1(low),
+        high=math.expm1(high),
+        visible=math.expm1(margin + (high - low) / 2),
+        rounds=len(d),
+    )
+
+
+def trouble(
+    control: Sequence[float], dropped: float, spread: Spread, slower_than: float
+) -> str | None:
+    """Why the run can't be judged at all, if so; it sees no cell.
+
+    `control`: d of fixed work that is the same on both sides, a number a round; `dropped`: the
+    share of pairs of blocks that were set aside because the machine was disturbed.
+    """
+    if dropped > DROPPED:
+        return f"{100 * dropped:.0f}% of the pairs were disturbed: the machine is too noisy"
+    low, high = interval(control)
+    if low > spread.default or high < -spread.default:
+        moved = 100 * math.expm1(median(control))
+        return f"fixed work that is the same on both sides moved by {moved:+.1f}%"
+    if control and high > math.log1p(slower_than):
+        return "fixed work that is the same on both sides is too unsteady to judge by"
+    return None
+
+
+def outcome(verdicts: Sequence[Verdict], problem: str | None) -> Says:
+    """What the run says as a whole: the worst of its verdicts."""
+    if problem is not None:
+        return "can't tell"
+    said = {verdict.says for verdict in verdicts}
+    for worst in ("slower", "can't tell", "not slower"):
+        if worst in said:
+            return worst
+    return "faster" if said else "can't tell"

@@ -1,0 +1,177 @@
+"""The gate's verdicts, on rounds whose truth is known."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from bench import gate
+
+SCREEN, CONFIRM = 10, 40
+SPREAD = gate.Spread()
+CELLS = [f"cell {i}" for i in range(12)]
+KERNELS = dict.fromkeys(CELLS, "numpy_dot")
+
+Noise = Callable[[np.random.Generator, int], NDArray[np.float64]]
+Rounds = Mapping[str, Sequence[float]]
+
+
+def steady(generator: np.random.Generator, n: int) -> NDArray[np.float64]:
+    """The spread of a round as measured: 1.5 % on one core in half-millisecond blocks."""
+    return generator.normal(0.0, 0.015, n)
+
+
+def run(seed: int, slowed: Mapping[str, float], noise: Noise = steady) -> list[gate.Verdict]:
+    """A whole gate on made-up rounds; `slowed` holds cells' true slowdowns."""
+    generator = np.random.default_rng(seed)
+    offset = {cell: generator.normal(0.0, SPREAD.default) for cell in CELLS}
+
+    def rounds(cell: str, n: int) -> list[float]:
+        truth = math.log1p(slowed.get(cell, 0.0)) + offset[cell]
+        found: list[float] = (truth + noise(generator, n)).tolist()
+        return found
+
+    screen = {cell: rounds(cell, SCREEN) for cell in CELLS}
+    confirm = {cell: rounds(cell, CONFIRM) for cell in gate.worth_a_look(screen)}
+    return gate.judge(screen, confirm, KERNELS, SPREAD, 0.05)
+
+
+def said(verdicts: Sequence[gate.Verdict]) -> dict[str, str]:
+    return {verdict.cell: verdict.says for verdict in verdicts}
+
+
+def test_identical_sides_are_not_slower_in_any_of_300_runs() -> None:
+    for seed in range(300):
+        verdicts = run(seed, {})
+        assert {v.says for v in verdicts} <= {"not slower", "can't tell"}
+        assert sum(v.says == "not slower" for v in verdicts) >= 10
+
+
+@pytest.mark.parametrize(("slowdown", "least"), [(0.05, 0.9), (0.07, 0.99), (0.10, 1.0)])
+def test_a_slowdown_of_half_the_cells_is_found(slowdown: float, least: float) -> None:
+    slowed = dict.fromkeys(CELLS[::2], slowdown)
+    found = [said(run(seed, slowed)) for seed in range(30)]
+    assert np.mean([f[cell] == "slower" for f in found for cell in slowed]) >= least
+    assert not any(f[cell] == "slower" for f in found for cell in CELLS if cell not in slowed)
+
+
+def test_a_slowdown_and_a_gain_are_mirror_images() -> None:
+    slower = said(run(1, {"cell 3": 0.2}))
+    faster = said(run(1, {"cell 3": -0.2}))
+    assert (slower["cell 3"], faster["cell 3"]) == ("slower", "faster")
+    assert [v for c, v in slower.items() if c != "cell 3"] == [
+        v for c, v in faster.items() if c != "cell 3"
+    ]
+
+
+def test_every_verdict_is_reachable_at_the_configured_rounds() -> None:
+    assert gate.reachable(CONFIRM, gate.MOST_CONFIRMED)
+    assert not gate.reachable(6, gate.MOST_CONFIRMED)
+    reached = {v.says for v in run(2, {"cell 1": 0.3, "cell 2": -0.3})}
+    shaky = run(2, {}, lambda generator, n: generator.normal(0.0, 0.3, n))
+    assert reached | {v.says for v in shaky} == {"slower", "not slower", "can't tell", "faster"}
+
+
+def test_twelve_cells_at_once_can_all_be_slower() -> None:
+    verdicts = run(3, dict.fromkeys(CELLS, 0.15))
+    assert {v.says for v in verdicts} == {"slower"}
+    assert gate.outcome(verdicts, None) == "slower"
+
+
+def heavy(generator: np.random.Generator, n: int) -> NDArray[np.float64]:
+    noise: NDArray[np.float64] = 0.015 * generator.standard_t(2, n)
+    return noise
+
+
+def one_wild_round(generator: np.random.Generator, n: int) -> NDArray[np.float64]:
+    noise = steady(generator, n)
+    noise[0] += 2.0
+    return noise
+
+
+def step(generator: np.random.Generator, n: int) -> NDArray[np.float64]:
+    """Both arms change speed half-way; their ratio hardly does."""
+    return steady(generator, n) + np.where(np.arange(n) < n // 2, 0.005, -0.005)
+
+
+def half_a_neighbour(generator: np.random.Generator, n: int) -> NDArray[np.float64]:
+    """For half the rounds a neighbour makes all much less steady."""
+    return steady(generator, n) * np.where(np.arange(n) < n // 2, 1, 8)
+
+
+def stuck_clock(generator: np.random.Generator, n: int) -> NDArray[np.float64]:
+    return np.zeros(n)
+
+
+@pytest.mark.parametrize("noise", [heavy, one_wild_round, step, half_a_neighbour, stuck_clock])
+def test_trouble_never_makes_identical_sides_slower(noise: Noise) -> None:
+    for seed in range(60):
+        assert "slower" not in said(run(seed, {}, noise)).values()
+
+
+def test_where_rounds_are_too_unsteady_the_smallest_visible_slowdown_says_so() -> None:
+    calm, shaky = run(4, {}), run(4, {}, lambda generator, n: generator.normal(0.0, 0.5, n))
+    assert max(v.visible for v in calm) < 0.06
+    assert all(v.says == "can't tell" for v in shaky)
+    assert min(v.visible for v in shaky) > 0.05
+
+
+def test_the_margin_grows_with_what_identical_runs_differ_by() -> None:
+    assert SPREAD.margin("numpy_dot") == gate.LEAST_MARGIN
+    wide = gate.Spread(by_kernel={"python_loop": 0.02})
+    assert wide.margin("python_loop") == pytest.approx(gate.SPREADS * 0.02)
+    assert wide.margin("numpy_dot") == gate.LEAST_MARGIN
+    rounds = {"cell": [0.05] * 40}
+    for spread, says in ((SPREAD, "slower"), (gate.Spread(default=0.02), "can't tell")):
+        (verdict,) = gate.judge({"cell": [0.05] * 10}, rounds, {"cell": "k"}, spread, 0.05)
+        assert verdict.says == says
+
+
+def test_the_worst_slowdowns_are_confirmed_first() -> None:
+    screen = {f"c{i}": [i / 100] * 10 for i in range(-20, 21)}
+    chosen = gate.worth_a_look(screen)
+    assert chosen == [f"c{i}" for i in range(20, 20 - gate.MOST_CONFIRMED, -1)]
+    assert gate.worth_a_look({"a": [0.0] * 10, "b": [-0.3] * 10, "none": []}) == ["b"]
+
+
+def test_few_rounds_have_no_interval_and_no_verdict() -> None:
+    (verdict,) = gate.judge({"cell": [0.0] * 5}, {}, {"cell": "k"}, SPREAD, 0.05)
+    assert verdict.says == "can't tell"
+    assert verdict.visible == math.inf
+
+
+@pytest.mark.parametrize(
+    ("control", "dropped", "words"),
+    [
+        ([0.001, -0.001] * 10, 0.0, None),
+        ([0.001, -0.001] * 10, 0.4, "40% of the pairs were disturbed"),
+        ([0.02, 0.021] * 10, 0.0, "moved by +2.1%"),
+        ([-0.03, -0.031] * 10, 0.0, "moved by -3.0%"),
+        ([0.2, -0.2] * 10, 0.0, "too unsteady"),
+        ([], 0.0, None),
+    ],
+)
+def test_a_machine_that_misbehaves_is_not_judged_by(
+    control: list[float], dropped: float, words: str | None
+) -> None:
+    said = gate.trouble(control, dropped, SPREAD, 0.05)
+    assert (said is None) == (words is None)
+    assert words is None or words in str(said)
+
+
+@pytest.mark.parametrize(
+    ("says", "outcome"),
+    [
+        (["not slower", "faster"], "not slower"),
+        (["faster"], "faster"),
+        (["not slower", "can't tell"], "can't tell"),
+        (["can't tell", "slower", "faster"], "slower"),
+        ([], "can't tell"),
+    ],
+)
+def test_a_run_says_the_worst_of_its_verdicts(says: list[gate.Says], outcome: gate.Says) -> None:
+    verdicts = [gate.Verdict("c", s, 0, 0, 0, 0, 10) for s in says]
+    assert gate.outcome(verdicts, None) == outcome
+    assert gate.outcome(verdicts, "the machine is too noisy") == "can't tell"
