@@ -19,8 +19,11 @@ from typing import Any
 import numpy as np
 import threadpoolctl
 
-BROUGHT_BY_IMPORTS = frozenset({"warnings filters", "environment"})
-"""What importing a library may change: many add a filter for their own warnings or a variable."""
+NUMPY_STATE = "state of NumPy's random numbers"
+
+BROUGHT_BY_IMPORTS = frozenset({"warnings filters", "environment", NUMPY_STATE})
+"""What importing a library may change: many add a filter for their own warnings or a variable, and
+importing JAX draws a random number."""
 
 _SIGNALS = sorted(signal.valid_signals())
 
@@ -47,7 +50,7 @@ class Surroundings:
         self._aspects = (
             Aspect("BLAS threads", self._threads, self._set_threads, _numbers),
             Aspect("state of Python's random numbers", random.getstate, random.setstate),
-            Aspect("state of NumPy's random numbers", _numpy_state, np.random.set_state),
+            Aspect(NUMPY_STATE, _numpy_state, np.random.set_state),
             Aspect("warnings filters", lambda: list(warnings.filters), _set_filters),
             Aspect("NumPy error handling", np.geterr, lambda old: np.seterr(**old), _keys),
             Aspect("signal handlers", _handlers, _set_handlers, _keys),

@@ -2,7 +2,8 @@
 
 Started as `python -m bench.worker FD`; speaks `bench.link`'s messages on that file descriptor, one
 at a time, until the other side hangs up. Everything that isn't timing happens here too, but outside
-the clock: drawing inputs, set-up, checking the first and the last output.
+the clock: drawing inputs, set-up, checking the first and the last output, and what a kernel does
+besides (`bench.honesty`, `bench.surroundings`).
 """
 
 import contextlib
@@ -23,12 +24,18 @@ import numpy as np
 import threadpoolctl
 
 import kernels
-from bench import check, control, inputs, link, timing
+from bench import check, control, honesty, inputs, link, timing
 from bench.machine import usable_cores
+from bench.surroundings import BROUGHT_BY_IMPORTS, Changed, Surroundings
 from bench.sweep import Case
 
 SUSPECT = 0.2
 """A fetch that takes more than this share of a launch and its fence is looked into."""
+
+CHEAP_S = 0.01
+CHEAP_BYTES = 2**24
+"""Cells whose launch takes less than that and whose arrays hold less than this are examined on
+every visit, others on the first one in a worker: it takes a launch and a few passes over them."""
 
 KEEP_BYTES = 512 * 2**20
 """Drawn inputs are kept for the next visit, up to this much."""
@@ -45,11 +52,12 @@ class OpenCell:
     identity: tuple[str, Case]  # kernel and case
     cache: str
     step: kernels.Step
-    A_in: Any  # on the host
-    x: Any  # where `send` put it
+    drawn: inputs.Arrays  # the harness's own
+    given: inputs.Arrays  # the kernel's copies
     parts: list[inputs.Part]  # what the output should be
-    opened_cpu_s: float
-    opened_preempted: int
+    opened_cpu_s: float = 0.0
+    opened_preempted: int = 0
+    x: Any = None  # the input where `send` put it
     out: Any = None  # the last output, where it was computed
     lead: bool = False  # see timing.LEAD_S
     loops: int = 1
@@ -71,7 +79,9 @@ class Worker:
         self.cells: dict[int, OpenCell] = {}
         self._drawn: OrderedDict[Any, tuple[inputs.Arrays, list[inputs.Part]]] = OrderedDict()
         self._kernels: dict[str, kernels.Kernel] = {}
-        self._believed: set[tuple[str, Case]] = set()  # whose fence was seen to wait
+        self._believed: set[tuple[str, tuple[str, Case]]] = set()  # what was found honest in whom
+        self._surroundings = Surroundings()
+        self._prepared: set[str] = set()  # kernels that have imported what they need
 
     def answer(self, request: link.Request) -> link.Reply:
         """Do what is asked; trouble with a kernel becomes a Refused with its status."""
@@ -91,15 +101,20 @@ class Worker:
                 case link.Close():
                     return self._close(request)
         except Exception as error:  # noqa: BLE001 - whatever a kernel raises is the cell's result
+            name = getattr(request, "kernel", "")
             if (cell := self.cells.pop(getattr(request, "key", -1), None)) is not None:
+                name, _ = cell.identity
                 with contextlib.suppress(Exception):  # it is in trouble already
                     _let_go(cell.step)
-            loaded = self._kernels.get(getattr(request, "kernel", ""))
-            return refusal(error, loaded)
+            self._surroundings.restore(but=self._excused(name))
+            return refusal(error, self._kernels.get(name))
 
     def _load(self, name_or_path: str) -> kernels.Kernel:
         if name_or_path not in self._kernels:
-            self._kernels[name_or_path] = kernels.load(name_or_path)
+            kernel = kernels.load(name_or_path)
+            self._surroundings.hold("when it was imported", but=BROUGHT_BY_IMPORTS)
+            self._surroundings.accept()
+            self._kernels[name_or_path] = kernel
             # what is loaded stays; collecting between visits needn't look at it again
             gc.collect()
             gc.freeze()
@@ -110,26 +125,28 @@ class Worker:
         case = request.case
         dtype = kernels.DTYPES[case.precision]
         arrays, parts = self._inputs(case, request.seed, dtype)
-        A_in, W, b = (
-            inputs.aligned_copy(array, request.offset + position)
-            for position, array in enumerate((arrays.A_in, arrays.W, arrays.b))
+        given = inputs.Arrays(
+            *(
+                inputs.aligned_copy(array, request.offset + position)
+                for position, array in enumerate((arrays.A_in, arrays.W, arrays.b))
+            )
         )
-        layer = kernels.Layer(W, b, case.activation, case.precision)
-        layer.check(A_in)
-        usage = resource.getrusage(resource.RUSAGE_SELF)
-        step = kernel.prepare(layer, case.batch, request.device)
-        x = step.send(A_in)
+        layer = kernels.Layer(given.W, given.b, case.activation, case.precision)
+        layer.check(given.A_in)
+        preempted = resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw
+        step = self._prepare(kernel, request, layer)
         cell = OpenCell(
             identity=(request.kernel, case),
             cache=request.cache,
             step=step,
-            A_in=A_in,
-            x=x,
+            drawn=arrays,
+            given=given,
             parts=parts,
-            opened_cpu_s=time.process_time(),
-            opened_preempted=usage.ru_nivcsw,
+            opened_preempted=preempted,
         )
         self.cells[request.key] = cell
+        x = cell.x = step.send(given.A_in)
+        cell.opened_cpu_s = time.process_time()
         step.device.fence(None)
         start = self._clock()
         cell.out = step.launch(x)
@@ -141,6 +158,24 @@ class Worker:
         loops, launch_s = self._warm(cell, first_s, request.launch_s)
         cell.loops, cell.launch_s = loops, launch_s
         return link.Opened(kernel.hash, step.device.name, loops, launch_s, error)
+
+    def _prepare(
+        self, kernel: kernels.Kernel, request: link.Open, layer: kernels.Layer
+    ) -> kernels.Step:
+        step = kernel.prepare(layer, request.case.batch, request.device)
+        try:
+            self._surroundings.hold("in prepare", but=self._excused(request.kernel))
+        except Changed:
+            _let_go(step)
+            raise
+        if request.kernel not in self._prepared:
+            self._prepared.add(request.kernel)
+            self._surroundings.accept()
+        return step
+
+    def _excused(self, kernel: str) -> frozenset[str]:
+        """What a kernel may change: a little, until it has imported what it needs."""
+        return frozenset() if kernel in self._prepared else BROUGHT_BY_IMPORTS
 
     def _inputs(
         self, case: Case, seed: int, dtype: type[np.floating[Any]]
@@ -191,26 +226,42 @@ class Worker:
             seconds, cell.out = timing.blocks(
                 cell.step, cell.x, request.loops, request.count, lead=cell.lead
             )
+            cell.step.device.fence(cell.out)
+        took = self._clock() - began
         cores_busy = (time.process_time() - cpu_s) / max(self._clock() - began, 1e-9)
         control_s = control.slowest(before, self._control.seconds(), cores_busy)
-        now_waited = control.waited_s()
+        now_waited, measured_s = control.waited_s(), self._clock() - start
+        if cell.cache == "warm" and took > 2 * request.loops * sum(seconds):
+            self._doubt_clock(cell)
         return link.Times(
             tuple(seconds),
             control_s=control_s,
-            measured_s=self._clock() - start,
+            measured_s=measured_s,
             waited_s=None if waited is None or now_waited is None else now_waited - waited,
         )
 
     def _round_trips(self, request: link.RoundTrips) -> link.Trips:
         cell = self.cells[request.key]
-        trips = [timing.round_trip(cell.step, cell.A_in, self._clock) for _ in range(request.count)]
+        trips = [
+            timing.round_trip(cell.step, cell.given.A_in, self._clock) for _ in range(request.count)
+        ]
         middle = sorted(trips, key=lambda trip: trip.end_to_end)[len(trips) // 2]
-        if middle.fetch > SUSPECT * middle.latency and cell.identity not in self._believed:
-            self._doubt(cell)
+        if middle.fetch > SUSPECT * middle.latency:
+            self._doubt_fence(cell)
         return link.Trips(**middle._asdict())
 
-    def _doubt(self, cell: OpenCell) -> None:
+    def _doubt_clock(self, cell: OpenCell) -> None:
+        """The host's clock saw more time go by than the step's own did."""
+        if missed_s := timing.overlooked(cell.step, cell.x, cell.loops, self._clock):
+            raise check.Wrong(
+                f"its clock missed {missed_s:.2g} s of a block:"
+                " times taken with it would be too short"
+            )
+
+    def _doubt_fence(self, cell: OpenCell) -> None:
         """A fetch that takes long may be waiting for work that the fence left undone."""
+        if ("fence", cell.identity) in self._believed:
+            return
         late_s = timing.left_undone(
             cell.step, cell.x, cell.loops, cell.launch_s, self._clock, self._sleep
         )
@@ -219,20 +270,41 @@ class Worker:
                 f"the fence returned {late_s:.2g} s before the work was done:"
                 " times taken with it would be too short"
             )
-        self._believed.add(cell.identity)
+        self._believed.add(("fence", cell.identity))
 
     def _close(self, request: link.Close) -> link.Closed:
         cell = self.cells[request.key]
         cpu_s = time.process_time() - cell.opened_cpu_s
         preempted = resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw - cell.opened_preempted
         cell.step.device.fence(cell.out)
+        _, case = cell.identity
+        self._surroundings.hold("while it ran")
+        cheap = cell.launch_s < CHEAP_S and case.bytes < CHEAP_BYTES
+        due = cheap or ("input", cell.identity) not in self._believed
+        if due:
+            # first: an input that was overwritten is why the answer is wrong
+            honesty.leaves_inputs_alone(cell.drawn, cell.given)
         error = self._check(cell)
+        if due:
+            error = max(error, self._examine(cell))
         del self.cells[request.key]
         _let_go(cell.step)
         del cell
         gc.collect()
-        quiet_s, quiet = timing.settle()
+        quiet_s, quiet = timing.settle(timing.SETTLE_S)
         return link.Closed(error, cpu_s, preempted, quiet_s, quiet)
+
+    def _examine(self, cell: OpenCell) -> float:
+        """Does it compute what it is given? -> RMS error of the answer to another input."""
+        _, case = cell.identity
+        dtype = kernels.DTYPES[case.precision]
+        step, x, A_in = cell.step, cell.x, cell.given.A_in
+        error, new_s = honesty.follows_its_input(step, x, A_in, case, dtype, cell.parts)
+        if ("input", cell.identity) not in self._believed:
+            if new_s > 2 * cell.launch_s:
+                honesty.remembers_nothing(step, x, A_in)
+            self._believed.add(("input", cell.identity))
+        return error
 
     def _check(self, cell: OpenCell) -> float:
         _, case = cell.identity
@@ -265,6 +337,8 @@ def refusal(error: Exception, kernel: kernels.Kernel | None) -> link.Refused:
             return link.Refused("unavailable", text, digest)
         case kernels.Unsupported():
             return link.Refused("unsupported", text, digest)
+        case Changed():
+            return link.Refused("error", text, digest)
         case check.Wrong():
             return link.Refused("wrong", text, digest)
         case TooSlow():
