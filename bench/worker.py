@@ -3,7 +3,7 @@
 Started as `python -m bench.worker FD`; speaks `bench.link`'s messages on that file descriptor, one
 at a time, until the other side hangs up. Everything that isn't timing happens here too, but outside
 the clock: drawing inputs, set-up, checking the first and the last output, and what a kernel does
-besides (`bench.honesty`, `bench.surroundings`).
+besides that (`bench.honesty`, `bench.surroundings`).
 """
 
 import contextlib
@@ -15,7 +15,6 @@ import sys
 import time
 import traceback
 from collections import OrderedDict
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,18 +23,12 @@ import numpy as np
 import threadpoolctl
 
 import kernels
-from bench import check, control, honesty, inputs, link, timing
+from bench import check, control, inputs, link, timing
+from bench.honesty import Judge
 from bench.machine import usable_cores
+from bench.opencell import OpenCell
 from bench.surroundings import BROUGHT_BY_IMPORTS, Changed, Surroundings
 from bench.sweep import Case
-
-SUSPECT = 0.2
-"""A fetch that takes more than this share of a launch and its fence is looked into."""
-
-CHEAP_S = 0.01
-CHEAP_BYTES = 2**24
-"""Cells whose launch takes less than that and whose arrays hold less than this are examined on
-every visit, others on the first one in a worker: it takes a launch and a few passes over them."""
 
 KEEP_BYTES = 512 * 2**20
 """Drawn inputs are kept for the next visit, up to this much."""
@@ -43,25 +36,6 @@ KEEP_BYTES = 512 * 2**20
 
 class TooSlow(Exception):
     """The first launch took far longer than the sweep allows; the argument is its seconds."""
-
-
-@dataclass(slots=True)
-class OpenCell:
-    """A cell being visited."""
-
-    identity: tuple[str, Case]  # kernel and case
-    cache: str
-    step: kernels.Step
-    drawn: inputs.Arrays  # the harness's own
-    given: inputs.Arrays  # the kernel's copies
-    parts: list[inputs.Part]  # what the output should be
-    opened_cpu_s: float = 0.0
-    opened_preempted: int = 0
-    x: Any = None  # the input where `send` put it
-    out: Any = None  # the last output, where it was computed
-    lead: bool = False  # see timing.LEAD_S
-    loops: int = 1
-    launch_s: float = 0.0
 
 
 class Worker:
@@ -75,11 +49,10 @@ class Worker:
     ) -> None:
         self._control = control.Control(threads)
         self._clock = clock
-        self._sleep = sleep
+        self._judge = Judge(clock, sleep)
         self.cells: dict[int, OpenCell] = {}
         self._drawn: OrderedDict[Any, tuple[inputs.Arrays, list[inputs.Part]]] = OrderedDict()
         self._kernels: dict[str, kernels.Kernel] = {}
-        self._believed: set[tuple[str, tuple[str, Case]]] = set()  # what was found honest in whom
         self._surroundings = Surroundings()
         self._prepared: set[str] = set()  # kernels that have imported what they need
 
@@ -103,9 +76,10 @@ class Worker:
         except Exception as error:  # noqa: BLE001 - whatever a kernel raises is the cell's result
             name = getattr(request, "kernel", "")
             if (cell := self.cells.pop(getattr(request, "key", -1), None)) is not None:
-                name, _ = cell.identity
+                name = cell.kernel
                 with contextlib.suppress(Exception):  # it is in trouble already
                     _let_go(cell.step)
+                timing.settle(timing.SETTLE_S)
             self._surroundings.restore(but=self._excused(name))
             return refusal(error, self._kernels.get(name))
 
@@ -136,7 +110,8 @@ class Worker:
         preempted = resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw
         step = self._prepare(kernel, request, layer)
         cell = OpenCell(
-            identity=(request.kernel, case),
+            kernel=request.kernel,
+            case=case,
             cache=request.cache,
             step=step,
             drawn=arrays,
@@ -152,7 +127,7 @@ class Worker:
         cell.out = step.launch(x)
         step.device.fence(cell.out)
         first_s = self._clock() - start
-        error = self._check(cell)
+        error = cell.check(step.fetch(cell.out))
         if first_s > request.limit_s:
             raise TooSlow(first_s)
         loops, launch_s = self._warm(cell, first_s, request.launch_s)
@@ -231,8 +206,8 @@ class Worker:
         cores_busy = (time.process_time() - cpu_s) / max(self._clock() - began, 1e-9)
         control_s = control.slowest(before, self._control.seconds(), cores_busy)
         now_waited, measured_s = control.waited_s(), self._clock() - start
-        if cell.cache == "warm" and took > 2 * request.loops * sum(seconds):
-            self._doubt_clock(cell)
+        if cell.cache == "warm":
+            self._judge.marks(cell, request.loops * sum(seconds), took)
         return link.Times(
             tuple(seconds),
             control_s=control_s,
@@ -246,70 +221,22 @@ class Worker:
             timing.round_trip(cell.step, cell.given.A_in, self._clock) for _ in range(request.count)
         ]
         middle = sorted(trips, key=lambda trip: trip.end_to_end)[len(trips) // 2]
-        if middle.fetch > SUSPECT * middle.latency:
-            self._doubt_fence(cell)
+        self._judge.fence(cell, middle)
         return link.Trips(**middle._asdict())
-
-    def _doubt_clock(self, cell: OpenCell) -> None:
-        """The host's clock saw more time go by than the step's own did."""
-        if missed_s := timing.overlooked(cell.step, cell.x, cell.loops, self._clock):
-            raise check.Wrong(
-                f"its clock missed {missed_s:.2g} s of a block:"
-                " times taken with it would be too short"
-            )
-
-    def _doubt_fence(self, cell: OpenCell) -> None:
-        """A fetch that takes long may be waiting for work that the fence left undone."""
-        if ("fence", cell.identity) in self._believed:
-            return
-        late_s = timing.left_undone(
-            cell.step, cell.x, cell.loops, cell.launch_s, self._clock, self._sleep
-        )
-        if late_s:
-            raise check.Wrong(
-                f"the fence returned {late_s:.2g} s before the work was done:"
-                " times taken with it would be too short"
-            )
-        self._believed.add(("fence", cell.identity))
 
     def _close(self, request: link.Close) -> link.Closed:
         cell = self.cells[request.key]
         cpu_s = time.process_time() - cell.opened_cpu_s
         preempted = resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw - cell.opened_preempted
         cell.step.device.fence(cell.out)
-        _, case = cell.identity
         self._surroundings.hold("while it ran")
-        cheap = cell.launch_s < CHEAP_S and case.bytes < CHEAP_BYTES
-        due = cheap or ("input", cell.identity) not in self._believed
-        if due:
-            # first: an input that was overwritten is why the answer is wrong
-            honesty.leaves_inputs_alone(cell.drawn, cell.given)
-        error = self._check(cell)
-        if due:
-            error = max(error, self._examine(cell))
+        error = self._judge.last(cell)
         del self.cells[request.key]
         _let_go(cell.step)
         del cell
         gc.collect()
         quiet_s, quiet = timing.settle(timing.SETTLE_S)
         return link.Closed(error, cpu_s, preempted, quiet_s, quiet)
-
-    def _examine(self, cell: OpenCell) -> float:
-        """Does it compute what it is given? -> RMS error of the answer to another input."""
-        _, case = cell.identity
-        dtype = kernels.DTYPES[case.precision]
-        step, x, A_in = cell.step, cell.x, cell.given.A_in
-        error, new_s = honesty.follows_its_input(step, x, A_in, case, dtype, cell.parts)
-        if ("input", cell.identity) not in self._believed:
-            if new_s > 2 * cell.launch_s:
-                honesty.remembers_nothing(step, x, A_in)
-            self._believed.add(("input", cell.identity))
-        return error
-
-    def _check(self, cell: OpenCell) -> float:
-        _, case = cell.identity
-        dtype = kernels.DTYPES[case.precision]
-        return check.check(cell.step.fetch(cell.out), case, dtype, cell.parts)
 
 
 def _let_go(step: kernels.Step) -> None:

@@ -5,42 +5,15 @@ import os
 import random
 import signal
 import warnings
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import threadpoolctl
+from cheats import CHANGES
 
 from bench.surroundings import BROUGHT_BY_IMPORTS, Changed, Surroundings
-
-
-def fewer_threads() -> None:
-    threadpoolctl.threadpool_limits(1)
-
-
-CHANGES: dict[str, tuple[Callable[[], Any], str]] = {
-    "BLAS threads": (fewer_threads, "the BLAS threads from 2 to 1"),
-    "random": (lambda: random.seed(1), "the state of Python's random numbers"),
-    "NumPy's random": (
-        lambda: np.random.seed(1),  # noqa: NPY002 - the global state is what it is about
-        "the state of NumPy's random numbers",
-    ),
-    "warnings": (lambda: warnings.simplefilter("ignore"), "the warnings filters"),
-    "errors": (lambda: np.seterr(over="raise"), "the NumPy error handling (over)"),
-    "signals": (
-        lambda: signal.signal(signal.SIGUSR2, signal.SIG_IGN),
-        "the signal handlers (SIGUSR2)",
-    ),
-    "directory": (lambda: os.chdir("/"), f"the working directory from {Path.cwd()} to /"),
-    "a variable": (
-        lambda: os.environ.__setitem__("ADDED", "42"),
-        "the environment (ADDED)",
-    ),
-    "no variable": (lambda: os.environ.pop("PATH"), "the environment (PATH)"),
-    "collection": (gc.disable, "the garbage collection from on to off"),
-}
 
 
 def state() -> list[Any]:
@@ -48,7 +21,7 @@ def state() -> list[Any]:
     return [
         [pool["num_threads"] for pool in threadpoolctl.threadpool_info()],
         random.getstate(),
-        np.random.get_state()[1].tolist(),  # type: ignore[index]  # noqa: NPY002
+        str(np.random.get_state()),  # noqa: NPY002
         list(warnings.filters),
         np.geterr(),
         signal.getsignal(signal.SIGUSR2),
