@@ -76,7 +76,8 @@ def _check_part(output: NDArray[Any], case: Case, rounding: Rounding, part: Part
     exact, slope = _activate(z, case.activation)
     error = np.abs(found - exact)
     n = (case.n_in + 2) * rounding.sums
-    gamma = n / (1 - n) + 2 * rounding.inputs
+    # two inputs a product, each off by up to twice the unit roundoff where it is cut off
+    gamma = n / (1 - n) + 4 * rounding.inputs
     last_step = 4 * rounding.result * (1 + np.abs(z))
     bound = gamma * part.magnitude + last_step
     if (error > bound).any():

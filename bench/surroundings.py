@@ -142,8 +142,9 @@ def _on_off(old: bool, new: bool) -> str:  # noqa: FBT001 - what gc.isenabled() 
 
 
 def _numbers(old: Mapping[str, int], new: Mapping[str, int]) -> str:
-    """Like " from 2 to 1", for those libraries whose number changed."""
-    return ",".join(_from_to(old[name], new[name]) for name in old if old[name] != new[name])
+    """Like " from 2 to 1": once, where several libraries' numbers changed alike."""
+    changed = (_from_to(old[name], new[name]) for name in old if old[name] != new[name])
+    return ",".join(dict.fromkeys(changed))
 
 
 def _keys(old: Mapping[str, object], new: Mapping[str, object]) -> str:
