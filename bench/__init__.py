@@ -13,6 +13,8 @@ The data path, a module a step:
       worker.py         holds kernels (kernels/*.py), one process a kernel
         | inputs.py     the arrays and the float64 answer
         | check.py      is the output right?
+        | honesty.py    is it computed from the input, each time, in the time that it says?
+        | surroundings.py   has the kernel left alone what it shares?
         | timing.py     the clock
         | control.py    how fast the machine is meanwhile
         | conditions.py what the operating system says of it

@@ -72,11 +72,13 @@ def check(
 
 def _check_part(output: NDArray[Any], case: Case, rounding: Rounding, part: Part) -> float:
     found = output[part.index].astype(np.float64)
-    exact, slope = _activate(part.z, case.activation)
+    z = part.z
+    exact, slope = _activate(z, case.activation)
     error = np.abs(found - exact)
     n = (case.n_in + 2) * rounding.sums
-    gamma = n / (1 - n) + 2 * rounding.inputs
-    last_step = 4 * rounding.result * (1 + np.abs(part.z))
+    # two inputs a product, each off by up to twice the unit roundoff where it is cut off
+    gamma = n / (1 - n) + 4 * rounding.inputs
+    last_step = 4 * rounding.result * (1 + np.abs(z))
     bound = gamma * part.magnitude + last_step
     if (error > bound).any():
         raise Wrong(_worst(found, exact, error / bound, part))
@@ -87,7 +89,7 @@ def _check_part(output: NDArray[Any], case: Case, rounding: Rounding, part: Part
     slope = slope[steep]
     sums = 2**0.5 * rounding.inputs + case.n_in**0.5 * rounding.sums
     typical = part.deviation[steep] * sums
-    typical += rounding.result * (1 + np.abs(part.z[steep])) / slope
+    typical += rounding.result * (1 + np.abs(z[steep])) / slope
     return float(np.sqrt(np.mean((error[steep] / slope / typical) ** 2)))
 
 

@@ -26,14 +26,34 @@ class Arrays:
 class Part:
     """Some whole rows or columns of the exact output before activation, in float64.
 
-    z = A_in @ W + b; magnitude = |A_in| @ |W| + |b| (what a worst-case error bound scales with);
-    deviation = sqrt(A_in**2 @ W**2) (what a typical error scales with). All of one shape.
+    Its arrays have one shape, but for b, which has one row.
     """
 
     index: tuple[Any, Any]  # which of the output's rows and columns these are
-    z: NDArray[np.float64]
-    magnitude: NDArray[np.float64]
-    deviation: NDArray[np.float64]
+    sums: NDArray[np.float64]  # A_in @ W
+    size: NDArray[np.float64]  # |A_in| @ |W|
+    deviation: NDArray[np.float64]  # sqrt(A_in**2 @ W**2): what a typical error scales with
+    b: NDArray[np.float64]
+
+    @property
+    def z(self) -> NDArray[np.float64]:
+        """The output before activation, A_in @ W + b."""
+        return self.sums + self.b
+
+    @property
+    def magnitude(self) -> NDArray[np.float64]:
+        """|A_in| @ |W| + |b|: what a worst-case error bound scales with."""
+        return self.size + np.abs(self.b)
+
+    def scaled(self, factor: float) -> "Part":
+        """The same for `factor` times the input; exact where the factor is a power of two."""
+        return Part(
+            self.index,
+            factor * self.sums,
+            abs(factor) * self.size,
+            abs(factor) * self.deviation,
+            self.b,
+        )
 
 
 def draw(case: Case, seed: int, dtype: type[np.floating[Any]]) -> Arrays:
@@ -92,13 +112,27 @@ def expected(arrays: Arrays, seed: int) -> list[Part]:
 def _part(arrays: Arrays, rows: Any, columns: Any) -> Part:
     A = arrays.A_in[rows].astype(np.float64)
     W = arrays.W[:, columns].astype(np.float64)
-    b = arrays.b[:, columns].astype(np.float64)
     return Part(
         index=(rows, columns),
-        z=A @ W + b,
-        magnitude=np.abs(A) @ np.abs(W) + np.abs(b),
+        sums=A @ W,
+        size=np.abs(A) @ np.abs(W),
         deviation=np.sqrt(A**2 @ W**2),
+        b=arrays.b[:, columns].astype(np.float64),
     )
+
+
+def differing(mine: Arrays, theirs: Arrays) -> tuple[str, ...]:
+    """The names of the arrays that are not the same to the bit."""
+    return tuple(
+        name
+        for name in Arrays.__dataclass_fields__
+        if not np.array_equal(_bits(getattr(mine, name)), _bits(getattr(theirs, name)))
+    )
+
+
+def _bits(array: NDArray[Any]) -> NDArray[Any]:
+    """The array's bits as whole numbers: 0.0 and -0.0 differ there, and NaN equals itself."""
+    return array.view(f"u{array.itemsize}")
 
 
 def aligned_copy(array: NDArray[Any], offset: int) -> NDArray[Any]:

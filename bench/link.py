@@ -133,7 +133,7 @@ class Closed(msgspec.Struct, frozen=True, tag=True):
     cpu_s: float
     preempted: int
     quiet_s: float
-    quiet: bool  # False: threads still run, and the worker should be replaced
+    quiet: bool  # False: threads still run; an error, and the worker has to be replaced
 
 
 class Refused(msgspec.Struct, frozen=True, tag=True):

@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import pairwise, repeat
+from statistics import median
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
@@ -178,8 +179,60 @@ def _late(step: Step, x: Any, loops: int, launch_s: float, clock: Clock, sleep: 
     return min(excess)
 
 
+def overlooked(step: Step, x: Any, loops: int, clock: Clock = time.perf_counter) -> float:
+    """Seconds of a block that the step's own clock doesn't see: 0.0 for an honest one.
+
+    On the host's clock a block and the fence after it take little longer than the block took
+    between its marks. Where they take over twice as long, three times out of three, the marks were
+    passed before the work was done, or the device's seconds are no seconds.
+    """
+    missed = []
+    for _ in range(3):
+        step.device.fence(step.launch(x))
+        start = clock()
+        (seconds,), out = blocks(step, x, loops, 1, lead=False)
+        step.device.fence(out)
+        took = clock() - start
+        if took <= 2 * loops * seconds:
+            return 0.0
+        missed.append(took - loops * seconds)
+    return min(missed)
+
+
+def recall(step: Step, x: Any, A_in: NDArray[Any]) -> float:
+    """How many times faster the step answers an input again than a new one: 1.0 for an honest one.
+
+    `x` is what `send` made of `A_in`, and has been launched before. Nine times a launch on an input
+    that is new to it and one on `x`; after three of them (or one, if it is a long one), all is well
+    as soon as the fastest new one took no more than twice as long as the middle one of the others.
+    Before each there is a launch to wake the machine up and an input sent, so that both find the
+    caches, and a buffer that `send` may use again, in the same state.
+    """
+    new_s, again_s = [], []
+    for sixteenths in range(15, 6, -1):
+        step.device.fence(step.launch(x))
+        new_s.append(_once(step, step.send(A_in * (sixteenths / 16))))
+        step.device.fence(step.launch(x))
+        step.send(A_in * 1.0)
+        again_s.append(_once(step, x))
+        enough = len(new_s) >= 3 or sum(new_s) >= WARM_CAP_S
+        if enough and min(new_s) <= 2 * median(again_s):
+            return 1.0
+    return min(new_s) / max(median(again_s), 1e-9)
+
+
+def _once(step: Step, x: Any) -> float:
+    """Seconds of one launch between two marks."""
+    (seconds,), _ = blocks(step, x, 1, 1, lead=False)
+    return seconds
+
+
+SETTLE_S = 2.0
+"""Threads that run for longer than this after a visit are left running."""
+
+
 def settle(
-    limit_s: float = 2.0,
+    limit_s: float = SETTLE_S,
     cpu_clock: Clock = time.process_time,
     clock: Clock = time.perf_counter,
     sleep: Sleep = time.sleep,

@@ -197,6 +197,8 @@ class Visitor:
             return opened, times, _refused(closed)
         if not closed.quiet:
             self._workers.pop(cell.kernel).kill()
+            reason = f"its threads still ran {closed.quiet_s:.1f} s after the last launch"
+            return opened, times, link.Refused("error", reason)
         return opened, times, closed
 
     def _worker(self, kernel: str) -> link.Worker:

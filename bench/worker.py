@@ -2,7 +2,8 @@
 
 Started as `python -m bench.worker FD`; speaks `bench.link`'s messages on that file descriptor, one
 at a time, until the other side hangs up. Everything that isn't timing happens here too, but outside
-the clock: drawing inputs, set-up, checking the first and the last output.
+the clock: drawing inputs, set-up, checking the first and the last output, and what a kernel does
+besides that (`bench.honesty`, `bench.surroundings`).
 """
 
 import contextlib
@@ -14,7 +15,6 @@ import sys
 import time
 import traceback
 from collections import OrderedDict
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +24,11 @@ import threadpoolctl
 
 import kernels
 from bench import check, control, inputs, link, timing
+from bench.honesty import Judge
 from bench.machine import usable_cores
+from bench.opencell import OpenCell
+from bench.surroundings import BROUGHT_BY_IMPORTS, Changed, Surroundings
 from bench.sweep import Case
-
-SUSPECT = 0.2
-"""A fetch that takes more than this share of a launch and its fence is looked into."""
 
 KEEP_BYTES = 512 * 2**20
 """Drawn inputs are kept for the next visit, up to this much."""
@@ -36,24 +36,6 @@ KEEP_BYTES = 512 * 2**20
 
 class TooSlow(Exception):
     """The first launch took far longer than the sweep allows; the argument is its seconds."""
-
-
-@dataclass(slots=True)
-class OpenCell:
-    """A cell being visited."""
-
-    identity: tuple[str, Case]  # kernel and case
-    cache: str
-    step: kernels.Step
-    A_in: Any  # on the host
-    x: Any  # where `send` put it
-    parts: list[inputs.Part]  # what the output should be
-    opened_cpu_s: float
-    opened_preempted: int
-    out: Any = None  # the last output, where it was computed
-    lead: bool = False  # see timing.LEAD_S
-    loops: int = 1
-    launch_s: float = 0.0
 
 
 class Worker:
@@ -67,11 +49,12 @@ class Worker:
     ) -> None:
         self._control = control.Control(threads)
         self._clock = clock
-        self._sleep = sleep
+        self._judge = Judge(clock, sleep)
         self.cells: dict[int, OpenCell] = {}
         self._drawn: OrderedDict[Any, tuple[inputs.Arrays, list[inputs.Part]]] = OrderedDict()
         self._kernels: dict[str, kernels.Kernel] = {}
-        self._believed: set[tuple[str, Case]] = set()  # whose fence was seen to wait
+        self._surroundings = Surroundings()
+        self._prepared: set[str] = set()  # kernels that have imported what they need
 
     def answer(self, request: link.Request) -> link.Reply:
         """Do what is asked; trouble with a kernel becomes a Refused with its status."""
@@ -91,15 +74,21 @@ class Worker:
                 case link.Close():
                     return self._close(request)
         except Exception as error:  # noqa: BLE001 - whatever a kernel raises is the cell's result
+            name = getattr(request, "kernel", "")
             if (cell := self.cells.pop(getattr(request, "key", -1), None)) is not None:
+                name = cell.kernel
                 with contextlib.suppress(Exception):  # it is in trouble already
                     _let_go(cell.step)
-            loaded = self._kernels.get(getattr(request, "kernel", ""))
-            return refusal(error, loaded)
+                timing.settle(timing.SETTLE_S)
+            self._surroundings.restore(but=self._excused(name))
+            return refusal(error, self._kernels.get(name))
 
     def _load(self, name_or_path: str) -> kernels.Kernel:
         if name_or_path not in self._kernels:
-            self._kernels[name_or_path] = kernels.load(name_or_path)
+            kernel = kernels.load(name_or_path)
+            self._surroundings.hold("when it was imported", but=BROUGHT_BY_IMPORTS)
+            self._surroundings.accept()
+            self._kernels[name_or_path] = kernel
             # what is loaded stays; collecting between visits needn't look at it again
             gc.collect()
             gc.freeze()
@@ -110,37 +99,58 @@ class Worker:
         case = request.case
         dtype = kernels.DTYPES[case.precision]
         arrays, parts = self._inputs(case, request.seed, dtype)
-        A_in, W, b = (
-            inputs.aligned_copy(array, request.offset + position)
-            for position, array in enumerate((arrays.A_in, arrays.W, arrays.b))
+        given = inputs.Arrays(
+            *(
+                inputs.aligned_copy(array, request.offset + position)
+                for position, array in enumerate((arrays.A_in, arrays.W, arrays.b))
+            )
         )
-        layer = kernels.Layer(W, b, case.activation, case.precision)
-        layer.check(A_in)
-        usage = resource.getrusage(resource.RUSAGE_SELF)
-        step = kernel.prepare(layer, case.batch, request.device)
-        x = step.send(A_in)
+        layer = kernels.Layer(given.W, given.b, case.activation, case.precision)
+        layer.check(given.A_in)
+        preempted = resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw
+        step = self._prepare(kernel, request, layer)
         cell = OpenCell(
-            identity=(request.kernel, case),
+            kernel=request.kernel,
+            case=case,
             cache=request.cache,
             step=step,
-            A_in=A_in,
-            x=x,
+            drawn=arrays,
+            given=given,
             parts=parts,
-            opened_cpu_s=time.process_time(),
-            opened_preempted=usage.ru_nivcsw,
+            opened_preempted=preempted,
         )
         self.cells[request.key] = cell
+        x = cell.x = step.send(given.A_in)
+        cell.opened_cpu_s = time.process_time()
         step.device.fence(None)
         start = self._clock()
         cell.out = step.launch(x)
         step.device.fence(cell.out)
         first_s = self._clock() - start
-        error = self._check(cell)
+        error = cell.check(step.fetch(cell.out))
         if first_s > request.limit_s:
             raise TooSlow(first_s)
         loops, launch_s = self._warm(cell, first_s, request.launch_s)
         cell.loops, cell.launch_s = loops, launch_s
         return link.Opened(kernel.hash, step.device.name, loops, launch_s, error)
+
+    def _prepare(
+        self, kernel: kernels.Kernel, request: link.Open, layer: kernels.Layer
+    ) -> kernels.Step:
+        step = kernel.prepare(layer, request.case.batch, request.device)
+        try:
+            self._surroundings.hold("in prepare", but=self._excused(request.kernel))
+        except Changed:
+            _let_go(step)
+            raise
+        if request.kernel not in self._prepared:
+            self._prepared.add(request.kernel)
+            self._surroundings.accept()
+        return step
+
+    def _excused(self, kernel: str) -> frozenset[str]:
+        """What a kernel may change: a little, until it has imported what it needs."""
+        return frozenset() if kernel in self._prepared else BROUGHT_BY_IMPORTS
 
     def _inputs(
         self, case: Case, seed: int, dtype: type[np.floating[Any]]
@@ -191,53 +201,42 @@ class Worker:
             seconds, cell.out = timing.blocks(
                 cell.step, cell.x, request.loops, request.count, lead=cell.lead
             )
+            cell.step.device.fence(cell.out)
+        took = self._clock() - began
         cores_busy = (time.process_time() - cpu_s) / max(self._clock() - began, 1e-9)
         control_s = control.slowest(before, self._control.seconds(), cores_busy)
-        now_waited = control.waited_s()
+        now_waited, measured_s = control.waited_s(), self._clock() - start
+        if cell.cache == "warm":
+            self._judge.marks(cell, request.loops * sum(seconds), took)
         return link.Times(
             tuple(seconds),
             control_s=control_s,
-            measured_s=self._clock() - start,
+            measured_s=measured_s,
             waited_s=None if waited is None or now_waited is None else now_waited - waited,
         )
 
     def _round_trips(self, request: link.RoundTrips) -> link.Trips:
         cell = self.cells[request.key]
-        trips = [timing.round_trip(cell.step, cell.A_in, self._clock) for _ in range(request.count)]
+        trips = [
+            timing.round_trip(cell.step, cell.given.A_in, self._clock) for _ in range(request.count)
+        ]
         middle = sorted(trips, key=lambda trip: trip.end_to_end)[len(trips) // 2]
-        if middle.fetch > SUSPECT * middle.latency and cell.identity not in self._believed:
-            self._doubt(cell)
+        self._judge.fence(cell, middle)
         return link.Trips(**middle._asdict())
-
-    def _doubt(self, cell: OpenCell) -> None:
-        """A fetch that takes long may be waiting for work that the fence left undone."""
-        late_s = timing.left_undone(
-            cell.step, cell.x, cell.loops, cell.launch_s, self._clock, self._sleep
-        )
-        if late_s:
-            raise check.Wrong(
-                f"the fence returned {late_s:.2g} s before the work was done:"
-                " times taken with it would be too short"
-            )
-        self._believed.add(cell.identity)
 
     def _close(self, request: link.Close) -> link.Closed:
         cell = self.cells[request.key]
         cpu_s = time.process_time() - cell.opened_cpu_s
         preempted = resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw - cell.opened_preempted
         cell.step.device.fence(cell.out)
-        error = self._check(cell)
+        self._surroundings.hold("while it ran")
+        error = self._judge.last(cell)
         del self.cells[request.key]
         _let_go(cell.step)
         del cell
         gc.collect()
-        quiet_s, quiet = timing.settle()
+        quiet_s, quiet = timing.settle(timing.SETTLE_S)
         return link.Closed(error, cpu_s, preempted, quiet_s, quiet)
-
-    def _check(self, cell: OpenCell) -> float:
-        _, case = cell.identity
-        dtype = kernels.DTYPES[case.precision]
-        return check.check(cell.step.fetch(cell.out), case, dtype, cell.parts)
 
 
 def _let_go(step: kernels.Step) -> None:
@@ -265,6 +264,8 @@ def refusal(error: Exception, kernel: kernels.Kernel | None) -> link.Refused:
             return link.Refused("unavailable", text, digest)
         case kernels.Unsupported():
             return link.Refused("unsupported", text, digest)
+        case Changed():
+            return link.Refused("error", text, digest)
         case check.Wrong():
             return link.Refused("wrong", text, digest)
         case TooSlow():

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from bench import inputs
 from bench.check import Wrong, check
+from bench.honesty import FACTOR
 from bench.inputs import Arrays
 from bench.sweep import Case
 
@@ -73,6 +74,23 @@ def test_honest_arithmetic_passes_with_an_error_below_one(
     case = Case(n_in, n_units, batch, precision, activation)
     arrays = inputs.draw(case, seed, dtype)
     assert 0 <= judge(honest(arrays, activation), case, arrays, dtype) < 1
+
+
+@every_activation
+@pytest.mark.parametrize(
+    ("precision", "dtype"),
+    [("float64", np.float64), ("float32", np.float32), ("float16", np.float16)],
+)
+@exact
+@given(n_in=sizes, n_units=sizes, batch=sizes, seed=st.integers(0, 9))
+def test_honest_arithmetic_passes_for_the_other_input_too(
+    activation: str, precision: str, dtype: Floating, n_in: int, n_units: int, batch: int, seed: int
+) -> None:
+    case = Case(n_in, n_units, batch, precision, activation)
+    arrays = inputs.draw(case, seed, dtype)
+    parts = [part.scaled(FACTOR) for part in inputs.expected(arrays, seed)]
+    other = replace(arrays, A_in=arrays.A_in * dtype(FACTOR))
+    assert 0 <= check(honest(other, activation), case, dtype, parts) < 1.5
 
 
 @every_activation

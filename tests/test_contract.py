@@ -166,12 +166,15 @@ def process() -> Iterator[link.Worker]:
 
 
 def test_jax_on_the_cpu_is_one_more_kernel(process: link.Worker) -> None:
-    opened = process.call(an_open(str(FILES / "jax_dense.py")), 120)
-    assert isinstance(opened, link.Opened), opened
-    times = process.call(link.Measure(1, opened.loops, 2), 60)
-    assert isinstance(times, link.Times)
-    assert isinstance(process.call(link.RoundTrips(1, 1), 60), link.Trips)
-    assert isinstance(process.call(link.Close(1), 60), link.Closed)
+    for _ in range(3):
+        opened = process.call(an_open(str(FILES / "jax_dense.py")), 120)
+        assert isinstance(opened, link.Opened), opened
+        times = process.call(link.Measure(1, opened.loops, 2), 60)
+        assert isinstance(times, link.Times), times
+        assert isinstance(process.call(link.RoundTrips(1, 1), 60), link.Trips)
+        closed = process.call(link.Close(1), 60)
+        assert isinstance(closed, link.Closed), closed
+        assert closed.quiet
 
 
 def test_jax_without_its_fence_is_refused(process: link.Worker) -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -183,6 +184,33 @@ def test_the_whole_is_expected_up_to_the_limit_and_not_above(
     assert len(inputs.expected(arrays, 0)) == 1
     monkeypatch.setattr(inputs, "FULL_CHECK", 2 * 3 * 4 - 1)
     assert len(inputs.expected(arrays, 0)) == 2
+
+
+@exact
+@given(n_in=sizes, n_units=sizes, batch=sizes, factor=st.sampled_from([-16.0, 0.5]))
+def test_a_scaled_part_is_that_of_the_scaled_input(
+    n_in: int, n_units: int, batch: int, factor: float
+) -> None:
+    arrays = inputs.draw(case(n_in, n_units, batch), 0, np.float64)
+    (part,) = inputs.expected(arrays, 0)
+    same(part.scaled(factor), straightforward(replace(arrays, A_in=arrays.A_in * factor)))
+
+
+@pytest.mark.parametrize("name", ["A_in", "W", "b"])
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_one_bit_makes_arrays_differ(name: str, dtype: type[np.floating[Any]]) -> None:
+    drawn, given_out = (inputs.draw(case(), 0, dtype) for _ in range(2))
+    assert inputs.differing(drawn, given_out) == ()
+    array = getattr(given_out, name)
+    array[0, -1] = np.nextafter(array[0, -1], dtype(9))
+    assert inputs.differing(drawn, given_out) == (name,)
+
+
+def test_the_sign_of_zero_counts_and_nan_is_itself() -> None:
+    drawn, given_out = (inputs.draw(case(), 0, np.float32) for _ in range(2))
+    for arrays, zero in ((drawn, 0.0), (given_out, -0.0)):
+        arrays.W[0, 0], arrays.b[0, 0] = zero, np.nan
+    assert inputs.differing(drawn, given_out) == ("W",)
 
 
 @exact

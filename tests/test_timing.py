@@ -94,6 +94,85 @@ def test_a_fence_that_returns_early_is_found_out(loops: int) -> None:
     assert late == pytest.approx(loops * 400_000 * TICK, rel=0.01)
 
 
+@pytest.mark.parametrize(("work", "launch"), [(400_000, 2_000), (10, 9_000), (30_000_000, 10)])
+@pytest.mark.parametrize("loops", [1, 4])
+def test_an_honest_clock_misses_nothing(work: int, launch: int, loops: int) -> None:
+    device = SimulatedDevice(HostClock(), work, launch)
+    assert timing.overlooked(step_on(device), 0, loops, device.clock) == 0.0
+
+
+def test_a_disturbed_block_is_no_lie() -> None:
+    class Disturbed(SimulatedDevice):
+        fences = 0
+
+        def fence(self, out: Any) -> None:
+            super().fence(out)
+            self.fences += 1
+            self.clock.ticks += 50_000_000 if self.fences == 3 else 0  # the first block's last
+
+    device = Disturbed(HostClock(), 400_000, 2_000)
+    assert timing.overlooked(step_on(device), 0, 4, device.clock) == 0.0
+    assert device.clock() > 50e-3
+
+
+@pytest.mark.parametrize("loops", [1, 8])
+def test_what_marks_miss_is_told_in_seconds(loops: int) -> None:
+    class EarlyMarks(SimulatedDevice):
+        def mark(self, out: Any) -> int:
+            return self.clock.ticks
+
+    device = EarlyMarks(HostClock(), 400_000, 2_000)
+    missed = timing.overlooked(step_on(device), 0, loops, device.clock)
+    assert missed == pytest.approx(loops * 400_000 * TICK, rel=0.01)
+
+
+class Lookup(SimulatedDevice):
+    """Answers what it has seen in 10 us, and what is new in `works`, one after the other."""
+
+    def __init__(self, *works: int) -> None:
+        super().__init__(HostClock(), 0, 0)
+        self.works = iter(works)
+        self.last = works[-1]
+        self.seen = {1.0}
+        self.launches = 0
+
+    def launch(self, values: Any) -> Any:
+        new = values not in self.seen
+        self.seen.add(values)
+        self.launches += 1
+        self.work_ticks = next(self.works, self.last) if new else 10_000
+        return super().launch(values)
+
+
+def test_one_who_forgets_is_believed_after_three_launches_on_new_inputs() -> None:
+    device = Lookup(15_000)
+    assert timing.recall(step_on(device), 1.0, 1.0) == 1.0  # type: ignore[arg-type]
+    assert device.launches == 3 * 4
+
+
+def test_a_long_launch_is_believed_after_one() -> None:
+    class Slow(SimulatedDevice):
+        launches = 0
+
+        def launch(self, values: Any) -> Any:
+            self.launches += 1
+            return super().launch(values)
+
+    device = Slow(HostClock(), 20_000_000, 10)
+    assert timing.recall(step_on(device), 1.0, 1.0) == 1.0  # type: ignore[arg-type]
+    assert device.launches == 4
+
+
+def test_how_much_faster_a_remembered_answer_is() -> None:
+    device = Lookup(400_000)
+    assert timing.recall(step_on(device), 1.0, 1.0) == pytest.approx(40)  # type: ignore[arg-type]
+
+
+def test_nobody_is_accused_for_new_inputs_that_were_disturbed() -> None:
+    device = Lookup(*[900_000] * 8, 15_000)
+    assert timing.recall(step_on(device), 1.0, 1.0) == 1.0  # type: ignore[arg-type]
+
+
 class Process:
     """A process whose threads keep a core busy for a while."""
 
