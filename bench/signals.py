@@ -5,18 +5,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-NAMES = {
-    signal.SIGINT: "Ctrl-C",
-    signal.SIGTERM: "SIGTERM",
-    signal.SIGHUP: "SIGHUP, the terminal is gone",
-}
+WORDS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated", signal.SIGHUP: "hung up"}
+"""What machine.json says of a run that such a signal ended."""
 
 
 class Stop(BaseException):
     """A signal asks the program to end. Not an Exception, so that nobody takes it for an error."""
 
     def __init__(self, number: int) -> None:
-        super().__init__(NAMES[signal.Signals(number)])
+        super().__init__("Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name)
+        self.word = WORDS[signal.Signals(number)]
         self.code = 128 + number  # what shells say of a program that a signal ended
 
 
@@ -39,7 +37,7 @@ _ears = _Ears()
 @contextmanager
 def raised() -> Iterator[None]:
     """Inside, the signals raise Stop, but for those that the caller had ignored (nohup)."""
-    before = {number: signal.getsignal(number) for number in NAMES}
+    before = {number: signal.getsignal(number) for number in WORDS}
     for number, handler in before.items():
         if handler is not signal.SIG_IGN:
             signal.signal(number, _ears.hear)
