@@ -260,7 +260,7 @@ def test_blocks_are_on_disk_before_the_visit_that_claims_them(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def killed(path: Path, rows: Any) -> None:
-        if rows == [visit(3)]:
+        if isinstance(rows[0], Visit):
             raise KeyboardInterrupt
         append(path, rows)
 
@@ -302,8 +302,8 @@ def test_a_disk_that_takes_no_more_is_named_and_the_run_can_go_on(
             raise OSError(number, os.strerror(number))
         return whole_write(file, bytes(data[:20]))
 
+    monkeypatch.setattr(os, "write", fill)
     with Run.resume(stopped)[0] as run, pytest.raises(BadInput) as caught:
-        monkeypatch.setattr(os, "write", fill)
         run.append(visit(3), [block(3), block(3)])
     monkeypatch.undo()
     name = "blocks.csv" if at_write < 3 else "visits.csv"
