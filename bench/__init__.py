@@ -32,6 +32,6 @@ The data path, a module a step:
         v
     plots/<run>/*.png, *.svg
 
-`__main__.py` has the commands, `signals.py` what ends them early, `streams.py` the stdout and stderr
+`__main__.py` has the commands, `signals.py` what ends them early, `streams.py` a stdout and stderr
 that outlast their readers; `suite.py` runs the same cells under pytest-benchmark.
 """
