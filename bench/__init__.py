@@ -9,8 +9,10 @@ The data path, a module a step:
         | runner.py     which cell next, when to stop
         | visit.py      one visit to a cell, whatever happens to it
         | link.py       the messages to and from a worker process
+        | keeper.py     the process beside it, which ends what a worker leaves behind
         v
       worker.py         holds kernels (kernels/*.py), one process a kernel
+        | memory.py     how much of the machine's memory it may take
         | inputs.py     the arrays and the float64 answer
         | check.py      is the output right?
         | honesty.py    is it computed from the input, each time, in the time that it says?
@@ -32,5 +34,6 @@ The data path, a module a step:
         v
     plots/<run>/*.png, *.svg
 
-`__main__.py` has the commands; `suite.py` runs the same cells under pytest-benchmark.
+`__main__.py` has the commands, `signals.py` what ends them early, `streams.py` the stdout and
+stderr that outlast their readers; `suite.py` runs the same cells under pytest-benchmark.
 """

@@ -1,5 +1,6 @@
 """The commands: `python -m bench run | plot | kernels`. Owns options, paths and print."""
 
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -9,11 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+from bench import signals, streams
 from bench.sweep import BadInput
 
 if TYPE_CHECKING:
     from bench.records import Block, Cell, Visit
-    from bench.runner import Runner
     from bench.store import Run
     from bench.sweep import Sweep
 
@@ -71,8 +72,9 @@ def run(
 ) -> None:
     """Measure: sweep kernels over widths and batches, check every answer, write CSV and charts.
 
-    Exits with 0; 1 where a kernel was wrong, crashed or raised; 2 for bad input; 130 on Ctrl-C,
-    with all that was measured on disk.
+    Exits with 0; 1 where a kernel was wrong, crashed or raised; 2 for bad input or a disk that
+    can't be written; 130 on Ctrl-C, 143 on SIGTERM, 129 on SIGHUP, with all that was measured on
+    disk.
     """
     changes: dict[str, Any] = {
         "kernels": kernel,
@@ -122,7 +124,6 @@ def kernels(
     device: Annotated[int, typer.Option(help="Which GPU, from 0.")] = 0,
 ) -> None:
     """Each kernel, whether it runs here, and if not, why."""
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
@@ -142,7 +143,7 @@ def kernels(
         if isinstance(verdict, link.Refused):
             here, said, colour = verdict.status, verdict.reason, "yellow"
         shown.add_row(_stem(name), Text(here, colour), Text(said))
-    Console(soft_wrap=False).print(shown)
+    streams.console().print(shown)
 
 
 def _start(name: str, changes: dict[str, Any], out: Path | None) -> int:
@@ -240,59 +241,75 @@ def _measure(
     blocks: "list[Block]",
 ) -> int:
     """Machine and ceilings, passes until there is a reason to stop, then table and charts."""
-    from bench import machine, peaks, runner, screen, store, visit
+    from bench import estimate, machine, peaks, runner, screen, store, visit
     from bench.records import Block, Visit
 
     folder = opened.folder
     found = machine.facts(worker, settled.threads)
 
-    def note_ceilings() -> None:
+    def take_ceilings() -> None:
         kept = ROOT / "results" / ".peaks.json"
         ceiling = peaks.of_cpu(settled.precision, settled.threads, found, kept)
         found["peaks"] = asdict(ceiling) if ceiling else None
-        opened.write_machine(found)
 
     def first_answer() -> str:
         _derive(folder)
         return f"every cell is in {folder / 'cells.csv'}"
 
     opened.write_machine(found)
-    note_ceilings()
     shown = screen.Screen(first_answer)
-    shown.begin(found)
     cells = [
         visit.Cell(kernel, case, settled.device, settled.threads, settled.cache)
         for case in settled.cases()
         for kernel in settled.kernels
     ]
-    running = runner.Runner(
-        cells,
-        visitor,
-        opened.append,
-        budget_s=settled.budget_s,
-        target=settled.target,
-        launch_limit_s=settled.launch_limit_s,
-        seed=settled.seed,
-        watch=shown.progress,
-    )
-    running.restore(visits, blocks)
-    found["stopped"] = _run(running)
-    shown.note("stopping: ceilings once more, table and charts")
-    note_ceilings()  # again: the first reading may have been disturbed, and too low
-    rows = _derive(folder)
-    screen.answer(rows, store.load(folder, Visit), store.load(folder, Block), found)
+    code = 0
+    try:
+        take_ceilings()
+        opened.write_machine(found)
+        shown.begin(found)
+        running = runner.Runner(
+            cells,
+            visitor,
+            opened.append,
+            budget_s=settled.budget_s,
+            target=settled.target,
+            launch_limit_s=settled.launch_limit_s,
+            seed=settled.seed,
+            watch=shown.progress,
+        )
+        running.restore(visits, blocks)
+        found["stopped"] = running.run()
+        visitor.respawn()
+        shown.note("stopping: ceilings once more, table and charts")
+        take_ceilings()  # again: the first reading may have been disturbed, and too low
+    except signals.Stop as stop:
+        found.setdefault("stopped", stop.word)
+        code = stop.code
+        shown.note("stopping: table and charts")
+    with signals.held():  # a second Ctrl-C may spare the charts, but not the numbers
+        visitor.respawn()  # no kernel goes on meanwhile
+        visits, blocks = store.load(folder, Visit), store.load(folder, Block)
+        rows = estimate.cells(visits, blocks, peaks.ceiling(found))
+        trouble = _written(opened, found, rows)
+    screen.answer(rows, visits, blocks, found)
+    if trouble is not None:
+        raise trouble
     screen.paths("numbers", [folder / "cells.csv"])
     screen.paths("chart", _draw(folder, []))
-    if found["stopped"] == "interrupted":
-        return 130
-    return 1 if any(row.status in BAD for row in rows) else 0
+    return code or (1 if any(row.status in BAD for row in rows) else 0)
 
 
-def _run(running: "Runner") -> str:
+def _written(opened: "Run", found: dict[str, Any], rows: "list[Cell]") -> BadInput | None:
+    """Write what follows from the visits -> why not, where it can't be: the answer comes first."""
+    from bench import store
+
     try:
-        return running.run()
-    except KeyboardInterrupt:
-        return "interrupted"
+        opened.write_machine(found)
+        store.write_cells(opened.folder, rows)
+    except BadInput as error:
+        return error
+    return None
 
 
 def _derive(folder: Path) -> "list[Cell]":
@@ -311,7 +328,15 @@ def _derive(folder: Path) -> "list[Cell]":
 def _draw(folder: Path, only: list[str]) -> list[Path]:
     from bench import charts, store
 
-    return charts.draw_all(store.frame(folder), store.machine(folder), _plots(folder), only)
+    cells, facts, plots = store.frame(folder), store.machine(folder), _plots(folder)
+    try:
+        return charts.draw_all(cells, facts, plots, only)
+    except OSError as error:
+        where = error.filename or plots
+        raise BadInput(
+            f"{where} can't be written ({error.strerror}): make room or make it writable, then"
+            f" python -m bench plot {folder}: what was measured is kept"
+        ) from error
 
 
 def _plots(folder: Path) -> Path:
@@ -373,17 +398,33 @@ def _duration(text: str | None) -> float | None:
 
 def main() -> NoReturn:
     """Run a command; whatever the user got wrong is one line on stderr and exit code 2."""
-    try:
-        code = app(standalone_mode=False)
-    except typer.TyperException as error:
-        said = error.format_message() if hasattr(error, "format_message") else str(error)
-        _fail(" ".join(said.split()))
-    except BadInput as error:
-        _fail(str(error))
-    except (KeyboardInterrupt, typer.Abort):
-        print("stopped: Ctrl-C", file=sys.stderr)
-        sys.exit(130)
+    streams.replace()
+    with signals.raised():
+        try:
+            _refuse_names()
+            code = app(standalone_mode=False)
+        except typer.TyperException as error:
+            said = error.format_message() if hasattr(error, "format_message") else str(error)
+            _fail(" ".join(said.split()))
+        except BadInput as error:
+            _fail(str(error))
+        except signals.Stop as stop:
+            print(f"stopped: {stop}", file=sys.stderr)
+            code = stop.code
+        except typer.Abort:
+            code = 130
     sys.exit(code or 0)
+
+
+def _refuse_names() -> None:
+    """Raise BadInput for names that Python, in an ASCII locale, can't open or write down."""
+    for name in (*sys.argv, str(ROOT), str(Path.cwd())):
+        try:
+            name.encode()
+        except UnicodeEncodeError as error:
+            readable = os.fsencode(name).decode(errors="replace")
+            message = f"{readable} can't be read in this locale (ASCII): set PYTHONUTF8=1"
+            raise BadInput(message) from error
 
 
 def _fail(said: str) -> NoReturn:

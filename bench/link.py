@@ -1,8 +1,8 @@
 """The two ends of a worker: the messages, and the parent's handle on the child process.
 
 A worker is a process of its own, so that a kernel's crash, leak or threads stay its own. Messages
-are lines of JSON over a socket; the worker's own stdout and stderr are a kernel's to print on, kept
-aside for the reason should it die.
+are lines of JSON over a socket; the worker's own stdout and stderr are a kernel's to print on, and
+the last of it becomes the reason should it die (bench.keeper).
 """
 
 import contextlib
@@ -11,14 +11,15 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
+import time
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import msgspec
+import psutil
 
 from bench.records import Status
-from bench.sweep import Case
+from bench.sweep import BadInput, Case
 
 ROOT = Path(__file__).parent.parent
 
@@ -156,22 +157,42 @@ class WorkerLost(Exception):
         self.reason = reason
 
 
+MOST_BYTES = 2**24
+"""No reply is longer: what is comes from a kernel that writes on the socket."""
+
+GRACE_S = 10.0
+"""A keeper that needs longer than this to end its worker is ended itself."""
+
+LOOK_S = 0.1
+"""How long the processes that a kernel left behind are looked at: ten ticks of their CPU time."""
+
+HINTS = {
+    "SIGKILL": "; perhaps memory ran out, and Linux ended it: dmesg says so",
+}
+"""What a death by signal suggests."""
+
+
 class Worker:
-    """The parent's handle on one worker process."""
+    """The parent's handle on one worker process and its keeper."""
 
     def __init__(self, threads: int) -> None:
-        self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as this
         ours, theirs = socket.socketpair()
+        command = [sys.executable, "-m", "bench.keeper", str(theirs.fileno()), str(threads)]
         with theirs:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "bench.worker", str(theirs.fileno()), str(threads)],
-                pass_fds=(theirs.fileno(),),
-                stdin=subprocess.DEVNULL,
-                stdout=self._log,
-                stderr=subprocess.STDOUT,
-                env=environment(threads),
-                start_new_session=True,  # Ctrl-C is the parent's to handle
-            )
+            try:
+                self._keeper = subprocess.Popen(
+                    command,
+                    pass_fds=(theirs.fileno(),),
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.STDOUT,
+                    env=environment(threads),
+                    start_new_session=True,  # Ctrl-C is the parent's to handle
+                )
+            except OSError as error:
+                ours.close()
+                message = f"can't start a process ({error.strerror}): end others, or raise a limit"
+                raise BadInput(message) from error
         self._socket = ours
         self._lines = ours.makefile("rb")
 
@@ -180,35 +201,96 @@ class Worker:
         self._socket.settimeout(min(timeout_s, 1e6))
         try:
             self._socket.sendall(msgspec.json.encode(request) + b"\n")
-            line = self._lines.readline()
+            line = self._lines.readline(MOST_BYTES)
         except TimeoutError:
-            self.kill()
             reason = f"no answer to {type(request).__name__.lower()} in {timeout_s:.0f} s"
-            raise WorkerLost("timeout", reason) from None
+            raise WorkerLost("timeout", reason + self._end()) from None
         except OSError:
             line = b""
-        if not line.endswith(b"\n"):
-            raise WorkerLost("crashed", self._death())
-        reply: Reply = msgspec.json.decode(line, type=Reply)
+        try:
+            reply: Reply = msgspec.json.decode(line, type=Reply)
+        except msgspec.DecodeError:
+            raise WorkerLost("crashed", self._death(line)) from None
         return reply
 
-    def _death(self) -> str:
-        """How the process ended, and the last line that it printed."""
-        code = self._process.wait()
-        how = f"exit code {code}" if code >= 0 else f"killed by {signal.Signals(-code).name}"
-        self._log.seek(0)
-        printed = self._log.read()[-4000:].decode(errors="replace").strip().splitlines()
-        self.kill()
-        return f"the worker died: {how}" + (f"; it last printed: {printed[-1]}" if printed else "")
+    def _death(self, line: bytes) -> str:
+        """How the process ended, or what it wrote in place of a reply, and what it printed last."""
+        if line.endswith(b"\n") or len(line) == MOST_BYTES:
+            return f"the worker answered {line[:40]!r}" + self._end()
+        try:
+            code = self._keeper.wait(GRACE_S)
+        except subprocess.TimeoutExpired:
+            return "the worker closed its connection" + self._end()
+        if code >= 0:
+            return f"the worker died: exit code {code}" + self._end()
+        name = _signal_name(-code)
+        return f"the worker died: killed by {name}{HINTS.get(name, '')}" + self._end()
 
-    def kill(self) -> None:
-        """End the process and all that it started, at once."""
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
+    def _end(self) -> str:
+        """End the worker -> the last line that it printed, as the end of a reason."""
+        printed = self.kill().decode(errors="replace").strip().splitlines()
+        return f"; it last printed: {printed[-1]}" if printed else ""
+
+    def left_busy(self) -> bool:
+        """Whether processes that the kernel has started are still there and use a core."""
+        if not self._others():
+            return False
+        before = sum(map(_cpu_s, self._others()))
+        time.sleep(LOOK_S)
+        return sum(map(_cpu_s, self._others())) - before > LOOK_S / 4
+
+    def _others(self) -> list[psutil.Process]:
+        """The processes below the keeper, without the worker: the first that it started."""
+        with contextlib.suppress(psutil.Error):
+            # only where Linux doesn't rule it out: psutil reads of every process of the machine
+            if _children(self._keeper.pid) != 1 or _children(self._worker_pid()) != 0:
+                return list(psutil.Process(self._keeper.pid).children(recursive=True)[1:])
+        return []
+
+    def _worker_pid(self) -> int:
+        with contextlib.suppress(OSError, IndexError, ValueError):
+            pid = self._keeper.pid
+            return int(Path(f"/proc/{pid}/task/{pid}/children").read_text().split()[0])
+        return -1
+
+    def kill(self) -> bytes:
+        """End the process and all that it started, at once -> the end of what it printed."""
+        assert self._keeper.stdout is not None
+        if self._keeper.stdout.closed:
+            return b""
+        self._keeper.terminate()
+        try:
+            self._keeper.wait(GRACE_S)
+        except subprocess.TimeoutExpired:
+            self._keeper.kill()
+            self._keeper.wait()
         self._lines.close()
         self._socket.close()
-        self._log.close()
+        with self._keeper.stdout as printed:
+            return printed.read()
+
+
+def _children(pid: int) -> int | None:
+    """How many children a process has, if Linux says so in one place (CONFIG_PROC_CHILDREN)."""
+    try:
+        tasks = list(Path(f"/proc/{pid}/task").iterdir())
+        return sum(len((task / "children").read_text().split()) for task in tasks)
+    except OSError:
+        return None
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # most of the real-time signals have no name
+        return f"signal {number}"
+
+
+def _cpu_s(process: psutil.Process) -> float:
+    with contextlib.suppress(psutil.Error):
+        times = process.cpu_times()
+        return float(times.user + times.system)
+    return 0.0
 
 
 def environment(threads: int) -> dict[str, str]:

@@ -51,22 +51,27 @@ def ceiling(machine: dict[str, Any]) -> float | None:
 
 def of_cpu(precision: str, threads: int, machine: dict[str, Any], kept: Path) -> Peaks | None:
     """The ceilings, measured now and joined with the best in the file `kept`; None for a precision
-    that NumPy's BLAS doesn't have.
+    that NumPy's BLAS doesn't have, and where they can't be measured (no memory) and never were.
     """
     if precision not in ("float64", "float32"):
         return None
-    done = subprocess.run(
-        [sys.executable, "-m", "bench.peaks", precision],
-        env=link.environment(threads),
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    flop_per_s, bytes_per_s = json.loads(done.stdout)
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "bench.peaks", precision],
+            env=link.environment(threads),
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        flop_per_s, bytes_per_s = json.loads(done.stdout)
+    except (OSError, subprocess.CalledProcessError):
+        flop_per_s, bytes_per_s = 0.0, 0.0
     name = f"{machine['fingerprint']} {precision} {threads}"
     known = _read(kept)
     best = known.get(name, [0.0, 0.0])
     best = [max(best[0], flop_per_s), max(best[1], bytes_per_s)]
+    if not all(best):
+        return None
     _write(kept, {**known, name: best})
     return Peaks(precision, best[0], best[1], theoretical(precision, threads, machine["cpu"]))
 

@@ -5,9 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
-from bench import peaks, table, units
+from bench import peaks, streams, table, units
 from bench.records import Block, Cell, Visit
 from bench.runner import State
 
@@ -18,6 +16,8 @@ STOPPED = {
     "done": "every cell is at its target, or can get no further",
     "budget": "the budget is spent (--budget for more, --resume to go on)",
     "interrupted": "Ctrl-C (--resume to go on)",
+    "terminated": "SIGTERM (--resume to go on)",
+    "hung up": "SIGHUP, the terminal is gone (--resume to go on)",
 }
 
 
@@ -29,8 +29,9 @@ class Screen:
     """
 
     def __init__(self, first_answer: Callable[[], str]) -> None:
-        self._errors = Console(stderr=True, highlight=False)
-        self._live = self._errors.is_terminal
+        self._errors = streams.console(stderr=True)
+        # without colours there is no going back on a line either: TERM=dumb, NO_COLOR
+        self._live = self._errors.is_terminal and self._errors.color_system is not None
         self._first_answer: Callable[[], str] | None = first_answer
         self._every_s = 0.5 if self._live else 10.0
         self._began = time.monotonic()
@@ -84,9 +85,7 @@ def answer(
     found: dict[str, Any],
 ) -> None:
     """The table, why cells have no number, the headline sentence, why the run stopped."""
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=WIDTH)
+    console = streams.console(width=WIDTH)
     console.print(table.table(rows))
     console.print(table.caption(rows), markup=False, soft_wrap=True, style="dim")
     for line in table.reasons(rows):
@@ -102,7 +101,7 @@ def answer(
 
 def paths(kind: str, found: Sequence[Path]) -> None:
     """Where files are, as they can be opened from the working directory."""
-    console = Console(highlight=False)
+    console = streams.console()
     for path in found:
         console.print(f"{kind + ':':8} {_short(path)}", markup=False, soft_wrap=True)
 
@@ -111,5 +110,5 @@ def _short(path: Path) -> Path:
     """Relative to the working directory, where the path lies in it."""
     try:
         return path.absolute().relative_to(Path.cwd())
-    except ValueError:
+    except (ValueError, OSError):  # elsewhere, or the working directory is gone
         return path

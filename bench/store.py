@@ -11,19 +11,23 @@ complete, and blocks without a visit are the trace of a kill and are dropped.
 """
 
 import csv
+import errno
 import fcntl
 import io
 import math
 import os
+import shutil
 import types
 import typing
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import astuple, fields
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
 import msgspec
 
+from bench import signals
 from bench.records import Block, Cell, Visit
 from bench.sweep import BadInput, Sweep, dumps, read
 
@@ -43,27 +47,28 @@ class Run:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             os.close(self._lock)
-            raise BadInput(
-                f"{folder} is in use by another run: wait for it or take another --out"
-            ) from error
+            trouble = "is in use by another run: wait for it or"
+            if not isinstance(error, BlockingIOError):
+                trouble = f"can't be locked ({error.strerror}):"
+            raise BadInput(f"{folder} {trouble} take another --out") from error
 
     @classmethod
     def create(cls, folder: Path, sweep: Sweep) -> "Run":
         """Make the directory. Raises BadInput where it exists or can't be written."""
         if folder.exists():
             raise BadInput(f"{folder} exists: take another --out, or go on with --resume {folder}")
+        # under its own name it is whole: a kill leaves a run that can be resumed, or none
+        half = folder.with_name(f".{folder.name}.{os.getpid()}")
         try:
-            # under its own name it is whole: a kill leaves a run that can be resumed, or none
-            half = folder.with_name(f".{folder.name}.{os.getpid()}")
-            half.mkdir(parents=True)
-            (half / FILES[Visit]).write_text(_header(Visit), encoding="utf-8")
-            (half / FILES[Block]).write_text(_header(Block), encoding="utf-8")
-            (half / "sweep.toml").write_text(dumps(sweep), encoding="utf-8")
-            half.rename(folder)
-        except OSError as error:
-            raise BadInput(
-                f"{folder} can't be written ({error.strerror}): take another --out"
-            ) from error
+            with _written(folder, "or take another --out"):
+                half.mkdir(parents=True)
+                (half / FILES[Visit]).write_text(_header(Visit), encoding="utf-8")
+                (half / FILES[Block]).write_text(_header(Block), encoding="utf-8")
+                (half / "sweep.toml").write_text(dumps(sweep), encoding="utf-8")
+                half.rename(folder)
+        except BadInput:
+            shutil.rmtree(half, ignore_errors=True)
+            raise
         return cls(folder)
 
     @classmethod
@@ -75,22 +80,34 @@ class Run:
         sweep = read(str(folder / "sweep.toml"))
         run = cls(folder)
         for row in (Visit, Block):
-            _drop_half_line(folder / FILES[row])
+            with run._written(FILES[row]):
+                _drop_half_line(folder / FILES[row])
         return run, sweep
 
     def append(self, visit: Visit, blocks: Sequence[Block]) -> None:
-        """Add a finished visit, its blocks first."""
-        _append(self.folder / FILES[Block], blocks)
-        _append(self.folder / FILES[Visit], [visit])
+        """Add a finished visit, its blocks first. A signal waits until all of it is there.
+
+        Raises BadInput where the disk is full or the like: what is there already stays valid.
+        """
+        with signals.held():
+            with self._written(FILES[Block]):
+                _append(self.folder / FILES[Block], blocks)
+            with self._written(FILES[Visit]):
+                _append(self.folder / FILES[Visit], [visit])
 
     def write_sweep(self, sweep: Sweep) -> None:
         """Write sweep.toml whole: what is asked for from now on."""
-        replace(self.folder / "sweep.toml", dumps(sweep))
+        with self._written("sweep.toml"):
+            replace(self.folder / "sweep.toml", dumps(sweep))
 
     def write_machine(self, machine: dict[str, Any]) -> None:
         """Write machine.json whole."""
         text = msgspec.json.format(msgspec.json.encode(machine), indent=2).decode()
-        replace(self.folder / "machine.json", text + "\n")
+        with self._written("machine.json"):
+            replace(self.folder / "machine.json", text + "\n")
+
+    def _written(self, name: str) -> AbstractContextManager[None]:
+        return _written(self.folder / name, f"then go on with --resume {self.folder}")
 
     def __enter__(self) -> Self:
         return self
@@ -110,7 +127,9 @@ def columns(row: type[Row]) -> list[str]:
 
 def write_cells(folder: Path, cells: Iterable[Cell]) -> None:
     """Write cells.csv whole, so that no reader ever sees half of it."""
-    replace(folder / FILES[Cell], _header(Cell) + _lines(cells))
+    path = folder / FILES[Cell]
+    with _written(path, f"then python -m bench plot {folder}: what was measured is kept"):
+        replace(path, _header(Cell) + _lines(cells))
 
 
 def _header(row: type[Row]) -> str:
@@ -120,8 +139,32 @@ def _header(row: type[Row]) -> str:
 def replace(path: Path, text: str) -> None:
     """Put `text` in the place of the file in one step."""
     half = path.with_suffix(path.suffix + ".half")
-    half.write_text(text, encoding="utf-8")
-    half.replace(path)
+    try:
+        half.write_text(text, encoding="utf-8")
+        half.replace(path)
+    except BaseException:
+        half.unlink(missing_ok=True)
+        raise
+
+
+REMEDIES = {
+    errno.ENOSPC: "free some space",
+    errno.EDQUOT: "free some of your quota",
+    errno.EFBIG: "raise the limit on a file's size (ulimit -f)",
+    errno.EIO: "see to the disk",
+    errno.ENOENT: "put it back",
+}
+
+
+@contextmanager
+def _written(path: Path, then: str) -> Iterator[None]:
+    """Inside, a file that can't be written is one line that names it and the remedy: BadInput."""
+    try:
+        yield
+    except OSError as error:
+        remedy = REMEDIES.get(error.errno or 0, "make it writable")
+        said = f"{path} can't be written ({error.strerror}): {remedy}, {then}"
+        raise BadInput(said) from error
 
 
 def _lines(rows: Iterable[Row]) -> str:
@@ -140,10 +183,13 @@ def _cell(value: Any) -> Any:
 
 
 def _append(path: Path, rows: Sequence[Row]) -> None:
-    with path.open("ab", buffering=0) as file:
+    file = os.open(path, os.O_WRONLY | os.O_APPEND)  # never anew: it would lack its header
+    try:
         left = _lines(rows).encode()
         while left:
-            left = left[os.write(file.fileno(), left) :]
+            left = left[os.write(file, left) :]
+    finally:
+        os.close(file)
 
 
 def _drop_half_line(path: Path) -> None:

@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from bench import conditions, link
 from bench.records import Block, Status, Visit
-from bench.sweep import Case
+from bench.sweep import BadInput, Case
 
 VISIT_S = 0.01
 """About how long the blocks of a visit last together."""
@@ -34,6 +34,9 @@ a compilation, and the next ones are faster."""
 
 FIRST_PATIENCE_S = 120.0
 """A worker's first answer may take this long: it starts Python and loads libraries."""
+
+TROUBLE = ("error", "out_of_memory", "crashed", "timeout")
+"""After these the kernel gets a fresh worker: nobody knows what the old one still holds or does."""
 
 PATIENCE_S = 20.0
 """Any later answer may take this much longer than thirty times the expected launch."""
@@ -104,10 +107,12 @@ class Visitor:
         """Start the kernel's worker and import it there."""
         try:
             reply = self._worker(kernel).call(link.Load(kernel), FIRST_PATIENCE_S)
+            if not isinstance(reply, link.Loaded):
+                return _refused(reply)
         except link.WorkerLost as lost:
-            self._workers.pop(kernel, None)
+            self._end(kernel)
             return link.Refused(lost.status, lost.reason)
-        return reply if isinstance(reply, link.Loaded) else _refused(reply)
+        return reply
 
     def visit(
         self, cell: Cell, number: int, pass_number: int, launch_s: float | None
@@ -119,7 +124,6 @@ class Visitor:
         try:
             opened, times, end = self._measure(cell, number, pass_number, launch_s, blocks)
         except link.WorkerLost as lost:
-            self._workers.pop(cell.kernel, None)
             opened, times, end = None, None, link.Refused(lost.status, lost.reason)
         happened = conditions.now().since(before)
         row = replace(
@@ -143,6 +147,8 @@ class Visitor:
                 waited_s=times.waited_s,
             )
         if isinstance(end, link.Refused):
+            if end.status in TROUBLE:
+                self._end(cell.kernel)
             row = replace(row, status=end.status, reason=end.reason)
             return replace(row, kernel_hash=end.kernel_hash or row.kernel_hash), []
         error = max(row.error or 0.0, end.error)
@@ -195,9 +201,10 @@ class Visitor:
         closed = worker.call(link.Close(key), patience)
         if not isinstance(closed, link.Closed):
             return opened, times, _refused(closed)
-        if not closed.quiet:
-            self._workers.pop(cell.kernel).kill()
-            reason = f"its threads still ran {closed.quiet_s:.1f} s after the last launch"
+        busy = "threads" if not closed.quiet else "processes" if worker.left_busy() else ""
+        if busy:
+            self._end(cell.kernel)
+            reason = f"its {busy} still ran {closed.quiet_s:.1f} s after the last launch"
             return opened, times, link.Refused("error", reason)
         return opened, times, closed
 
@@ -207,6 +214,11 @@ class Visitor:
             worker.call(link.Facts(), FIRST_PATIENCE_S)
         return self._workers[kernel]
 
+    def _end(self, kernel: str) -> None:
+        """End the kernel's worker: its next visit gets a fresh one."""
+        if (worker := self._workers.pop(kernel, None)) is not None:
+            worker.kill()
+
     def __enter__(self) -> Self:
         return self
 
@@ -215,15 +227,15 @@ class Visitor:
 
     def respawn(self) -> None:
         """End all workers: the next visits get fresh ones, with another memory layout."""
-        for worker in self._workers.values():
-            worker.kill()
-        self._workers.clear()
+        for kernel in list(self._workers):
+            self._end(kernel)
 
 
 def _refused(reply: Any) -> link.Refused:
     if isinstance(reply, link.Refused):
         return reply
-    raise TypeError(f"a worker answered {reply!r}")
+    # a kernel that found the socket and answered in the worker's place
+    raise link.WorkerLost("crashed", f"the worker answered out of turn: {type(reply).__name__}")
 
 
 def _trip_blocks(number: int, trips: link.Trips) -> Sequence[Block]:
@@ -254,8 +266,9 @@ def facts(threads: int) -> link.FactsReply:
     worker = link.Worker(threads)
     try:
         reply = worker.call(link.Facts(), FIRST_PATIENCE_S)
+    except link.WorkerLost as lost:
+        raise BadInput(f"no worker can start: {lost.reason}") from lost
     finally:
         worker.kill()
-    if not isinstance(reply, link.FactsReply):
-        raise TypeError(f"a worker answered {reply!r}")
+    assert isinstance(reply, link.FactsReply)  # no kernel is there that could interfere
     return reply

@@ -1,6 +1,6 @@
 """A child process that holds kernels: opens cells, times them, closes them.
 
-Started as `python -m bench.worker FD`; speaks `bench.link`'s messages on that file descriptor, one
+Started by `bench.keeper`; speaks `bench.link`'s messages on that file descriptor, one
 at a time, until the other side hangs up. Everything that isn't timing happens here too, but outside
 the clock: drawing inputs, set-up, checking the first and the last output, and what a kernel does
 besides that (`bench.honesty`, `bench.surroundings`).
@@ -11,7 +11,6 @@ import gc
 import platform
 import resource
 import socket
-import sys
 import time
 import traceback
 from collections import OrderedDict
@@ -23,7 +22,7 @@ import numpy as np
 import threadpoolctl
 
 import kernels
-from bench import check, control, inputs, link, timing
+from bench import check, control, inputs, link, memory, timing
 from bench.honesty import Judge
 from bench.machine import usable_cores
 from bench.opencell import OpenCell
@@ -287,9 +286,8 @@ def main(descriptor: int, threads: int) -> None:
     decoder = msgspec.json.Decoder(link.Request)
     with socket.socket(fileno=descriptor) as connection, connection.makefile("rwb") as lines:
         for line in lines:
-            lines.write(msgspec.json.encode(worker.answer(decoder.decode(line))) + b"\n")
+            request = decoder.decode(line)
+            if isinstance(request, link.Load | link.Open):
+                memory.limit(kernels.HOST.free_bytes())
+            lines.write(msgspec.json.encode(worker.answer(request)) + b"\n")
             lines.flush()
-
-
-if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]))

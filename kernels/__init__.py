@@ -24,6 +24,7 @@ This package imports the standard library and NumPy; a kernel's own library is i
 file that needs it.
 """
 
+import contextlib
 import ctypes
 import hashlib
 import importlib.util
@@ -188,11 +189,12 @@ class Host:
         return stop - start
 
     def free_bytes(self) -> int:
-        """What Linux says is available; elsewhere the free pages."""
+        """What Linux says is available, and the container allows; elsewhere the free pages."""
         meminfo = Path("/proc/meminfo")
         if meminfo.exists():
             fields = dict(line.split(":") for line in meminfo.read_text().splitlines())
-            return int(fields["MemAvailable"].split()[0]) * 1024
+            available = int(fields["MemAvailable"].split()[0]) * 1024
+            return min([available, *_left_by_limits()])
         return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
     def release(self) -> None:
@@ -203,6 +205,35 @@ class Host:
     def flush(self) -> None:
         """Write twice the last-level cache, so that nothing of the layer stays in it."""
         np.ndarray.fill(_eviction_buffer(), 0)
+
+
+def _left_by_limits(
+    root: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cgroup")
+) -> list[int]:
+    """What the memory limits of this process's control groups leave, an outer group's too."""
+    left = []
+    for line in own.read_text().splitlines() if own.exists() else ():
+        _, controllers, path = line.split(":", 2)
+        if controllers == "":  # version 2
+            top, files, prefix = root, ("memory.max", "memory.current"), ""
+        elif "memory" in controllers.split(","):  # version 1
+            top, prefix = root / "memory", "total_"
+            files = ("memory.limit_in_bytes", "memory.usage_in_bytes")
+        else:
+            continue
+        # in a container the path may be that of the host; its own group is then at the top
+        group = top / path.lstrip("/")
+        for folder in (group, *group.parents):
+            with contextlib.suppress(OSError, KeyError, ValueError):  # no limit, or not told
+                limit, used = (int((folder / name).read_text()) for name in files)
+                rows = (folder / "memory.stat").read_text().splitlines()
+                counts = dict(row.split() for row in rows)
+                # contents of files count as used, and are given up when needed
+                files_kept = sum(
+                    int(counts[f"{prefix}{age}_file"]) for age in ("active", "inactive")
+                )
+                left.append(max(limit - used + files_kept, 0))
+    return left
 
 
 def _eviction_buffer() -> NDArray[np.uint8]:

@@ -473,6 +473,41 @@ class TestHost:
         monkeypatch.setattr(Path, "exists", lambda _: False)
         assert 2**20 < HOST.free_bytes() <= psutil.virtual_memory().total
 
+    @pytest.mark.parametrize(
+        ("line", "folder", "files", "prefix"),
+        [
+            ("0::/a/job", "", ("memory.max", "memory.current"), ""),
+            (
+                "4:cpu,memory:/a/job",
+                "memory",
+                ("memory.limit_in_bytes", "memory.usage_in_bytes"),
+                "total_",
+            ),
+        ],
+    )
+    def test_a_containers_limit_is_heeded_and_those_above_it(
+        self, line: str, folder: str, files: tuple[str, str], prefix: str, tmp_path: Path
+    ) -> None:
+        def group(path: str, limit: str, used: int) -> None:
+            (tmp_path / folder / path).mkdir(parents=True, exist_ok=True)
+            (tmp_path / folder / path / files[0]).write_text(f"{limit}\n")
+            (tmp_path / folder / path / files[1]).write_text(f"{used}\n")
+            stat = f"cache 9\n{prefix}active_file 5\n{prefix}inactive_file 10\n"
+            (tmp_path / folder / path / "memory.stat").write_text(stat)
+
+        own = tmp_path / "own"
+        own.write_text(f"7:blkio:/elsewhere\n{line}\n")
+        assert kernels._left_by_limits(tmp_path, own) == []
+        group("a/job", "max", 300)
+        assert kernels._left_by_limits(tmp_path, own) == []
+        group("a", "1000", 400)
+        assert kernels._left_by_limits(tmp_path, own) == [615]
+        group("a/job", "200", 300)
+        assert kernels._left_by_limits(tmp_path, own) == [0, 615]
+
+    def test_where_there_are_no_control_groups_nothing_limits(self, tmp_path: Path) -> None:
+        assert kernels._left_by_limits(tmp_path, tmp_path / "own") == []
+
     def test_a_flush_writes_more_than_the_last_cache_holds(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -105,6 +105,20 @@ def test_the_best_ever_seen_is_kept_each_for_itself(child: Child, kept: Path) ->
     assert measure(kept) == [3e9, 5e9]
 
 
+def test_where_they_cannot_be_measured_the_best_ever_seen_is_taken(
+    child: Child, kept: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise subprocess.CalledProcessError(-9, "the ceilings' process")
+
+    monkeypatch.setattr(subprocess, "run", fail)
+    assert peaks.of_cpu("float32", 4, MACHINE, kept) is None
+    monkeypatch.setattr(subprocess, "run", child)
+    assert measure(kept) == [1e9, 2e9]
+    monkeypatch.setattr(subprocess, "run", fail)
+    assert measure(kept) == [1e9, 2e9]
+
+
 @pytest.mark.parametrize(
     "other",
     [{"precision": "float64"}, {"threads": 2}, {"machine": {**MACHINE, "fingerprint": "other"}}],

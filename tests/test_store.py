@@ -1,8 +1,10 @@
 """A run's files: what is appended comes back, and what is malformed is named by line and column."""
 
 import errno
+import fcntl
 import json
 import os
+import signal
 import tempfile
 from collections.abc import Iterator
 from dataclasses import fields, replace
@@ -14,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench import estimate, store
+from bench import estimate, signals, store
 from bench.records import Block, Cell, Visit
 from bench.store import Run
 from bench.sweep import BadInput, Case, Sweep
@@ -258,7 +260,7 @@ def test_blocks_are_on_disk_before_the_visit_that_claims_them(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def killed(path: Path, rows: Any) -> None:
-        if rows == [visit(3)]:
+        if isinstance(rows[0], Visit):
             raise KeyboardInterrupt
         append(path, rows)
 
@@ -278,6 +280,103 @@ def test_a_write_that_takes_only_part_is_finished(
     monkeypatch.setattr(os, "write", lambda fd, data: whole_write(fd, bytes(data[:20])))
     run.append(visit(3), [block(3)])
     assert [row.visit for row in store.load(run.folder, Visit)] == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("number", "remedy"),
+    [
+        (errno.ENOSPC, "free some space"),
+        (errno.EDQUOT, "free some of your quota"),
+        (errno.EIO, "see to the disk"),
+        (errno.EROFS, "make it writable"),
+    ],
+)
+@pytest.mark.parametrize("at_write", [1, 2, 3, 4])
+def test_a_disk_that_takes_no_more_is_named_and_the_run_can_go_on(
+    number: int, remedy: str, at_write: int, stopped: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole_write, writes = os.write, iter(range(1, 100))
+
+    def fill(file: int, data: bytes) -> int:
+        if next(writes) == at_write:
+            raise OSError(number, os.strerror(number))
+        return whole_write(file, bytes(data[:20]))
+
+    monkeypatch.setattr(os, "write", fill)
+    with Run.resume(stopped)[0] as run, pytest.raises(BadInput) as caught:
+        run.append(visit(3), [block(3), block(3)])
+    monkeypatch.undo()
+    name = "blocks.csv" if at_write < 3 else "visits.csv"
+    said = f"{stopped / name} can't be written ({os.strerror(number)}): {remedy}, "
+    assert str(caught.value) == f"{said}then go on with --resume {stopped}"
+    assert [row.visit for row in store.load(stopped, Visit)] == [1, 2]
+    with Run.resume(stopped)[0] as run:
+        run.append(visit(4), [block(4)])
+    assert [row.visit for row in store.load(stopped, Visit)] == [1, 2, 4]
+
+
+def test_a_file_that_was_taken_away_is_not_begun_anew(run: Run) -> None:
+    (run.folder / "blocks.csv").unlink()
+    with pytest.raises(BadInput, match=r"blocks\.csv can't be written .*: put it back, then"):
+        run.append(visit(3), [block(3)])
+    assert not (run.folder / "blocks.csv").exists()
+
+
+def test_what_is_derived_fails_in_one_line_and_leaves_no_half(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cells = derived(run)
+    before = cells.read_bytes()
+    run.write_machine({"old": True})
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "replace", full)
+    with pytest.raises(BadInput, match=r"cells\.csv can't .*: free some space, then .* plot "):
+        store.write_cells(run.folder, [])
+    with pytest.raises(BadInput, match=r"machine\.json can't .*: free some space, then "):
+        run.write_machine({"new": True})
+    assert cells.read_bytes() == before
+    assert store.machine(run.folder) == {"old": True}
+    assert not list(run.folder.glob("*.half"))
+
+
+def test_a_disk_that_is_full_from_the_start_is_left_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(BadInput, match=r"run can't .*: free some space, or take another --out"):
+        Run.create(tmp_path / "run", SWEEP)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_file_system_without_locks_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with pytest.raises(BadInput, match=r"can't be locked \(No locks available\): take another"):
+        Run(tmp_path)
+
+
+def test_a_signal_waits_until_a_visit_is_on_disk(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    append = store._append
+
+    def interrupted(path: Path, rows: Any) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        append(path, rows)
+
+    monkeypatch.setattr(store, "_append", interrupted)
+    with pytest.raises(signals.Stop), signals.raised():
+        run.append(visit(3), [block(3)])
+    assert [row.visit for row in store.load(run.folder, Visit)] == [1, 2, 3]
+    assert [row.visit for row in store.load(run.folder, Block)] == [1, 1, 2, 2, 3]
 
 
 def test_an_existing_directory_is_not_written_to(tmp_path: Path) -> None:
@@ -305,8 +404,8 @@ def test_a_directory_that_cannot_be_written_is_refused(
     monkeypatch.setattr(Path, "mkdir", refuse)
     with pytest.raises(BadInput) as caught:
         Run.create(tmp_path / "run", SWEEP)
-    said = f"{tmp_path / 'run'} can't be written (Permission denied): take another --out"
-    assert str(caught.value) == said
+    said = f"{tmp_path / 'run'} can't be written (Permission denied): make it writable,"
+    assert str(caught.value) == f"{said} or take another --out"
 
 
 def test_a_run_in_use_is_refused_until_its_end(tmp_path: Path) -> None:

@@ -92,7 +92,7 @@ def test_what_a_kernel_prints_disturbs_nothing(visitor: visit.Visitor) -> None:
 
 
 def test_a_worker_whose_threads_still_spin_is_waited_for(visitor: visit.Visitor) -> None:
-    # as BLAS threads do after a product: one goes on for 0.3 s after the cell was let go
+    # as BLAS threads do after a product: one goes on for 0.6 s after the cell was let go
     row, _ = visitor.visit(cell(BADLY, SPIN), 1, 1, None)
     assert row.status == "ok"
     assert row.quiet_s is not None

@@ -6,6 +6,7 @@ new one touches no other file. Nothing heavy is imported until something is draw
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
@@ -34,6 +35,8 @@ def draw_all(
     """
     if unknown := [name for name in only if name not in names()]:
         raise ValueError(f"no chart named {', '.join(unknown)}; there are {', '.join(names())}")
+    # where the home can't be written, Matplotlib does without, and needn't tell
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)
     from . import style  # Matplotlib, and only now
 
     out.mkdir(parents=True, exist_ok=True)

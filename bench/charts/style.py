@@ -61,12 +61,24 @@ def applied() -> Iterator[None]:
 
 @applied()
 def save(figure: Figure, stem: Path) -> list[Path]:
-    """Write `stem`.png and `stem`.svg, without dates or versions, and let the figure go."""
-    png, svg = stem.with_name(f"{stem.name}.png"), stem.with_name(f"{stem.name}.svg")
-    figure.savefig(png, metadata={"Software": None})
-    figure.savefig(svg, metadata={"Date": None, "Creator": None})
+    """Write `stem`.png and `stem`.svg, without dates or versions, and let the figure go.
+
+    Each is put in its place when it is whole: a chart is there entirely, or as it was before.
+    """
+    kinds = {"png": {"Software": None}, "svg": {"Date": None, "Creator": None}}
+    written = []
+    for kind, metadata in kinds.items():
+        path = stem.with_name(f"{stem.name}.{kind}")
+        half = stem.with_name(f"{path.name}.half")
+        try:
+            figure.savefig(half, format=kind, metadata=metadata)
+            half.replace(path)
+        except BaseException:
+            half.unlink(missing_ok=True)
+            raise
+        written.append(path)
     figure.clear()
-    return [png, svg]
+    return written
 
 
 # --- words for kernels

@@ -46,7 +46,7 @@ def nothing():
 
 
 def spin_on():
-    threading.Thread(target=spin, args=(time.perf_counter() + 0.3,), daemon=True).start()
+    threading.Thread(target=spin, args=(time.perf_counter() + 0.6,), daemon=True).start()
 
 
 def spin(until):

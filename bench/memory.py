@@ -1,0 +1,31 @@
+"""A process's limit on its own memory, from what the machine has free."""
+
+import resource
+from pathlib import Path
+
+RESERVE_BYTES = 2**28
+"""Free memory that no kernel gets: the harness and the rest of the machine live on it."""
+
+STATUS = Path("/proc/self/status")
+
+DRIVER = Path("/dev/nvidiactl")
+"""There where NVIDIA's driver is."""
+
+
+def limit(free_bytes: int) -> None:
+    """Have this process's allocations fail before it takes the machine's last bytes.
+
+    RLIMIT_DATA counts what a process may write to and shares with nobody. Address space that is
+    only reserved isn't counted: JAX runs under it on a CPU. CUDA has not been tried, so there is no
+    limit where its driver is; if memory runs out there, Linux ends the worker first
+    (`bench.keeper`).
+    """
+    if not STATUS.exists() or DRIVER.exists():
+        return
+    sizes = dict(line.split(":", 1) for line in STATUS.read_text().splitlines())
+    used = int(sizes["VmData"].split()[0]) * 1024
+    allowed = used + max(free_bytes - RESERVE_BYTES, 0)
+    _, most = resource.getrlimit(resource.RLIMIT_DATA)
+    if most != resource.RLIM_INFINITY:
+        allowed = min(allowed, most)
+    resource.setrlimit(resource.RLIMIT_DATA, (allowed, most))

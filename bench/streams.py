@@ -1,0 +1,64 @@
+"""stdout and stderr, whatever is at their other end: nobody any more, a full disk, ASCII.
+
+What a run is about is in its files. So it goes on where `head` has read enough, where the terminal
+was closed, where the disk that a log lies on is full; what can't be written there is dropped.
+"""
+
+import codecs
+import io
+import os
+import sys
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+PLAIN = {"±": "+-", "µ": "u", "…": "..."}
+"""How to say in ASCII what the table says."""
+
+
+class Lasting(io.FileIO):
+    """A file that is written to for as long as it can be."""
+
+    def write(self, data: Any) -> int:
+        try:
+            written = super().write(data)
+        except OSError:
+            return memoryview(data).nbytes
+        return written
+
+
+def replace() -> None:
+    """Put lasting streams in the place of Python's own, and /dev/null where there is none."""
+    codecs.register_error("plain", _plain)
+    for descriptor, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(descriptor)
+        except OSError:  # closed: without this, the next file to be opened would be our stdout
+            os.open(os.devnull, os.O_RDWR)
+        stream = getattr(sys, name)
+        if descriptor == 0 or stream is not getattr(sys, f"__{name}__"):
+            continue  # somebody else's already
+        encoding = stream.encoding if stream is not None else "utf-8"
+        lasting = io.BufferedWriter(Lasting(descriptor, "w", closefd=False))
+        text = io.TextIOWrapper(lasting, encoding, errors="plain", line_buffering=True)
+        setattr(sys, name, text)
+
+
+def _plain(error: UnicodeError) -> tuple[str, int]:
+    """What can't be encoded, in ASCII."""
+    assert isinstance(error, UnicodeEncodeError)
+    letters = error.object[error.start : error.end]
+    said = (PLAIN.get(letter, ascii(letter)[1:-1]) for letter in letters)
+    return "".join(said), error.end
+
+
+def console(*, stderr: bool = False, width: int | None = None) -> "Console":
+    """A console of Rich on one of the streams, without any escape codes under NO_COLOR."""
+    from rich.console import Console
+
+    colour: Literal["auto"] | None = None if os.environ.get("NO_COLOR") else "auto"
+    made = Console(stderr=stderr, highlight=False, color_system=colour)
+    if width and not made.is_terminal:
+        made.width = width
+    return made
