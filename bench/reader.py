@@ -45,7 +45,7 @@ def read(path: Path, row: type[Row]) -> list[Row]:
         raise BadInput(f"{path}, line {lines.line_num + 1}: can't be read: {error}") from error
     except csv.Error as error:
         raise BadInput(f"{path}, line {lines.line_num}: {error}") from error
-    _check_visits(path, [one for one in found if isinstance(one, Visit)])
+    _check_visits(path, found)
     return found
 
 
@@ -149,10 +149,12 @@ def _refuse(
     raise AssertionError("what is wrong together is wrong somewhere")
 
 
-def _check_visits(path: Path, visits: list[Visit]) -> None:
+def _check_visits(path: Path, rows: Sequence[Visit | Block | Cell]) -> None:
     """What no single value shows."""
     lines: dict[int, int] = {}
-    for line, visit in enumerate(visits, 2):
+    for line, visit in enumerate(rows, 2):
+        if not isinstance(visit, Visit):
+            return
         if lines.setdefault(visit.visit, line) != line:
             said = f"{visit.visit} stands in line {lines[visit.visit]} already"
             raise BadInput(f"{path}, line {line}, column visit: {said}")
