@@ -64,9 +64,9 @@ class Sweep(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     precision: Precision = "float32"
     activation: Activation = "relu"
     cache: Cache = "warm"
-    device: Annotated[int, Meta(ge=0)] = 0
-    threads: Annotated[int, Meta(ge=0)] = 0  # 0: one a usable core
-    seed: Annotated[int, Meta(ge=0)] = 0
+    device: Annotated[int, Meta(ge=0, le=LARGEST)] = 0
+    threads: Annotated[int, Meta(ge=0, le=LARGEST)] = 0  # 0: one a usable core
+    seed: Annotated[int, Meta(ge=0, le=2**63 - 1)] = 0
     budget_s: Seconds = 120.0  # the whole run stops after this
     target: Annotated[float, Meta(gt=0, lt=1)] = 0.02  # a cell is done at this relative half-width
     launch_limit_s: Seconds = 0.3  # cells predicted to need longer for one launch are skipped

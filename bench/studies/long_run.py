@@ -21,7 +21,7 @@ from statistics import mean
 from typing import Any
 
 from bench import charts, estimate, runner, store, visit
-from bench.records import Block, Visit
+from bench.records import Block, Quantity, Visit
 from bench.studies import write
 from bench.sweep import Sweep
 
@@ -63,7 +63,7 @@ class MadeUp:
             waited_s=0.0,
         )
         second = cell.case.flops * 1e-11 * self.random.uniform(1, 2)
-        trips = ("latency", "launch", "send", "fetch", "end_to_end")
+        trips: list[Quantity] = ["latency", "launch", "send", "fetch", "end_to_end"]
         blocks = [Block(number, "time", 8, second * self.random.uniform(1, 2)) for _ in range(5)]
         return row, [*blocks, *(Block(number, quantity, 1, second) for quantity in trips)]
 
