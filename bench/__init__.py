@@ -22,10 +22,11 @@ The data path, a module a step:
         | conditions.py what the operating system says of it
         v
     results/<run>/visits.csv, blocks.csv        store.py, in rows of records.py
+        | reader.py     the rows again, or what is wrong with them and where
         | quiet.py      which visits count: those that the machine let alone
         | estimate.py   one visit is one datum -> an estimate with its interval
         | peaks.py      what the machine could do
-        | machine.py    what the machine is
+        | machine.py    what the machine is; facts.py reads it back
         v
     results/<run>/cells.csv, machine.json
         | table.py, units.py    the table and the headline

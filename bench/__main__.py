@@ -129,6 +129,7 @@ def kernels(
 
     from bench import link, visit
     from bench.machine import usable_cores
+    from bench.text import plain
 
     threads = usable_cores()
     shown = Table(box=None, header_style="bold", pad_edge=False)
@@ -142,7 +143,7 @@ def kernels(
         here, said, colour = "yes", summary, "green"
         if isinstance(verdict, link.Refused):
             here, said, colour = verdict.status, verdict.reason, "yellow"
-        shown.add_row(_stem(name), Text(here, colour), Text(said))
+        shown.add_row(Text(plain(_stem(name))), Text(here, colour), Text(plain(said)))
     streams.console().print(shown)
 
 
@@ -428,7 +429,9 @@ def _refuse_names() -> None:
 
 
 def _fail(said: str) -> NoReturn:
-    print(f"error: {said}", file=sys.stderr)
+    from bench.text import plain
+
+    print(f"error: {plain(said)}", file=sys.stderr)
     sys.exit(2)
 
 

@@ -14,7 +14,7 @@ from statistics import median
 from typing import Any
 
 from bench import quiet
-from bench.records import Block, Cell, Status, Visit
+from bench.records import PREDICTED, Block, Cell, Status, Visit
 from bench.sweep import BadInput, Case
 
 BASELINE = "python_loop"
@@ -310,9 +310,8 @@ def paired(slow: Gathered, fast: Gathered) -> Interval | None:
 
 
 def _predicted(visit: Visit) -> float | None:
-    if visit.status != "skipped":
-        return None
-    return float(visit.reason.split()[1])
+    said = PREDICTED.match(visit.reason) if visit.status == "skipped" else None
+    return float(said[1]) if said else None
 
 
 def _within(inner: Case, outer: Case) -> bool:

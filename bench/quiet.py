@@ -8,7 +8,7 @@ at all, its least disturbed one sets the level.
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from bench.records import Visit
 
@@ -33,12 +33,17 @@ def slowness(visit: Visit) -> float:
         return math.inf
     waiting = (visit.waited_s or 0.0) / (visit.measured_s or 1.0)
     waiting += ((visit.steal_s or 0.0) + (visit.throttled_s or 0.0)) / (visit.wall_s or 1.0)
-    return (visit.control_s or 1.0) * (1 + waiting)
+    # of two readings that are not taken at once, the difference may be below nothing
+    return (visit.control_s or 1.0) * (1 + max(waiting, 0.0))
 
 
 def limit(slownesses: Iterable[float]) -> float:
     """The slowness above which a visit of this run is disturbed."""
-    ordered = sorted(slownesses)
+    return limit_of(sorted(slownesses))
+
+
+def limit_of(ordered: Sequence[float]) -> float:
+    """The same, of slownesses in their order: a run that goes on keeps them so."""
     return SLOWER * ordered[int(LEVEL * (len(ordered) - 1))] if ordered else math.inf
 
 

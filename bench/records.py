@@ -5,8 +5,11 @@ empty in the file and `None` here. `visits.csv` and `blocks.csv` are the truth a
 to; `cells.csv` follows from them and `bench.estimate` at any time.
 """
 
+import re
 from dataclasses import dataclass
 from typing import Literal, get_args
+
+from bench.sweep import LARGEST, Activation, Cache, Precision
 
 Status = Literal[
     "ok",  # measured and right
@@ -25,6 +28,48 @@ STATUSES: tuple[str, ...] = get_args(Status)
 
 Quantity = Literal["time", "latency", "launch", "send", "fetch", "end_to_end"]
 QUANTITIES: tuple[str, ...] = get_args(Quantity)
+
+WORDS: dict[str, tuple[str, ...]] = {
+    "status": STATUSES,
+    "quantity": QUANTITIES,
+    "precision": get_args(Precision),
+    "activation": get_args(Activation),
+    "cache": get_args(Cache),
+}
+"""The columns that hold one of a few words."""
+
+SIZE = (1, LARGEST)
+SPAN = (1e-12, 1e8)
+ANY = (-1e12, 1e12)
+BOUNDS: dict[str, tuple[float, float]] = {
+    "visit": (1, 2**63 - 1),
+    "n_in": SIZE,
+    "n_units": SIZE,
+    "batch": SIZE,
+    "threads": SIZE,
+    "loops": (1, 2**63 - 1),
+    "seconds": SPAN,
+    "control_s": SPAN,
+    "measured_s": SPAN,
+    "wall_s": SPAN,
+    # differences of two readings that are not taken at once, or of a clock that was set
+    "waited_s": ANY,
+    "preempted": ANY,
+    "steal_s": ANY,
+    "pressure_s": ANY,
+    "throttled_s": ANY,
+    "suspended_s": ANY,
+    "stepped_s": ANY,
+    "error": (0, 1.8e308),  # a wrong answer may be as wrong as it likes
+    "quiet_s": (0, 1e300),
+    "cpu_s": (0, 1e300),
+    "*": (1e-300, 1e300),
+}
+"""From where to where a column's numbers go; "*" is any other that is not whole. Whatever is
+reckoned from numbers within them is finite, and not zero."""
+
+PREDICTED = re.compile(r"predicted ([0-9.e+-]+) s a launch")
+"""How the reason of a skipped cell begins."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,11 @@
 A run may end after any visit: by its budget, its target or Ctrl-C. What is on disk is complete.
 """
 
+import math
 import random
 import time
+from array import array
+from bisect import insort
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -29,6 +32,9 @@ RESPAWN_S = 2.0
 """Workers are started afresh every so many passes and not within so many seconds, so that one
 memory layout isn't the answer, and starting them (half a second) stays a small part of the run."""
 
+
+REMEMBERED = 2 * LOOKS[-1]
+"""Visits of a cell held in memory: enough for the last look, even if half are disturbed."""
 
 AGAIN: tuple[Status, ...] = ("crashed", "timeout", "out_of_memory")
 """What may have been an accident: a resumed run gives such a cell another chance."""
@@ -65,16 +71,31 @@ class Standing:
     again: bool = False  # what befell its last visit may have been an accident
     skipped: bool = False  # predicted to be too slow, as far as is known yet
     known: bool = False  # the files have a row of it
+    fastest: float = math.inf  # of its times
+    looked: int = -1  # how many looks were reached when it was last looked at
+    narrow: bool = False  # what was found then
+
+    def add(self, pass_number: int, seconds: float, slowness: float) -> None:
+        """A good visit. A long run's later ones are on disk and change nothing here."""
+        self.fastest = min(self.fastest, seconds)
+        if len(self.times) < REMEMBERED:
+            self.times[pass_number] = seconds
+            self.slowness[pass_number] = slowness
 
     def at_target(self, target: float, limit: float) -> bool:
         """The two newest looks that were reached both found the interval narrow enough.
 
         `limit` is the slowness above which a visit doesn't count.
         """
-        times = [self.times[p] for p in quiet.kept(self.slowness, limit)]
-        newest = [n for n in LOOKS if n <= len(times)][-2:]
-        narrow = [estimate.of_visits(times[:n]).half_width <= target for n in newest]
-        return narrow == [True, True] and not self.again
+        if self.looked == len(LOOKS):  # there is no look left
+            return self.narrow and not self.again
+        kept = quiet.kept(self.slowness, limit)
+        reached = [n for n in LOOKS if n <= len(kept)]
+        if len(reached) != self.looked:  # else it has been looked at, and once is what was planned
+            times = [self.times[p] for p in kept]
+            narrow = [estimate.of_visits(times[:n]).half_width <= target for n in reached[-2:]]
+            self.looked, self.narrow = len(reached), narrow == [True, True]
+        return self.narrow and not self.again
 
 
 class Runner:
@@ -103,6 +124,7 @@ class Runner:
         self._ends = clock() + budget_s
         self._spawned = clock()
         self._standing = {cell: Standing() for cell in cells}
+        self._slownesses = array("d")  # of all good visits, in order
         self._number = 0
         self._pass = 0
 
@@ -114,7 +136,8 @@ class Runner:
             identity = (cell.name, cell.case, cell.device, cell.threads, cell.cache)
             if (found := gathered.get(identity)) is not None:
                 standing.known = True
-                standing.times, standing.slowness = found.times, found.slowness
+                for number, seconds in found.times.items():
+                    self._add(standing, number, seconds, found.slowness[number])
                 standing.skipped = found.last.status == "skipped"
                 standing.again = found.last.status in AGAIN
                 standing.refused = found.last.status not in ("ok", "pending", "skipped", *AGAIN)
@@ -157,7 +180,7 @@ class Runner:
         for cell, its in standing.items():
             if its.times:
                 cases.setdefault(cell.case, []).append(cell)
-        limit = quiet.limit(s for its in self._standing.values() for s in its.slowness.values())
+        limit = quiet.limit_of(self._slownesses)
         wanted = [
             cells
             for cells in cases.values()
@@ -180,8 +203,7 @@ class Runner:
         self._record(visit, blocks)
         if visit.status == "ok":
             times = [block.seconds for block in blocks if block.quantity == "time"]
-            standing.times[self._pass] = estimate.of_blocks(times)
-            standing.slowness[self._pass] = quiet.slowness(visit)
+            self._add(standing, self._pass, estimate.of_blocks(times), quiet.slowness(visit))
             return
         standing.refused = True
         if visit.status == "unavailable":
@@ -190,15 +212,19 @@ class Runner:
                 if other.kernel == cell.kernel and not its.refused:
                     self._note(other, "unavailable", visit.reason)
 
+    def _add(self, standing: Standing, number: int, seconds: float, slowness: float) -> None:
+        standing.add(number, seconds, slowness)
+        insort(self._slownesses, slowness)
+
     def _predict(self, cell: Cell) -> float | None:
         """Seconds of a launch: as measured before, or as smaller cases of the kernel suggest.
 
         From the fastest visits: a disturbed one says little of what a cell needs.
         """
-        if times := self._standing[cell].times:
-            return min(times.values())
+        if self._standing[cell].times:
+            return self._standing[cell].fastest
         measured = {
-            other.case: min(its.times.values())
+            other.case: its.fastest
             for other, its in self._standing.items()
             if other.kernel == cell.kernel and its.times
         }

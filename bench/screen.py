@@ -8,6 +8,7 @@ from typing import Any
 from bench import peaks, streams, table, units
 from bench.records import Block, Cell, Visit
 from bench.runner import State
+from bench.text import plain
 
 WIDTH = 120
 """Columns of the table where there is no terminal."""
@@ -40,7 +41,7 @@ class Screen:
     def note(self, text: str) -> None:
         """A line that stays."""
         self.clear()
-        self._errors.print(text, markup=False, soft_wrap=True)
+        self._errors.print(plain(text), markup=False, soft_wrap=True)
 
     def begin(self, found: dict[str, Any]) -> None:
         """What is about to be measured on, and what that makes of the numbers."""
@@ -103,7 +104,7 @@ def paths(kind: str, found: Sequence[Path]) -> None:
     """Where files are, as they can be opened from the working directory."""
     console = streams.console()
     for path in found:
-        console.print(f"{kind + ':':8} {_short(path)}", markup=False, soft_wrap=True)
+        console.print(f"{kind + ':':8} {plain(str(_short(path)))}", markup=False, soft_wrap=True)
 
 
 def _short(path: Path) -> Path:

@@ -14,10 +14,8 @@ import csv
 import errno
 import fcntl
 import io
-import math
 import os
 import shutil
-import types
 import typing
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -27,7 +25,7 @@ from typing import Any, Self, TypeVar
 
 import msgspec
 
-from bench import signals
+from bench import facts, reader, signals, text
 from bench.records import Block, Cell, Visit
 from bench.sweep import BadInput, Sweep, dumps, read
 
@@ -168,16 +166,16 @@ def _written(path: Path, then: str) -> Iterator[None]:
 
 
 def _lines(rows: Iterable[Row]) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
+    lines = io.StringIO()
+    writer = csv.writer(lines, lineterminator="\n")
     writer.writerows([_cell(value) for value in astuple(row)] for row in rows)
-    return text.getvalue()
+    return lines.getvalue()
 
 
 def _cell(value: Any) -> Any:
     if isinstance(value, str):
-        # a row is a line, so that half of one can be told
-        return value.replace("\r", " ").replace("\n", " ")
+        # on one line, so that half of one can be told; and no spreadsheet's formula
+        return text.guarded(text.plain(value))
     # seven digits are far below any interval here, and a third of the bytes of seventeen
     return f"{value:.7g}" if isinstance(value, float) and value < 1e9 else value
 
@@ -204,77 +202,7 @@ def load(folder: Path, row: type[Row]) -> list[Row]:
 
     Raises BadInput with file, line and column for anything else that isn't as `row` says.
     """
-    path = folder / FILES[row]
-    try:
-        content = path.read_bytes()
-        text = content[: content.rfind(b"\n") + 1].decode()
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadInput(f"{path} can't be read: {error}") from error
-    reader = csv.reader(io.StringIO(text, newline=""))
-    try:
-        return _rows(path, row, reader)
-    except csv.Error as error:
-        raise BadInput(f"{path}, line {reader.line_num}: {error}") from error
-
-
-def _rows(path: Path, row: type[Row], reader: Any) -> list[Row]:
-    header: list[str] = next(reader, [])
-    if header != columns(row):
-        different = next(
-            (
-                f"{have!r} should be {want!r}"
-                for have, want in zip(header, columns(row), strict=False)
-                if have != want
-            ),
-            f"{len(header)} columns should be {len(columns(row))}",
-        )
-        raise BadInput(f"{path}, line 1: {different}")
-    kinds = typing.get_type_hints(row)
-    parsers = [(name, _parser(kinds[name])) for name in header]
-    rows = []
-    for values in reader:
-        if len(values) != len(header):
-            message = f"{len(values)} values, should be {len(header)}"
-            raise BadInput(f"{path}, line {reader.line_num}: {message}")
-        rows.append(row(*_parse(path, reader.line_num, parsers, values)))
-    return rows
-
-
-def _parse(path: Path, line: int, parsers: list[tuple[str, Any]], values: list[str]) -> list[Any]:
-    parsed = []
-    for (name, parser), value in zip(parsers, values, strict=True):
-        try:
-            parsed.append(parser(value))
-        except ValueError as error:
-            raise BadInput(
-                f"{path}, line {line}, column {name}: {value!r} is not {error}"
-            ) from None
-    return parsed
-
-
-def _parser(kind: Any) -> Any:
-    """The reader of one column's values; raises ValueError with what was needed."""
-    optional = isinstance(kind, types.UnionType)
-    if optional:
-        kind = next(k for k in typing.get_args(kind) if k is not type(None))
-    known = typing.get_args(kind)
-
-    def parse(value: str) -> Any:
-        if optional and not value:
-            return None
-        if known:
-            if value not in known:
-                raise ValueError(f"one of {', '.join(known)}")
-            return value
-        try:
-            parsed = kind(value)
-        except ValueError:
-            raise ValueError(f"a {kind.__name__}") from None
-        if kind is float and not math.isfinite(parsed):
-            raise ValueError("a finite number")
-        return parsed
-
-    return parse
+    return reader.read(folder / FILES[row], row)
 
 
 def frame(folder: Path) -> "pd.DataFrame":
@@ -291,14 +219,6 @@ def frame(folder: Path) -> "pd.DataFrame":
 
 
 def machine(folder: Path) -> dict[str, Any]:
-    """machine.json of a run; empty where the run has none."""
+    """machine.json of a run; empty where the run has none. Raises BadInput, naming the field."""
     path = folder / "machine.json"
-    if not path.is_file():
-        return {}
-    try:
-        facts = msgspec.json.decode(path.read_bytes())
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise BadInput(f"{path}: not JSON: {error}") from error
-    if not isinstance(facts, dict):
-        raise BadInput(f"{path}: not an object")
-    return facts
+    return facts.read(path) if path.is_file() else {}

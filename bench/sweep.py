@@ -10,6 +10,8 @@ import msgspec
 import tomli_w
 from msgspec import Meta
 
+from bench import text
+
 Precision = Literal["float64", "float32", "tf32", "float16", "bfloat16"]
 Activation = Literal["linear", "relu", "sigmoid", "tanh"]
 Cache = Literal["warm", "cold"]
@@ -18,7 +20,10 @@ ITEMSIZE: dict[str, int] = {"float64": 8, "float32": 4, "tf32": 4, "float16": 2,
 
 SWEEPS = Path(__file__).parent / "sweeps"
 
-Size = Annotated[int, Meta(ge=1, le=2**24)]
+LARGEST = 2**20
+"""Units, inputs or examples at most: the operations of such a case still fit into 64 bits."""
+
+Size = Annotated[int, Meta(ge=1, le=LARGEST)]
 Seconds = Annotated[float, Meta(gt=0)]
 
 
@@ -59,9 +64,9 @@ class Sweep(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     precision: Precision = "float32"
     activation: Activation = "relu"
     cache: Cache = "warm"
-    device: Annotated[int, Meta(ge=0)] = 0
-    threads: Annotated[int, Meta(ge=0)] = 0  # 0: one a usable core
-    seed: Annotated[int, Meta(ge=0)] = 0
+    device: Annotated[int, Meta(ge=0, le=LARGEST)] = 0
+    threads: Annotated[int, Meta(ge=0, le=LARGEST)] = 0  # 0: one a usable core
+    seed: Annotated[int, Meta(ge=0, le=2**63 - 1)] = 0
     budget_s: Seconds = 120.0  # the whole run stops after this
     target: Annotated[float, Meta(gt=0, lt=1)] = 0.02  # a cell is done at this relative half-width
     launch_limit_s: Seconds = 0.3  # cells predicted to need longer for one launch are skipped
@@ -85,13 +90,13 @@ def read(name_or_file: str) -> Sweep:
     """A sweep by name, or from a TOML file. Raises BadInput, naming file and field."""
     path = SWEEPS / f"{name_or_file}.toml" if name_or_file in named() else Path(name_or_file)
     try:
-        text = path.read_text(encoding="utf-8")
+        content = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         known = ", ".join(named())
         raise BadInput(f"no sweep {name_or_file!r}: known are {known}, or a TOML file") from error
     try:
-        return make(tomllib.loads(text))
-    except tomllib.TOMLDecodeError as error:
+        return make(tomllib.loads(content))
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits, [[[[[
         raise BadInput(f"{path}: not TOML: {error}") from error
     except BadInput as error:
         raise BadInput(f"{path}: {error}") from error
@@ -106,6 +111,9 @@ def make(fields: dict[str, object]) -> Sweep:
     for name in ("budget_s", "launch_limit_s"):
         if math.isinf(getattr(sweep, name)):
             raise BadInput(f"Expected a finite `float` - at `{name}`")
+    for kernel in sweep.kernels:
+        if not kernel or text.UNSEEN.search(kernel):
+            raise BadInput(f"Expected a name or a path, got {kernel!r} - at `kernels`")
     return sweep
 
 

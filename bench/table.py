@@ -11,6 +11,7 @@ from rich.text import Text
 
 from bench import estimate, quiet, units
 from bench.records import Block, Cell, Visit
+from bench.text import plain
 
 HEADLINE_WIDTH = 1000
 ORDER = ("python_loop", "numpy_dot", "numpy_matmul", "cupy_matmul")
@@ -37,7 +38,8 @@ def table(cells: Sequence[Cell]) -> Table:
     shown = Table(header_style="bold", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     shown.add_column("layer\n", justify="right")
     for kernel in kernels:
-        shown.add_column(f"{kernel}\ntime, rate, speed-up", justify="right")
+        # as Text: a name with brackets in it is no markup
+        shown.add_column(Text(f"{plain(kernel)}\ntime, rate, speed-up"), justify="right")
     rows = sorted(cells, key=lambda c: (c.n_in, c.n_units, c.batch))
     for (n_in, n_units, batch), group in groupby(rows, lambda c: (c.n_in, c.n_units, c.batch)):
         by_kernel = {c.kernel: c for c in group}
@@ -83,7 +85,7 @@ def reasons(cells: Sequence[Cell]) -> list[str]:
     without = sorted((c for c in cells if c.status != "ok"), key=lambda c: (c.kernel, c.status))
     for (kernel, status), group in groupby(without, lambda c: (c.kernel, c.status)):
         several = list(group)
-        lines.append(f"{kernel}: {status} ({_count(len(several))}): {several[0].reason}")
+        lines.append(plain(f"{kernel}: {status} ({_count(len(several))}): {several[0].reason}"))
     return lines
 
 

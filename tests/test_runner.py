@@ -1,6 +1,8 @@
 """Which cell next and when to stop, on simulated visits and a clock that only visits move."""
 
 import random
+import sys
+import tracemalloc
 from collections import Counter
 from dataclasses import replace
 
@@ -278,3 +280,53 @@ def test_a_resumed_run_gives_what_may_have_been_an_accident_another_chance(
     resumed.run()
     assert (len(bench.order) > before) == visited
     assert bench.statuses()[SLOW, 16] == ("ok" if visited else status)
+
+
+class Long(Bench):
+    """A run of many passes that nobody records; it notes what each pass costs."""
+
+    def __init__(self, last: int, **rates: float) -> None:
+        super().__init__(noise=0.5, **rates)
+        self.last = last
+        self.calls: Counter[int] = Counter()  # Python's own, in the harness, by pass
+        self.bytes: dict[int, int] = {}  # in use when the pass began
+        self.at = 0
+
+    def record(self, visit: Visit, blocks: list[Block]) -> None:
+        pass
+
+    def visit(
+        self, cell: Cell, number: int, pass_number: int, launch_s: float | None
+    ) -> tuple[Visit, list[Block]]:
+        self.order.clear()
+        if pass_number != self.at:
+            self.at = pass_number
+            if pass_number in (100, 1000):
+                self.calls = Counter({30: self.calls[30]})
+                self.bytes[pass_number] = tracemalloc.get_traced_memory()[0]
+        if pass_number > self.last:
+            raise KeyboardInterrupt
+        return super().visit(cell, number, pass_number, launch_s)
+
+
+def test_an_hour_s_passes_cost_the_same_and_need_no_more_memory(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # two cells that never get there; an hour's two thousand passes in small
+    monkeypatch.setattr(runner, "LOOKS", (6, 9, 13))
+    monkeypatch.setattr(runner, "REMEMBERED", 26)
+    bench = Long(1000, slow=1e-7, fast=1e-9)
+    running = bench.runner(cells(SLOW, FAST, widths=(16,)), target=1e-9, budget_s=1e9)
+    tracemalloc.start()
+    sys.setprofile(lambda frame, event, arg: bench.calls.update([bench.at]))
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            running.run()
+    finally:
+        sys.setprofile(None)
+        tracemalloc.stop()
+    # shuffling draws as often as it must
+    assert bench.calls[1000] <= 1.1 * bench.calls[30]
+    grown = bench.bytes[1000] - bench.bytes[100]
+    # a visit is a float of the quiet level, and its array has some slack
+    assert grown < 2 * 900 * 8 * 1.5

@@ -18,8 +18,8 @@ ITEMSIZE = {"float64": 8, "float32": 4, "tf32": 4, "float16": 2, "bfloat16": 2}
 
 exact = settings(deadline=None, derandomize=True, database=None, max_examples=50)
 small = st.integers(1, 5)
-awkward_text = st.text("az09 ./-_'\"\\#=[],\t\n\r\0\x7fé漢😀", max_size=8)
-sizes = st.lists(st.integers(1, 2**24), min_size=1, max_size=5).map(tuple)
+awkward_text = st.text("az09 ./-_'\"\\#=[],é漢😀", min_size=1, max_size=8)
+sizes = st.lists(st.integers(1, sweep.LARGEST), min_size=1, max_size=5).map(tuple)
 seconds = st.floats(min_value=0, exclude_min=True, allow_infinity=False, allow_nan=False)
 
 sweeps = st.builds(
@@ -32,7 +32,7 @@ sweeps = st.builds(
     cache=st.sampled_from(get_args(sweep.Cache)),
     device=st.integers(0, 64),
     threads=st.integers(0, 1024),
-    seed=st.integers(0, 2**64),
+    seed=st.integers(0, 2**63 - 1),
     budget_s=seconds,
     target=st.floats(0, 1, exclude_min=True, exclude_max=True),
     launch_limit_s=seconds,

@@ -30,6 +30,7 @@ from matplotlib.textpath import text_to_path
 from matplotlib.ticker import FixedLocator, NullLocator
 
 from bench.records import Cell, Status
+from bench.text import plain
 
 WIDTH, HEIGHT, DPI = 40 / 3, 7.5, 192  # inches; 2560 x 1440 pixels
 MARGIN = 0.55
@@ -154,7 +155,7 @@ def _typed(cells: pd.DataFrame) -> pd.DataFrame:
     rows = cells.reindex(columns=[field.name for field in fields(Cell)]).reset_index(drop=True)
     text = [field.name for field in fields(Cell) if field.type in (str, Status)]
     numbers = rows.columns.difference(text)
-    rows[text] = rows[text].astype(object).where(rows[text].notna(), "").astype(str)
+    rows[text] = rows[text].astype(object).where(rows[text].notna(), "").astype(str).map(plain)
     rows[numbers] = rows[numbers].apply(pd.to_numeric, errors="coerce")
     return rows.replace([math.inf, -math.inf], math.nan)
 
@@ -236,7 +237,7 @@ def footer(rows: pd.DataFrame, machine: Mapping[str, Any]) -> str:
         parts.append(f"run {run}")
     if sample := machine.get("sample"):
         parts.append("sample" if sample is True else f"sample {sample}")
-    return " · ".join(str(part) for part in parts if part)
+    return plain(" · ".join(str(part) for part in parts if part))
 
 
 def _date(started: object) -> str:
