@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from bench import text
-from bench.records import BOUNDS, PREDICTED, WORDS, Block, Cell, Visit
+from bench.records import BOUNDS, PREDICTED, SPAN, WORDS, Block, Cell, Visit
 from bench.sweep import BadInput
 
 Row = TypeVar("Row", Visit, Block, Cell)
@@ -51,7 +51,7 @@ def read(path: Path, row: type[Row]) -> list[Row]:
     finally:
         if collects:
             gc.enable()
-    _check_visits(path, found)
+    _check(path, found)
     return found
 
 
@@ -158,18 +158,21 @@ def _refuse(
     raise AssertionError("what is wrong together is wrong somewhere")
 
 
-def _check_visits(path: Path, rows: Sequence[Visit | Block | Cell]) -> None:
+def _check(path: Path, rows: Sequence[Visit | Block | Cell]) -> None:
     """What no single value shows."""
     lines: dict[int, int] = {}
-    for line, visit in enumerate(rows, 2):
-        if not isinstance(visit, Visit):
-            return
-        if lines.setdefault(visit.visit, line) != line:
-            said = f"{visit.visit} stands in line {lines[visit.visit]} already"
-            raise BadInput(f"{path}, line {line}, column visit: {said}")
-        if visit.status == "skipped" and not PREDICTED.match(visit.reason):
-            said = f"{_shown(visit.reason)} is not what a skipped cell was predicted to take"
-            raise BadInput(f"{path}, line {line}, column reason: {said}")
+    for line, row in enumerate(rows, 2):
+        if isinstance(row, Block):
+            if row.quantity == "time" and row.seconds < SPAN[0]:
+                said = f"launches can't have taken {row.seconds:g} s"
+                raise BadInput(f"{path}, line {line}, column seconds: {said}")
+        elif isinstance(row, Visit):
+            if lines.setdefault(row.visit, line) != line:
+                said = f"{row.visit} stands in line {lines[row.visit]} already"
+                raise BadInput(f"{path}, line {line}, column visit: {said}")
+            if row.status == "skipped" and not PREDICTED.match(row.reason):
+                said = f"{_shown(row.reason)} is not what a skipped cell was predicted to take"
+                raise BadInput(f"{path}, line {line}, column reason: {said}")
 
 
 def _shown(value: str) -> str:

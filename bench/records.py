@@ -40,6 +40,7 @@ WORDS: dict[str, tuple[str, ...]] = {
 
 SIZE = (1, LARGEST)
 SPAN = (1e-12, 1e8)
+TRIP = (0, 1e8)  # a coarse clock may see nothing of a transfer
 ANY = (-1e12, 1e12)
 BOUNDS: dict[str, tuple[float, float]] = {
     "visit": (1, 2**63 - 1),
@@ -48,7 +49,8 @@ BOUNDS: dict[str, tuple[float, float]] = {
     "batch": SIZE,
     "threads": SIZE,
     "loops": (1, 2**63 - 1),
-    "seconds": SPAN,
+    "seconds": TRIP,
+    **dict.fromkeys(("latency_s", "launch_s", "send_s", "fetch_s", "end_to_end_s"), TRIP),
     "control_s": SPAN,
     "measured_s": SPAN,
     "wall_s": SPAN,
@@ -61,12 +63,12 @@ BOUNDS: dict[str, tuple[float, float]] = {
     "suspended_s": ANY,
     "stepped_s": ANY,
     "error": (0, 1.8e308),  # a wrong answer may be as wrong as it likes
-    "quiet_s": (0, 1e300),
-    "cpu_s": (0, 1e300),
-    "*": (1e-300, 1e300),
+    "quiet_s": TRIP,
+    "cpu_s": TRIP,
+    "*": (1e-30, 1e30),
 }
 """From where to where a column's numbers go; "*" is any other that is not whole. Whatever is
-reckoned from numbers within them is finite, and not zero."""
+reckoned from numbers within them is finite. (A block of launches that took no time is refused.)"""
 
 PREDICTED = re.compile(r"predicted ([0-9.e+-]+) s a launch")
 """How the reason of a skipped cell begins."""

@@ -75,6 +75,10 @@ class Run:
         for name in ("sweep.toml", FILES[Visit], FILES[Block]):
             if not (folder / name).is_file():
                 raise BadInput(f"{folder} is not a run: it has no {name}")
+            with (folder / name).open("rb") as file:
+                if name != "sweep.toml" and file.readline().endswith(b"\r\n"):
+                    said = "has Windows line ends, and what is added would not: convert it first"
+                    raise BadInput(f"{folder / name} {said}")
         sweep = read(str(folder / "sweep.toml"))
         run = cls(folder)
         for row in (Visit, Block):

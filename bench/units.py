@@ -15,7 +15,9 @@ def si(value: float, unit: str = "", digits: int = 3) -> str:
 
 
 def number(value: float, digits: int = 3) -> str:
-    """1948.7 -> "1,950"."""
+    """1948.7 -> "1,950"; what has more zeros than can be counted at a glance -> "1.95e+15"."""
+    if value and not 1e-9 < abs(value) < 1e12:
+        return f"{value:.{digits - 1}e}"
     return _plain(Decimal(f"{value:.{digits - 1}e}"))
 
 

@@ -100,7 +100,6 @@ def refused(run: Path, name: str) -> str:
         ("blocks.csv", "loops", "0"),
         ("blocks.csv", "loops", "1.0"),
         ("blocks.csv", "loops", str(2**70)),
-        ("blocks.csv", "seconds", "0"),
         ("blocks.csv", "seconds", "-1e-6"),
         ("blocks.csv", "seconds", "NaN"),
         ("blocks.csv", "seconds", "Infinity"),
@@ -122,6 +121,11 @@ def test_a_bad_field_is_refused_by_line_and_column(
     assert said.startswith(", line 3")
     if len(value) < 100_000:  # beyond that the csv module has no columns
         assert said.startswith(f", line 3, column {'reason' if value == 'skipped' else column}: ")
+
+
+def test_launches_that_took_no_time_are_refused(run: Path) -> None:
+    spoil(run / "blocks.csv", 2, "seconds", "0")
+    assert refused(run, "blocks.csv") == ", line 2, column seconds: launches can't have taken 0 s"
 
 
 @pytest.mark.parametrize("name", ["visits.csv", "blocks.csv", "cells.csv"])
@@ -288,6 +292,27 @@ def test_an_awkward_name_is_shown_as_it_is(run: Path, tmp_path: Path, name: str)
     for path in charts.draw_all(store.frame(run), store.machine(run), tmp_path / "plots"):
         if path.suffix == ".svg":
             ET.parse(path)  # noqa: S314 - our own file
+
+
+@pytest.mark.parametrize(("low", "high"), [(1e-30, 1e30), (1e-30, 1e-30), (1e30, 1e30)])
+def test_numbers_at_the_ends_of_what_is_allowed_are_drawn(
+    run: Path, low: float, high: float
+) -> None:
+    known: dict[str, Any] = {}
+    for name in ("flop_per_s", "speedup"):
+        known |= {name: high, f"{name}_low": low, f"{name}_high": high}
+    cells = [replace(cell, time_s=low, **known) for cell in store.load(run, Cell)]
+    store.write_cells(run, cells)
+    assert fuzz.attempt(lambda: fuzz.show(run, derive=False)) == "accepted"
+
+
+def test_blocks_at_the_ends_of_what_is_allowed_are_drawn(run: Path) -> None:
+    blocks = [
+        replace(block, seconds=(1e-12, 1e8)[block.visit // 2 % 2])
+        for block in store.load(run, Block)
+    ]
+    (run / "blocks.csv").write_text(store._header(Block) + store._lines(blocks))
+    assert fuzz.attempt(lambda: fuzz.show(run)) in ("accepted", "refused")
 
 
 @exact

@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench import estimate, signals, store
-from bench.records import BOUNDS, WORDS, Block, Cell, Visit
+from bench.records import BOUNDS, SPAN, WORDS, Block, Cell, Visit
 from bench.store import Run
 from bench.sweep import BadInput, Case, Sweep
 from bench.visit import Cell as Planned
@@ -49,6 +49,8 @@ def rows(row: type[Any]) -> st.SearchStrategy[Any]:
     if row is Visit:
         kinds["status"] = None  # a skipped one has a reason of its own
     drawn = {name: column(name, kind) for name, kind in kinds.items() if kind}
+    if row is Block:  # some are of launches
+        drawn["seconds"] = st.floats(*SPAN)
     return st.builds(row, **drawn, **({"status": st.just("ok")} if row is Visit else {}))
 
 
@@ -254,6 +256,22 @@ def test_resuming_cuts_a_half_written_line_off_and_appends_after_it(stopped: Pat
     assert asked == SWEEP
     assert [row.visit for row in store.load(stopped, Visit)] == [1, 2, 3]
     assert [row.visit for row in store.load(stopped, Block)] == [1, 1, 2, 2, 3]
+
+
+def test_a_run_with_windows_line_ends_is_not_added_to(stopped: Path) -> None:
+    # it would end both ways, and no longer be read
+    path = stopped / "blocks.csv"
+    path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+    with pytest.raises(BadInput, match=r"blocks\.csv has Windows line ends"):
+        Run.resume(stopped)
+
+
+def test_a_transfer_may_be_too_short_for_the_clock(run: Run) -> None:
+    run.append(visit(3), [block(3), Block(3, "send", 1, 0.0)])
+    assert store.load(run.folder, Block)[-1].seconds == 0.0
+    (cell,) = estimate.cells(store.load(run.folder, Visit), store.load(run.folder, Block), None)
+    store.write_cells(run.folder, [cell])
+    assert store.frame(run.folder).send_s[0] == 0.0
 
 
 def test_resuming_leaves_whole_files_as_they_are(stopped: Path) -> None:

@@ -18,6 +18,7 @@ BASELINE = "python_loop"
 TOLD = "numpy_matmul"  # the kernel that the title speaks of
 HEADLINE = 1000
 UNSAID = "no loop to compare with"  # a cell without a speed-up that nothing else explains
+MOST_DECADES = 250  # of an axis: beyond them a float ends
 PANEL_TITLE, AXIS_BOTTOM, GAP = 0.45, 0.7, 0.35  # inches
 
 
@@ -168,6 +169,7 @@ def _scale(needs: list[list[tuple[float, float]]], room: float) -> tuple[float, 
     """The most inches a decade with which the panels fit, and the panels' widths with it."""
     for decade in np.arange(6, 0, -0.02):
         wides = [max(decade * decades + inches for decades, inches in panel) for panel in needs]
+        wides = [min(wide, MOST_DECADES * decade) for wide in wides]
         if sum(wides) <= room:
             break
     return float(decade), wides

@@ -49,6 +49,7 @@ NASTY = (
         "\u2066",
     ),
     *("[red]x[/]", "[/]", "a" * 200_000, "ok", "skipped", "pending", "wrong", "python_loop", "]]>"),
+    *("1e30", "1e-30", "1e8", "1e-12", "99999999"),
     *("predicted 1e9 s a launch", "predicted -. s a launch", "漢", "1e300", "1e-300", "1048577"),
 )
 """Texts that have broken readers before."""
