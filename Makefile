@@ -13,7 +13,7 @@ unexport VIRTUAL_ENV CONDA_PREFIX __PYVENV_LAUNCHER__
 export PIP_USER := 0
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup bench suite plots test lint lock clean FORCE
+.PHONY: help setup bench suite gate plots test lint lock clean FORCE
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' Makefile
@@ -25,6 +25,9 @@ bench: .venv/.bench ## measure: table, CSV and charts (SWEEP=quick, ARGS='...')
 
 suite: .venv/.bench ## the same cells under pytest-benchmark
 	.venv/bin/python -m pytest bench/suite.py --benchmark-only $(ARGS)
+
+gate: .venv/.bench ## did a kernel get slower? (BASE=main, ARGS='...')
+	.venv/bin/python -m bench gate --base $(or $(BASE),main) $(ARGS)
 
 plots: .venv/.bench ## draw a run's charts anew (RUN=..., else the latest)
 	.venv/bin/python -m bench plot $(or $(RUN),latest)

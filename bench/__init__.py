@@ -35,6 +35,11 @@ The data path, a module a step:
         v
     plots/<run>/*.png, *.svg
 
+Another path leads from two commits to verdicts:
+
+    sides.py -> rounds.py -> compare.py -> gate.py -> gate_report.py
+    each side's kernels, rounds of blocks in turn, screen and confirm, decide, tell
+
 `__main__.py` has the commands, `signals.py` what ends them early, `streams.py` the stdout and
 stderr that outlast their readers; `suite.py` runs the same cells under pytest-benchmark.
 """

@@ -1,4 +1,4 @@
-"""The commands: `python -m bench run | plot | kernels`. Owns options, paths and print."""
+"""The commands: `python -m bench run | plot | gate | kernels`. Owns options, paths and print."""
 
 import os
 import sys
@@ -117,6 +117,55 @@ def plot(
 
 
 @app.command()
+def gate(
+    base: Annotated[str, typer.Option(help="A commit, branch or tag: what is compared with.")],
+    head: Annotated[str, typer.Option(help="Another, or worktree: the files as they are.")] = (
+        "worktree"
+    ),
+    sweep: Annotated[str, typer.Option(help="gate, another sweep, or a TOML file.")] = "gate",
+    kernel: Annotated[
+        list[str] | None, typer.Option(help="Just this one; may be repeated. None: all of them.")
+    ] = None,
+    budget: Annotated[str | None, typer.Option(help="About how long, like 90s or 5m.")] = None,
+    slower_than: Annotated[str, typer.Option(help="The slowdown that is asked about.")] = "5%",
+    inconclusive: Annotated[str, typer.Option(help="warn: can't tell exits with 0.")] = "fail",
+    seed: Annotated[int, typer.Option(help="Of the rounds' order.")] = 0,
+    out: Annotated[
+        Path | None, typer.Option(help="A directory for the rounds. None: results/<time>-gate.")
+    ] = None,
+) -> None:
+    """Compare the kernels of two commits: did one get slower?
+
+    Both sides are measured here and now, in turn on one core, one thread. Exits with 0; 1 where a
+    kernel got slower; 2 for bad input, or where a cell can't be measured on both sides; 3 where it
+    can't tell.
+    """
+    from bench import gate as judging
+    from bench import gate_report, screen, sides, store
+
+    ratio = _percent(slower_than)
+    if inconclusive not in ("warn", "fail"):
+        raise BadInput(f"--inconclusive is {inconclusive!r}, should be warn or fail")
+    folder = out or ROOT / "results" / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-gate"
+    if folder.exists():
+        raise BadInput(f"{folder} exists: take another --out")
+    with sides.both(base, head) as (old, new):
+        found = _compare(sweep, kernel or [], (old, new), ratio, _duration(budget), seed)
+    store.write_rounds(folder, found.rounds)
+    gate_report.show(found, ratio)
+    screen.paths("rounds", [folder / "rounds.csv"])
+    if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
+        with Path(summary).open("a", encoding="utf-8") as file:
+            file.write(gate_report.markdown(found, old, new, ratio))
+        for line in gate_report.annotations(found, ratio):
+            print(line)
+    says = judging.outcome(found.verdicts, found.problem)
+    if says == "can't tell" and inconclusive == "warn":
+        raise typer.Exit(0)
+    raise typer.Exit(gate_report.CODES[says])
+
+
+@app.command()
 def kernels(
     kernel: Annotated[
         list[str] | None, typer.Option(help="Just this one; may be repeated.")
@@ -145,6 +194,32 @@ def kernels(
             here, said, colour = verdict.status, verdict.reason, "yellow"
         shown.add_row(Text(plain(_stem(name))), Text(here, colour), Text(plain(said)))
     streams.console().print(shown)
+
+
+def _compare(
+    name: str, asked: list[str], both: Any, ratio: float, budget_s: float | None, seed: int
+) -> Any:
+    """Measure both sides of a sweep's cells."""
+    from bench import compare, gate, screen, sweep, visit
+    from bench.rounds import Cell
+
+    settled = sweep.read(name)
+    shown = screen.Screen(lambda: "")
+    known = visit.facts(1).kernels
+    for kernel in asked:
+        if kernel not in known:
+            raise BadInput(f"no kernel {kernel!r}; known: {', '.join(known)}")
+    kernels = asked or settled.kernels or known
+    return compare.compare(
+        [Cell(kernel, case) for case in settled.cases() for kernel in kernels],
+        both,
+        gate.Spread(),
+        ratio,
+        limit_s=settled.launch_limit_s,
+        budget_s=budget_s or settled.budget_s,
+        seed=seed,
+        watch=lambda phase, share: shown.line(f"{phase}: {min(share, 1):.0%} of the time used"),
+    )
 
 
 def _start(name: str, changes: dict[str, Any], out: Path | None) -> int:
@@ -196,7 +271,7 @@ def _go_on(name: str, added: dict[str, Any], limits: dict[str, Any]) -> int:
         with visit.Visitor(settled.threads, settled.seed, settled.launch_limit_s) as visitor:
             hashes = _load(visitor, settled.kernels)
             for row in visits:
-                if row.kernel_hash and row.kernel_hash != hashes[row.kernel]:
+                if row.kernel_hash and row.kernel_hash != hashes.get(row.kernel):
                     changed = f"kernel {row.kernel} has changed since {folder} began"
                     raise BadInput(f"{changed}: start a new run")
             opened.write_sweep(settled)
@@ -395,6 +470,17 @@ def _duration(text: str | None) -> float | None:
     if not seconds > 0:
         raise BadInput(f"--budget is {text!r}, should be like 90s, 5m or 1h")
     return seconds
+
+
+def _percent(text: str) -> float:
+    """From 5% or 5 to 0.05."""
+    try:
+        ratio = float(text.removesuffix("%")) / 100
+    except ValueError:
+        ratio = 0.0
+    if not 0.025 < ratio < 10:
+        raise BadInput(f"--slower-than is {text!r}, should be like 5%, and over 2.5%")
+    return ratio
 
 
 def main() -> NoReturn:

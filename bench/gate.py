@@ -37,8 +37,6 @@ SPREADS = 3.7
 WORTH_A_LOOK = math.log(1.015)
 """The screen's median from which a cell is measured again."""
 
-MOST_CONFIRMED = 12
-
 DROPPED = 0.3
 """A run of which more pairs of blocks than this were disturbed isn't judged."""
 
@@ -72,12 +70,27 @@ class Spread:
         return max(LEAST_MARGIN, SPREADS * self.of(kernel))
 
 
-def worth_a_look(screen: Mapping[str, Sequence[float]]) -> list[str]:
-    """The cells to confirm: those whose screen moved, the largest slowdowns first."""
-    moved = {cell: median(d) for cell, d in screen.items() if d}
-    slower = sorted((c for c in moved if moved[c] > WORTH_A_LOOK), key=lambda c: -moved[c])
-    faster = sorted((c for c in moved if moved[c] < -WORTH_A_LOOK), key=lambda c: moved[c])
-    return [*slower[:MOST_CONFIRMED], *faster[: max(MOST_CONFIRMED - len(slower), 0)]]
+def worth_a_look(
+    screen: Mapping[str, Sequence[float]],
+    kernel_of: Mapping[str, str],
+    spread: Spread,
+    slower_than: float,
+) -> list[str]:
+    """The cells to confirm: those that moved, and those that the screen can't clear; the slowest
+    first.
+    """
+    chosen = [
+        cell
+        for cell, d in screen.items()
+        if abs(median(d)) > WORTH_A_LOOK
+        or not _cleared(interval(d)[1], spread.of(kernel_of[cell]), slower_than)
+    ]
+    return sorted(chosen, key=lambda cell: -median(screen[cell]))
+
+
+def _cleared(high: float, spread: float, slower_than: float) -> bool:
+    """Whether all that the interval holds, and what runs differ by, is less than is asked about."""
+    return high + spread < math.log1p(slower_than)
 
 
 def judge(
@@ -162,7 +175,7 @@ def _verdict(
         says = "slower"
     elif faster:
         says = "faster"
-    elif high + spread < math.log1p(slower_than):
+    elif _cleared(high, spread, slower_than):
         says = "not slower"
     return Verdict(
         cell=cell,

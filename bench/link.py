@@ -173,11 +173,18 @@ HINTS = {
 
 
 class Worker:
-    """The parent's handle on one worker process and its keeper."""
+    """The parent's handle on one worker process and its keeper.
 
-    def __init__(self, threads: int) -> None:
+    `kernels_at` is the directory of another `kernels` package than this checkout's; `core` the one
+    core that all of it shall run on.
+    """
+
+    def __init__(
+        self, threads: int, kernels_at: Path | None = None, core: int | None = None
+    ) -> None:
         ours, theirs = socket.socketpair()
-        command = [sys.executable, "-m", "bench.keeper", str(theirs.fileno()), str(threads)]
+        # -P: a working directory with packages of the same names must not come first
+        command = [sys.executable, "-P", "-m", "bench.keeper", str(theirs.fileno()), str(threads)]
         with theirs:
             try:
                 self._keeper = subprocess.Popen(
@@ -186,13 +193,16 @@ class Worker:
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.PIPE,
                     stderr=subprocess.STDOUT,
-                    env=environment(threads),
+                    env=environment(threads, kernels_at),
                     start_new_session=True,  # Ctrl-C is the parent's to handle
                 )
             except OSError as error:
                 ours.close()
                 message = f"can't start a process ({error.strerror}): end others, or raise a limit"
                 raise BadInput(message) from error
+        if core is not None:
+            # long before the keeper has started its worker, which inherits it
+            os.sched_setaffinity(self._keeper.pid, {core})
         self._socket = ours
         self._lines = ours.makefile("rb")
 
@@ -293,15 +303,18 @@ def _cpu_s(process: psutil.Process) -> float:
     return 0.0
 
 
-def environment(threads: int) -> dict[str, str]:
+def environment(threads: int, kernels_at: Path | None = None) -> dict[str, str]:
     """The environment of a worker: how many threads, and where `bench` and `kernels` are.
+
+    `kernels_at` is where `kernels` is, if not in this checkout.
 
     OpenBLAS threads spin on after a product, for work that may come. OPENBLAS_THREAD_TIMEOUT is
     the power of two of clock cycles that they do; 2**20 is far longer than the gap between two
     launches, and leaves a visit less to wait for (`quiet_s` in visits.csv). A value that the user
     has set is kept.
     """
-    path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+    places = [str(kernels_at or ""), str(ROOT), os.environ.get("PYTHONPATH")]
+    path = os.pathsep.join(filter(None, places))
     return {
         "OPENBLAS_THREAD_TIMEOUT": "20",
         **os.environ,

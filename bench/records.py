@@ -35,6 +35,7 @@ WORDS: dict[str, tuple[str, ...]] = {
     "precision": get_args(Precision),
     "activation": get_args(Activation),
     "cache": get_args(Cache),
+    "phase": ("screen", "confirm"),
 }
 """The columns that hold one of a few words."""
 
@@ -62,6 +63,8 @@ BOUNDS: dict[str, tuple[float, float]] = {
     "throttled_s": ANY,
     "suspended_s": ANY,
     "stepped_s": ANY,
+    "log_ratio": ANY,
+    "control_log_ratio": ANY,
     "error": (0, 1.8e308),  # a wrong answer may be as wrong as it likes
     "quiet_s": TRIP,
     "cpu_s": TRIP,
@@ -119,6 +122,22 @@ class Block:
     quantity: Quantity
     loops: int
     seconds: float  # per launch, or per transfer
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """A row of rounds.csv: what one round of a comparison says of one cell."""
+
+    round_number: int
+    phase: str  # screen | confirm
+    cell: str
+    kernel: str
+    base_s: float  # median seconds of a launch in the round
+    head_s: float
+    log_ratio: float  # median over neighbouring blocks of log(head / base)
+    control_log_ratio: float  # the same of the fixed work beside them
+    pairs: int
+    dropped: int  # pairs that were set aside because the machine was disturbed
 
 
 @dataclass(frozen=True, slots=True)

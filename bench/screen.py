@@ -57,15 +57,20 @@ class Screen:
         if state.pass_number > 1 and self._first_answer is not None:
             answer, self._first_answer = self._first_answer(), None
             self.note(f"a first answer after {units.seconds(now - self._began)}: {answer}")
-        if now - self._drawn < self._every_s:
-            return
-        self._drawn = now
         case = state.cell.case
-        line = (
+        self.line(
             f"pass {state.pass_number}, cell {state.visited + 1} of {state.cells}:"
             f" {state.cell.name} {case.n_units} wide, batch {case.batch};"
             f" at most {units.seconds(state.left_s)} left"
         )
+
+    def line(self, text: str) -> None:
+        """A line of progress, at most every so often."""
+        now = time.monotonic()
+        if now - self._drawn < self._every_s:
+            return
+        self._drawn = now
+        line = plain(text)
         if self._live:
             self._errors.file.write(f"\r\x1b[2K{line[: self._errors.width - 1]}")
             self._errors.file.flush()

@@ -26,13 +26,13 @@ from typing import Any, Self, TypeVar
 import msgspec
 
 from bench import facts, reader, signals, text
-from bench.records import Block, Cell, Visit
+from bench.records import Block, Cell, Round, Visit
 from bench.sweep import BadInput, Sweep, dumps, read
 
 if typing.TYPE_CHECKING:
     import pandas as pd
 
-Row = TypeVar("Row", Visit, Block, Cell)
+Row = TypeVar("Row", Visit, Block, Cell, Round)
 
 
 class Run:
@@ -119,7 +119,12 @@ class Run:
         os.close(self._lock)
 
 
-FILES: dict[type, str] = {Visit: "visits.csv", Block: "blocks.csv", Cell: "cells.csv"}
+FILES: dict[type, str] = {
+    Visit: "visits.csv",
+    Block: "blocks.csv",
+    Cell: "cells.csv",
+    Round: "rounds.csv",
+}
 
 
 def columns(row: type[Row]) -> list[str]:
@@ -132,6 +137,13 @@ def write_cells(folder: Path, cells: Iterable[Cell]) -> None:
     path = folder / FILES[Cell]
     with _written(path, f"then python -m bench plot {folder}: what was measured is kept"):
         replace(path, _header(Cell) + _lines(cells))
+
+
+def write_rounds(folder: Path, rounds: Iterable[Round]) -> None:
+    """Write rounds.csv whole, the directory first. Raises BadInput where that can't be."""
+    with _written(folder, "or take another --out"):
+        folder.mkdir(parents=True)
+        replace(folder / FILES[Round], _header(Round) + _lines(rounds))
 
 
 def _header(row: type[Row]) -> str:

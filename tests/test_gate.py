@@ -34,7 +34,9 @@ def run(seed: int, slowed: Mapping[str, float], noise: Noise = steady) -> list[g
         return found
 
     screen = {cell: rounds(cell, SCREEN) for cell in CELLS}
-    confirm = {cell: rounds(cell, CONFIRM) for cell in gate.worth_a_look(screen)}
+    confirm = {
+        cell: rounds(cell, CONFIRM) for cell in gate.worth_a_look(screen, KERNELS, SPREAD, 0.05)
+    }
     return gate.judge(screen, confirm, KERNELS, SPREAD, 0.05)
 
 
@@ -42,8 +44,8 @@ def said(verdicts: Sequence[gate.Verdict]) -> dict[str, str]:
     return {verdict.cell: verdict.says for verdict in verdicts}
 
 
-def test_identical_sides_are_not_slower_in_any_of_300_runs() -> None:
-    for seed in range(300):
+def test_identical_sides_are_not_slower_in_any_of_150_runs() -> None:
+    for seed in range(150):
         verdicts = run(seed, {})
         assert {v.says for v in verdicts} <= {"not slower", "can't tell"}
         assert sum(v.says == "not slower" for v in verdicts) >= 10
@@ -52,7 +54,7 @@ def test_identical_sides_are_not_slower_in_any_of_300_runs() -> None:
 @pytest.mark.parametrize(("slowdown", "least"), [(0.05, 0.9), (0.07, 0.99), (0.10, 1.0)])
 def test_a_slowdown_of_half_the_cells_is_found(slowdown: float, least: float) -> None:
     slowed = dict.fromkeys(CELLS[::2], slowdown)
-    found = [said(run(seed, slowed)) for seed in range(30)]
+    found = [said(run(seed, slowed)) for seed in range(15)]
     assert np.mean([f[cell] == "slower" for f in found for cell in slowed]) >= least
     assert not any(f[cell] == "slower" for f in found for cell in CELLS if cell not in slowed)
 
@@ -67,8 +69,8 @@ def test_a_slowdown_and_a_gain_are_mirror_images() -> None:
 
 
 def test_every_verdict_is_reachable_at_the_configured_rounds() -> None:
-    assert gate.reachable(CONFIRM, gate.MOST_CONFIRMED)
-    assert not gate.reachable(6, gate.MOST_CONFIRMED)
+    assert gate.reachable(CONFIRM, 40)
+    assert not gate.reachable(11, 40)
     reached = {v.says for v in run(2, {"cell 1": 0.3, "cell 2": -0.3})}
     shaky = run(2, {}, lambda generator, n: generator.normal(0.0, 0.3, n))
     assert reached | {v.says for v in shaky} == {"slower", "not slower", "can't tell", "faster"}
@@ -107,7 +109,7 @@ def stuck_clock(generator: np.random.Generator, n: int) -> NDArray[np.float64]:
 
 @pytest.mark.parametrize("noise", [heavy, one_wild_round, step, half_a_neighbour, stuck_clock])
 def test_trouble_never_makes_identical_sides_slower(noise: Noise) -> None:
-    for seed in range(60):
+    for seed in range(25):
         assert "slower" not in said(run(seed, {}, noise)).values()
 
 
@@ -129,11 +131,16 @@ def test_the_margin_grows_with_what_identical_runs_differ_by() -> None:
         assert verdict.says == says
 
 
-def test_the_worst_slowdowns_are_confirmed_first() -> None:
-    screen = {f"c{i}": [i / 100] * 10 for i in range(-20, 21)}
-    chosen = gate.worth_a_look(screen)
-    assert chosen == [f"c{i}" for i in range(20, 20 - gate.MOST_CONFIRMED, -1)]
-    assert gate.worth_a_look({"a": [0.0] * 10, "b": [-0.3] * 10, "none": []}) == ["b"]
+def test_what_moved_or_cannot_be_told_is_confirmed_the_slowest_first() -> None:
+    screen = {
+        "calm": [0.001, -0.001] * 5,
+        "slower": [0.03] * 10,
+        "much slower": [0.2] * 10,
+        "faster": [-0.03] * 10,
+        "shaky": [0.2, -0.2] * 5,
+    }
+    chosen = gate.worth_a_look(screen, dict.fromkeys(screen, "k"), SPREAD, 0.05)
+    assert chosen == ["much slower", "slower", "shaky", "faster"]
 
 
 def test_few_rounds_have_no_interval_and_no_verdict() -> None:

@@ -29,11 +29,13 @@ class Done:
     err: str
 
 
-def bench(*arguments: str) -> Done:
+def bench(*arguments: str, **environment: str) -> Done:
     """Run a command in this process: the imports are paid once."""
     out, err = io.StringIO(), io.StringIO()
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
         patch.setattr(sys, "argv", ["bench", *arguments])
+        for name, value in environment.items():
+            patch.setenv(name, value)
         try:
             commands.main()
         except SystemExit as stop:
@@ -295,6 +297,39 @@ def test_ctrl_c_leaves_a_valid_run_and_130(tmp_path: Path) -> None:
     (cell,) = store.load(out, records.Cell)
     assert cell.status == "ok"
     assert store.machine(out)["stopped"] == "interrupted"
+
+
+def test_the_gate_compares_two_commits(tmp_path: Path) -> None:
+    out, summary = tmp_path / "a gate", tmp_path / "summary.md"
+    sweep = tmp_path / "one.toml"
+    sweep.write_text("widths = [16]\nbatches = [2]\n")
+    options = ["--sweep", str(sweep), "--kernel", "numpy_dot", "--budget", "8s", "--out", str(out)]
+    done = bench(
+        *("gate", "--base", "HEAD", "--head", "HEAD"), *options, GITHUB_STEP_SUMMARY=str(summary)
+    )
+    assert done.code in (0, 3), done  # the machine may be too busy to tell
+    rows = store.load(out, records.Round)
+    assert {row.cell for row in rows} == {"numpy_dot 16x16 batch 2"}
+    assert len({row.round_number for row in rows}) == len(rows) > 1
+    assert summary.read_text().startswith("### Gate: ")
+    assert "title=gate::" in done.out
+    assert "exists" in refused("gate", "--base", "HEAD", *options)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--base", "no-such-commit"], "no commit 'no-such-commit' here: fetch the history"),
+        (["--base", "HEAD", "--head", "nowhere"], "--head: no commit 'nowhere'"),
+        (["--base", "HEAD", "--kernel", "pie"], "no kernel 'pie'; known: "),
+        (["--base", "HEAD", "--slower-than", "1%"], "should be like 5%, and over 2.5%"),
+        (["--base", "HEAD", "--slower-than", "much"], "--slower-than is 'much'"),
+        (["--base", "HEAD", "--inconclusive", "shrug"], "should be warn or fail"),
+        ([], "--base"),
+    ],
+)
+def test_a_gate_of_nonsense_is_refused_in_one_line(options: list[str], words: str) -> None:
+    assert words in refused("gate", *options)
 
 
 def _visited(out: Path) -> bool:

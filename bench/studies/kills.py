@@ -78,7 +78,7 @@ def kill(run: subprocess.Popen[bytes], victim: str, after_s: float) -> bool:
         run.kill()
         return True
     try:
-        workers = psutil.Process(run.pid).children()
+        workers = psutil.Process(run.pid).children(recursive=True)  # and their keepers
         random.choice(workers).send_signal(signal.SIGKILL)
     except (IndexError, psutil.Error):
         return False

@@ -1,0 +1,207 @@
+"""A comparison of two sides: from git to verdicts. Processes are real, times are not judged."""
+
+import random
+import shutil
+import subprocess
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bench import compare, gate, gate_report, rounds, sides
+from bench.link import ROOT
+from bench.records import Round
+from bench.rounds import CantMeasure, Cell
+from bench.sides import Side
+from bench.sweep import BadInput, Case
+
+SPREAD = gate.Spread()
+KERNEL = '''"""A layer."""
+import numpy as np
+
+from kernels import Step{more}
+
+
+def prepare(layer, batch, device=0):
+    {body}
+    return Step(lambda A_in: np.maximum(A_in @ layer.W + layer.b, 0))
+'''
+
+
+def cell(kernel: str = "numpy_matmul", width: int = 16) -> Cell:
+    return Cell(kernel, Case(width, width, 2, "float32", "relu"))
+
+
+def a_side(folder: Path, name: str, **files: str) -> Side:
+    """The kernels of this checkout, with some files more or other ones."""
+    side = folder / name
+    shutil.copytree(ROOT / "kernels", side / "kernels")
+    for stem, text in files.items():
+        (side / "kernels" / f"{stem}.py").write_text(text, encoding="utf-8")
+    return Side(name, side, name)
+
+
+def kernel(body: str = "", more: str = "") -> str:
+    return KERNEL.format(body=body or "pass", more=more)
+
+
+class TestSides:
+    """Each side's kernels, from git."""
+
+    def test_both_are_there_and_then_gone(self) -> None:
+        with sides.both("HEAD", "worktree") as (base, head):
+            for side in (base, head):
+                assert (side.folder / "kernels" / "numpy_matmul.py").is_file()
+            assert len(base.commit) == 40
+            assert head.commit == "worktree"
+            assert len(str(base.folder)) == len(str(head.folder))
+        assert not base.folder.exists()
+
+    def test_they_are_gone_after_an_error_too(self) -> None:
+        with pytest.raises(KeyboardInterrupt), sides.both("HEAD", "HEAD") as (base, _):
+            raise KeyboardInterrupt
+        assert not base.folder.exists()
+
+    def test_a_commit_that_is_not_there_is_named_with_the_remedy(self) -> None:
+        with pytest.raises(BadInput, match="--base: no commit 'nowhere' here: fetch the history"):
+            sides.both("nowhere", "HEAD").__enter__()
+
+    def test_a_commit_without_kernels_is_refused(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        run = ("git", "-c", "user.name=a", "-c", "user.email=a@b", "-C", str(tmp_path))
+        subprocess.run([*run, "init", "-q"], check=True)
+        commit = [*run, "commit", "-q", "--allow-empty", "-m", "nothing"]
+        subprocess.run(commit, check=True)
+        monkeypatch.setattr(sides, "ROOT", tmp_path)
+        with pytest.raises(BadInput, match="--head: 'HEAD' has no directory kernels/"):
+            sides._side("head", tmp_path, "HEAD")
+
+
+class TestMeasurable:
+    """What can be compared at all."""
+
+    def test_what_neither_side_can_run_is_left_out(self, tmp_path: Path) -> None:
+        absent = kernel('raise Unavailable("no such library")', ", Unavailable")
+        both = [a_side(tmp_path, name, lib=absent) for name in ("base", "head")]
+        good, left_out = compare.measurable([cell("lib"), cell()], both, 1.0)
+        assert good == [cell()]
+        assert [(one.status, one.reason) for one in left_out] == [
+            ("unavailable", "no such library")
+        ]
+
+    def test_what_is_too_slow_on_both_sides_is_left_out_with_all_that_is_larger(
+        self, tmp_path: Path
+    ) -> None:
+        both = [a_side(tmp_path, name) for name in ("base", "head")]
+        cells = [cell("python_loop", width) for width in (8, 200, 300)]
+        good, left_out = compare.measurable(cells, both, 1e-3)
+        assert good == cells[:1]
+        assert [one.cell for one in left_out] == cells[1:]
+        assert {one.status for one in left_out} == {"skipped"}
+
+    @pytest.mark.parametrize(
+        ("text", "words"),
+        [
+            ("", "error on the head's side"),
+            (kernel('raise ValueError("broken")'), "error on the head's side: ValueError"),
+            (kernel("import os; os._exit(7)"), "crashed on the head's side"),
+            (kernel().replace("+ layer.b", ""), "wrong on the head's side"),
+        ],
+    )
+    def test_a_cell_that_is_missing_on_one_side_is_never_green(
+        self, tmp_path: Path, text: str, words: str
+    ) -> None:
+        base, head = a_side(tmp_path, "base"), a_side(tmp_path, "head", numpy_matmul=text)
+        with pytest.raises(BadInput, match=words) as said:
+            compare.measurable([cell()], [base, head], 1.0)
+        assert "no green light" in str(said.value)
+
+    def test_another_contract_is_refused(self, tmp_path: Path) -> None:
+        base, head = a_side(tmp_path, "base"), a_side(tmp_path, "head")
+        contract = head.folder / "kernels" / "__init__.py"
+        contract.write_text(contract.read_text().replace("CONTRACT = 1", "CONTRACT = 2"))
+        with pytest.raises(BadInput, match=r"different kernel contracts \(base 1, head 2\)"):
+            compare.measurable([cell()], [base, head], 1.0)
+
+    def test_a_comparison_of_nothing_is_refused(self, tmp_path: Path) -> None:
+        both = [a_side(tmp_path, name) for name in ("base", "head")]
+        with pytest.raises(BadInput, match="no cell can be measured: none was asked for"):
+            compare.measurable([], both, 1.0)
+
+
+class TestRounds:
+    """What a round measures."""
+
+    def test_a_round_has_a_row_a_cell_from_both_sides(self, tmp_path: Path) -> None:
+        both = [a_side(tmp_path, name) for name in ("base", "head")]
+        cells = [cell(), cell("numpy_dot")]
+        rows = rounds.measure(3, "screen", cells, both, random.Random(1))
+        assert {row.cell for row in rows} == {one.name for one in cells}
+        for row in rows:
+            assert (row.round_number, row.phase) == (3, "screen")
+            assert row.base_s > 0
+            assert row.head_s > 0
+            assert rounds.LEAST_PAIRS <= row.pairs <= rounds.PAIRS
+            assert 0 <= row.dropped < row.pairs
+
+    def test_each_arm_runs_its_own_sides_kernels(self, tmp_path: Path) -> None:
+        base = a_side(tmp_path, "base")
+        head = a_side(tmp_path, "head", numpy_dot=kernel('raise ValueError("the head\'s")'))
+        with pytest.raises(CantMeasure, match="error on the head's side: ValueError: the head's"):
+            rounds.measure(1, "screen", [cell("numpy_dot")], [base, head], random.Random(1))
+
+    def test_disturbed_pairs_are_dropped_by_the_control_of_either_side(self) -> None:
+        steady = [(1.0, 1.0)] * 9
+        noisy = {"base": [*steady, (9.0, 1.5)], "head": [*steady, (1.0, 1.0)]}
+        mirrored = {"base": noisy["head"], "head": noisy["base"]}
+        for found in (noisy, mirrored):
+            row = rounds._row(1, "screen", cell(), found)
+            assert (row.pairs, row.dropped, row.log_ratio) == (10, 1, 0.0)
+
+
+def made(ratios: Sequence[float], phase: str, name: str = "a", control: float = 0.0) -> list[Round]:
+    row = Round(0, phase, name, "numpy_dot", 1.0, 1.0, 0.0, control, 16, 0)
+    return [replace(row, round_number=i, log_ratio=r) for i, r in enumerate(ratios, start=1)]
+
+
+class TestJudge:
+    """From rows to what people read."""
+
+    def test_a_slowdown_is_red_in_every_form(self) -> None:
+        rows = [*made([0.2] * 10, "screen"), *made([0.2, 0.21] * 10, "confirm")]
+        rows += made([0.0, 0.001] * 5, "screen", "b")
+        found = compare.judge(rows, SPREAD, 0.05)
+        assert [v.says for v in found.verdicts] == ["slower", "not slower"]
+        base, head = Side("base", Path(), "b" * 40), Side("head", Path(), "h" * 40)
+        assert gate_report.sentence(found, 0.05) == "slower: 1 slower, 1 not slower"
+        summary = gate_report.markdown(found, base, head, 0.05)
+        assert "| a | slower | +22.8% (" in summary
+        assert "| b |" not in summary
+        lines = gate_report.annotations(found, 0.05)
+        assert lines[0] == "::error title=gate::slower: 1 slower, 1 not slower"
+        assert lines[1].startswith("::error title=slower::a: +22.8%25 (")
+        assert gate_report.CODES[gate.outcome(found.verdicts, found.problem)] == 1
+
+    def test_a_control_that_moved_takes_every_verdict_away(self) -> None:
+        rows = [*made([0.2] * 10, "screen", control=0.1), *made([0.2] * 20, "confirm", control=0.1)]
+        found = compare.judge(rows, SPREAD, 0.05)
+        assert found.problem is not None
+        assert gate_report.sentence(found, 0.05).startswith("can't tell: fixed work")
+        assert gate_report.annotations(found, 0.05)[0].startswith("::warning title=gate::")
+
+    def test_annotations_stay_within_what_github_shows(self) -> None:
+        rows = [row for i in range(30) for row in made([0.3] * 20, "screen", f"cell {i}")]
+        rows += [row for i in range(30) for row in made([0.3] * 20, "confirm", f"cell {i}")]
+        found = compare.judge(rows, SPREAD, 0.05)
+        assert len(gate_report.annotations(found, 0.05)) == gate_report.MOST_ANNOTATIONS
+
+    def test_what_markdown_would_take_for_marks_is_shown_as_it_is(self) -> None:
+        rows = [*made([0.3] * 20, "screen", "a|b_*c"), *made([0.3] * 20, "confirm", "a|b_*c")]
+        found = compare.judge(rows, SPREAD, 0.05)
+        side = Side("base", Path(), "b" * 40)
+        assert "| a\\|b\\_\\*c | slower" in gate_report.markdown(found, side, side, 0.05)
+
+    def test_a_line_of_several_is_one_annotation(self) -> None:
+        assert gate_report._escaped("50%\nmore") == "50%25%0Amore"
