@@ -27,10 +27,10 @@ LOOKS = (6, 9, 13, 19, 28, 41, 60, 88, 129, 189, 277, 406, 595, 872, 1278)
 and stopping at the first narrow interval would favour the ones that are narrow by chance; that is
 also why two looks in a row have to agree (`bench.studies.coverage`)."""
 
-RESPAWN = 2
+RESPAWN = 3
 RESPAWN_S = 2.0
 """Workers are started afresh every so many passes and not within so many seconds, so that one
-memory layout isn't the answer, and starting them (half a second) stays a small part of the run."""
+memory layout isn't the answer, and starting them (a third of a second) stays a small part."""
 
 
 REMEMBERED = 2 * LOOKS[-1]
