@@ -2,8 +2,9 @@
 
     first pass    every case once, the least work first, so that what a larger cell will take can be
                   predicted; a cell over the limit is skipped, with the prediction as the reason
-    later passes  the cases that have not reached the target, in random order, a case's kernels next
-                  to each other in random order: both sides of a speed-up see the same machine
+    later passes  the cases that have not reached the target, each as often as its interval is wide
+                  beside the widest, in random order, a case's kernels next to each other in random
+                  order: both sides of a speed-up see the same machine
 
 A run may end after any visit: by its budget, its target or Ctrl-C. What is on disk is complete.
 """
@@ -32,6 +33,9 @@ RESPAWN_S = 2.0
 """Workers are started afresh every so many passes and not within so many seconds, so that one
 memory layout isn't the answer, and starting them (a third of a second) stays a small part."""
 
+
+LEAST_SHARE = 0.25
+"""A case takes part in at least this share of the passes, however well it is known."""
 
 REMEMBERED = 2 * LOOKS[-1]
 """Visits of a cell held in memory: enough for the last look, even if half are disturbed."""
@@ -73,7 +77,8 @@ class Standing:
     known: bool = False  # the files have a row of it
     fastest: float = math.inf  # of its times
     looked: int = -1  # how many looks were reached when it was last looked at
-    narrow: bool = False  # what was found then
+    half_width: float = math.inf  # what was found then, relative
+    narrow: bool = False  # at that look, and at the one before
 
     def add(self, pass_number: int, seconds: float, slowness: float) -> None:
         """A good visit. A long run's later ones are on disk and change nothing here."""
@@ -93,8 +98,9 @@ class Standing:
         reached = [n for n in LOOKS if n <= len(kept)]
         if len(reached) != self.looked:  # else it has been looked at, and once is what was planned
             times = [self.times[p] for p in kept]
-            narrow = [estimate.of_visits(times[:n]).half_width <= target for n in reached[-2:]]
-            self.looked, self.narrow = len(reached), narrow == [True, True]
+            found = [estimate.of_visits(times[:n]).half_width for n in reached[-2:]]
+            self.looked, self.half_width = len(reached), found[-1] if found else math.inf
+            self.narrow = len(found) == 2 and max(found) <= target
         return self.narrow and not self.again
 
 
@@ -186,8 +192,15 @@ class Runner:
             for cells in cases.values()
             if not all(self._standing[cell].at_target(self._target, limit) for cell in cells)
         ]
-        self._random.shuffle(wanted)
-        return [cell for cells in wanted for cell in self._random.sample(cells, len(cells))]
+        need = [max(self._standing[cell].half_width for cell in cells) for cells in wanted]
+        widest = max((width for width in need if width < math.inf), default=0.0)
+        chosen = [
+            cells
+            for cells, width in zip(wanted, need, strict=True)
+            if self._random.random() * widest <= max(width, LEAST_SHARE * widest)
+        ]
+        self._random.shuffle(chosen)
+        return [cell for cells in chosen for cell in self._random.sample(cells, len(cells))]
 
     def _visit(self, cell: Cell) -> None:
         standing = self._standing[cell]
