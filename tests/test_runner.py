@@ -230,7 +230,7 @@ def test_workers_are_started_afresh_every_few_passes() -> None:
     assert len(gaps) > 3
     passes = [bench.order[visits][0] for visits in bench.respawned if visits < len(bench.order)]
     assert {number % runner.RESPAWN for number in passes} == {0}
-    assert min(gaps) * 0.02 > runner.RESPAWN_S
+    assert min(gaps) * 0.02 >= 0.99 * runner.RESPAWN_S  # a visit takes a fiftieth of a second
 
 
 def test_a_run_stopped_before_a_cell_says_so() -> None:
