@@ -19,6 +19,9 @@ from bench.inputs import aligned_copy
 REPEATS = 4
 """The first of them finds the caches full of the kernel's data; the least counts."""
 
+MOST = 16
+"""Cores that are timed at most: of a large machine's, a sample."""
+
 ALONE = 1.25
 """Blocks that used less CPU time than this many times their length ran on one core only."""
 
@@ -48,7 +51,7 @@ class Control:
     ) -> None:
         self._work = work
         self._clock = clock
-        self._others = max(threads - 1, 0)
+        self._others = min(max(threads, 1), MOST) - 1
         self._pool = ThreadPoolExecutor(max(self._others, 1))
 
     def seconds(self) -> list[float]:

@@ -29,6 +29,10 @@ def test_each_core_is_timed_by_a_thread_of_its_own() -> None:
     assert threading.get_ident() in seen
 
 
+def test_of_many_cores_a_sample_is_timed() -> None:
+    assert len(control.Control(128, work=lambda: None).seconds()) == control.MOST
+
+
 def test_the_real_work_takes_time_and_gives_the_lock_away() -> None:
     seconds = control.Control(2).seconds()
     assert len(seconds) == 2
