@@ -7,6 +7,7 @@ import subprocess
 import sys
 from dataclasses import asdict, fields
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +22,20 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 
-from bench.charts import draw_all, names, speedup, style, throughput
+from bench.charts import (
+    batching,
+    draw_all,
+    names,
+    roofline,
+    speedup,
+    style,
+    throughput,
+    time,
+)
 from bench.records import Cell
 
 ROOT = Path(__file__).parents[1]
-MACHINE = {
+MACHINE: dict[str, Any] = {
     "cpu": {"model": "AMD EPYC 9R14 96-Core Processor"},
     "started": "2026-11-22T12:46:00Z",
     "commit": "a1b2c3d4e5f60718293a4b5c6d7e8f9012345678",
@@ -102,7 +112,7 @@ def run(
     return cells
 
 
-CHARTS = {"throughput": throughput.draw, "speedup": speedup.draw}
+CHARTS = {name: import_module(f"bench.charts.{name}").draw for name in names()}
 FORTY = tuple(f"kernel_{i}_with_a_name_of_forty_characters_"[:40] for i in range(9))
 AWKWARD = {
     "as usual": run(),
@@ -121,7 +131,8 @@ AWKWARD = {
 @cache
 def drawn(chart: str, cells: str) -> Figure:
     """A chart of one of these frames, for tests that only look at it."""
-    return CHARTS[chart](frame(AWKWARD[cells]), MACHINE)
+    figure: Figure = CHARTS[chart](frame(AWKWARD[cells]), MACHINE)
+    return figure
 
 
 def words(figure: Figure) -> list[Text]:
@@ -155,7 +166,7 @@ def test_names_imports_nothing_heavy() -> None:
     )
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines() == ["speedup throughput", "set()"]
+    assert done.stdout.splitlines() == [" ".join(CHARTS), "set()"]
 
 
 def test_draw_all_writes_the_same_bytes_twice(tmp_path: Path) -> None:
@@ -177,7 +188,7 @@ def test_draw_all_draws_only_what_was_asked(tmp_path: Path) -> None:
 
 
 def test_an_unknown_chart_or_theme_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"no chart named pie; there are speedup, throughput"):
+    with pytest.raises(ValueError, match=r"no chart named pie; there are batching, "):
         draw_all(frame([]), {}, tmp_path, only=["speedup", "pie"])
     with pytest.raises(ValueError, match="no theme named neon; there are light, dark"):
         draw_all(frame([]), {}, tmp_path, theme="neon")
@@ -220,10 +231,25 @@ def test_throughput_shows_each_number_where_it_is() -> None:
         assert found[line] == pytest.approx(numbers)
     for axes in figure.axes:
         assert (axes.get_xscale(), axes.get_yscale()) == ("log", "log")
-        labels = [int(tick.get_text()) for tick in axes.get_xticklabels()]
-        assert labels == [16, 64, 256, 1000, 2048, 4096]
         assert list(axes.get_xticks()) == [16, 64, 256, 1000, 2048, 4096]
         assert axes.get_ylim() == figure.axes[0].get_ylim()
+
+
+def test_the_widths_are_said_on_one_line_or_two_never_on_a_staircase() -> None:
+    cells = run((16, 64, 256, 1000, 2048, 4096), (1, 16, 128, 1024))
+    texts = words(throughput.draw(frame(cells), MACHINE))
+    for width in (16, 64, 256, 1000, 2048, 4096):
+        assert sum(text.get_text() == str(width) for text in texts) == 4
+    lines = {t.get_position()[1] for t in texts if t.get_text() in ("1000", "2048", "4096")}
+    assert len(lines) == 2
+
+
+def test_throughput_tells_how_near_the_ceiling_is() -> None:
+    text = said(drawn("throughput", "as usual"))
+    assert "One matmul reaches 70 % of this machine's ceiling; the Python loop 0.015 %" in text
+    assert "Throughput of one dense layer, by width" in said(
+        throughput.draw(frame(AWKWARD["as usual"]), {})
+    )
 
 
 def test_throughput_draws_the_interval() -> None:
@@ -241,6 +267,49 @@ def test_throughput_names_what_it_does_not_show() -> None:
         "python_loop: skipped (width 4096 at batch 1, from width 1000 at batch 32 and 1024)" in text
     )
     assert "measured matmul ceiling" in text
+
+
+def test_batching_shows_the_share_of_its_best_that_a_kernel_reaches() -> None:
+    rates = {1: 1e10, 32: 5e10, 1024: 1e11}
+    cells = [cell("numpy_matmul", 1000, b, flop_per_s=r) for b, r in rates.items()]
+    figure = batching.draw(frame([*cells, cell("numpy_matmul", 64, 1, flop_per_s=9e11)]), {})
+    assert points(figure) == {(0, "numpy_matmul"): pytest.approx({1: 10, 32: 50, 1024: 100})}
+    assert "With one example at a time, one matmul reaches 10 % of its best" in said(figure)
+    assert "Throughput by batch, 1000 units" in said(batching.draw(frame(cells[2:]), {}))
+
+
+def test_roofline_puts_a_cell_at_its_intensity_under_measured_and_predicted_roofs() -> None:
+    machine = {"peaks": MACHINE["peaks"] | {"measured_bytes_per_s": 1e10}}
+    machine["peaks"]["theoretical_flop_per_s"] = 3e11
+    rates = {1: 1e9, 1024: 2e11}
+    cells = [cell("k", 1000, b, flop_per_s=r, bytes=4_000_000) for b, r in rates.items()]
+    figure = roofline.draw(frame(cells), machine)
+    work = [c.flops / 4e6 for c in cells]
+    (line,) = figure.axes[0].containers
+    assert isinstance(line, ErrorbarContainer)
+    assert np.asarray(line.lines[0].get_xdata(), float).tolist() == pytest.approx(work)
+    assert "One example brings 0.5 FLOPs a byte; full speed takes 23" in said(figure)
+    assert "measured ceiling" in said(figure)
+    assert "predicted by the CPU's flags and clock" in said(figure)
+    without = said(roofline.draw(frame(cells), {}))
+    assert "Throughput by arithmetic intensity" in without
+    assert "ceiling" not in without
+
+
+def test_time_shows_both_times_and_the_slope_of_the_work() -> None:
+    seconds = {64: 1e-6, 1000: 1e-5, 4096: 1e-3}
+    cells = [
+        cell("numpy_matmul", w, 1, time_s=s, latency_s=2 * s, flop_per_s=2 * w * w / s)
+        for w, s in seconds.items()
+    ]
+    figure = time.draw(frame(cells), {})
+    assert points(figure) == {
+        (0, "numpy_matmul"): pytest.approx(seconds),
+        (1, "numpy_matmul"): pytest.approx({w: 2 * s for w, s in seconds.items()}),
+    }
+    text = said(figure)
+    assert "4,100x the work takes one matmul 1,000x the time (one example)" in text
+    assert "slope of the work, width squared" in text
 
 
 @pytest.mark.parametrize("status", ["wrong", "impossible"])
@@ -298,7 +367,7 @@ def test_speedup_tells_what_one_matmul_is() -> None:
     assert "cupy_matmul: unavailable (all 2 cells)" in text
     assert (
         "AMD EPYC 9R14 96-Core Processor · 2 threads · float32 · 2026-11-22 · commit a1b2c3d"
-        in text
+        " · 5 visits a cell" in text
     )
 
 

@@ -16,7 +16,6 @@ from bench.charts import style
 NUMBER = "speedup"
 BASELINE = "python_loop"
 TOLD = "numpy_matmul"  # the kernel that the title speaks of
-HEADLINE = 1000
 UNSAID = "no loop to compare with"  # a cell without a speed-up that nothing else explains
 MOST_DECADES = 250  # of an axis: beyond them a float ends
 PANEL_TITLE, AXIS_BOTTOM, GAP = 0.45, 0.7, 0.35  # inches
@@ -49,10 +48,9 @@ def draw(cells: pd.DataFrame, machine: Mapping[str, Any], theme: str = "light") 
 
 
 def headline_width(rows: pd.DataFrame) -> int | None:
-    """1000, else the largest; of the widths that have a loop to compare with, where any has."""
-    based = rows.loc[(rows["speedup_basis"] != "") & style.has_number(rows, NUMBER), "n_units"]
-    widths = {int(width) for width in (based if len(based) else rows["n_units"])}
-    return HEADLINE if HEADLINE in widths else max(widths, default=None)
+    """The headline's; of the widths that have a loop to compare with, where any has."""
+    based = rows[(rows["speedup_basis"] != "") & style.has_number(rows, NUMBER)]
+    return style.headline_width(based if len(based) else rows)
 
 
 def title(shown: pd.DataFrame, width: int | None, batches: list[int]) -> str:

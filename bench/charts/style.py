@@ -38,6 +38,7 @@ SIZE = 14.0  # points: the smallest text on a slide that the last row can read
 LEADING = 1.3  # line height over text size
 NOTE_LINES = 4
 LONGEST_NAME = 40
+HEADLINE = 1000  # the width that the headline is about
 NO_NUMBER = "no cell has a number"
 
 _FONT = "DejaVu Sans"  # comes with matplotlib
@@ -99,6 +100,24 @@ def broken(kernel: str, longest: int = 24) -> str:
             lines.append("")
         lines[-1] += piece
     return "\n".join(lines)
+
+
+_SPOKEN = {
+    "python_loop": "the Python loop",
+    "numpy_dot": "a dot a unit",
+    "numpy_matmul": "one matmul",
+    "cupy_matmul": "CuPy's matmul",
+}
+
+
+def spoken(kernel: object) -> str:
+    """A kernel as a title speaks of it."""
+    return _SPOKEN.get(str(kernel), name_of(str(kernel)))
+
+
+def sentence(words: str) -> str:
+    """With a capital, unless it begins with a kernel's own name."""
+    return words[0].upper() + words[1:] if words.startswith(tuple(_SPOKEN.values())) else words
 
 
 # --- which cells
@@ -221,6 +240,18 @@ def _at(batches: Sequence[int], every: int) -> str:
     return f" at batch {listed}" if len(batches) <= 2 else f" at {len(batches)} batches"
 
 
+def peak(machine: Mapping[str, Any], name: str) -> float | None:
+    """One of the machine's ceilings, if it is known."""
+    rate = (machine.get("peaks") or {}).get(name)
+    return float(rate) if rate and math.isfinite(rate) and rate > 0 else None
+
+
+def headline_width(rows: pd.DataFrame) -> int | None:
+    """The width that charts of one width show: 1000, else the largest."""
+    widths = {int(width) for width in rows["n_units"]}
+    return HEADLINE if HEADLINE in widths else max(widths, default=None)
+
+
 def footer(rows: pd.DataFrame, machine: Mapping[str, Any]) -> str:
     """Where and when this was measured, of what is known."""
     cpu = machine.get("cpu")
@@ -235,9 +266,17 @@ def footer(rows: pd.DataFrame, machine: Mapping[str, Any]) -> str:
         parts.append("commit " + re.sub(r"^([0-9a-f]{7})[0-9a-f]+", r"\1", str(commit)))
     if run := machine.get("run"):
         parts.append(f"run {run}")
-    if sample := machine.get("sample"):
-        parts.append("sample" if sample is True else f"sample {sample}")
+    parts.append(_sample(rows))
     return plain(" · ".join(str(part) for part in parts if part))
+
+
+def _sample(rows: pd.DataFrame) -> str:
+    """How many visits are behind each number."""
+    visits = sorted({int(n) for n in rows["visits"].dropna() if n > 0})
+    if not visits:
+        return ""
+    many = "visit" if visits == [1] else "visits"
+    return f"{' to '.join(map(str, dict.fromkeys((visits[0], visits[-1]))))} {many} a cell"
 
 
 def _date(started: object) -> str:
@@ -276,7 +315,6 @@ _LOOKS = {
     "jax_dense": Look("#AA4499", "p", (0, (6, 2, 1, 2))),
     "cupy_fused": Look("#117733", "<", (0, (5, 2))),
     "nvmath_fused": Look("#999933", ">", (0, (1, 1))),
-    "limit": Look("#666666", "", (0, (6, 2, 1, 2))),
 }
 _OTHERS = ("#CC79A7", "#44AA99", "#BB5566", "#4477AA", "#997700", "#994455", "#6699CC")
 _MARKERS = ("h", "d", "*", "8", "H", "p", "v", "s")
@@ -339,6 +377,18 @@ def width_of(text: str, size: float = SIZE, weight: str = "normal") -> float:
     return max(float(measured(line, font, ismath=False)[0]) for line in text.split("\n")) / 72
 
 
+def wrapped(text: str, room: float, size: float = SIZE, weight: str = "normal") -> list[str]:
+    """Lines of at most so many inches, where words allow it."""
+    lines: list[str] = []
+    for word in text.split():
+        longer = f"{lines[-1]} {word}" if lines else word
+        if lines and width_of(longer, size, weight) <= room:
+            lines[-1] = longer
+        else:
+            lines.append(word)
+    return lines
+
+
 @dataclass(slots=True)
 class Page:
     """A slide with its words on, and the box that is left for the chart, in inches."""
@@ -359,16 +409,21 @@ class Page:
         """A line between places in inches."""
         self.figure.add_artist(Line2D(x, y, transform=self.figure.dpi_scale_trans, **how))
 
+    def drawn(self, kernel: str) -> dict[str, Any]:
+        """A kernel's line, in matplotlib's words."""
+        mine = look(kernel)
+        return {
+            "color": self.theme.line(kernel),
+            "marker": mine.marker,
+            "linestyle": mine.dash,
+            "linewidth": 3,
+            "markersize": 9,
+            "markeredgecolor": self.theme.paper,
+        }
+
     def wrap(self, text: str, size: float = SIZE, weight: str = "normal") -> list[str]:
         """Lines that fit between the margins."""
-        lines: list[str] = []
-        for word in text.split():
-            longer = f"{lines[-1]} {word}" if lines else word
-            if lines and width_of(longer, size, weight) <= self.right - self.left:
-                lines[-1] = longer
-            else:
-                lines.append(word)
-        return lines
+        return wrapped(text, self.right - self.left, size, weight)
 
     def head(self, text: str, size: float, weight: str = "normal", **how: Any) -> None:
         """A paragraph at the top of what is left."""
