@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bench import units
-from bench.charts import style
+from bench.charts import _style as style
 
 ONE_ROW = 4  # more panels stand in two rows
 AXIS_BOTTOM = 0.3  # inches

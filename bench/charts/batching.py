@@ -1,20 +1,18 @@
 """What is left unused: the share of its best throughput that a kernel reaches at each batch."""
 
-from collections.abc import Mapping
-from typing import Any
-
 import pandas as pd
 from matplotlib.figure import Figure
 
-from bench.charts import _lines, style
+from bench.charts import Run, _lines
+from bench.charts import _style as style
 
 NUMBER = "flop_per_s"
 
 
 @style.applied()
-def draw(cells: pd.DataFrame, machine: Mapping[str, Any], theme: str = "light") -> Figure:
+def draw(run: Run, sheet: style.Sheet) -> Figure:
     """The share against the batch, at the headline width: a line a kernel."""
-    view = style.choose(cells, NUMBER)
+    view = style.choose(run.cells, NUMBER)
     measured = view.cells[style.has_number(view.cells, NUMBER)]
     width = style.headline_width(measured)
     rows = view.cells[view.cells["n_units"] == width] if width else view.cells
@@ -23,11 +21,11 @@ def draw(cells: pd.DataFrame, machine: Mapping[str, Any], theme: str = "light") 
     names = [NUMBER, f"{NUMBER}_low", f"{NUMBER}_high"]
     shown = shown.assign(best=best, **{name: 100 * shown[name] / best for name in names})
     page = style.page(
-        theme,
+        sheet,
         title(shown, width),
         ["Throughput, as a share of the kernel's own best, with 95 % interval", view.said],
         style.missing(rows, NUMBER),
-        style.footer(rows, machine),
+        style.footer(rows, run.machine),
     )
     if shown.empty:
         return style.nothing(page)

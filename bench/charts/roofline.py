@@ -6,26 +6,27 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from bench.charts import _lines, style
+from bench.charts import Run, _lines
+from bench.charts import _style as style
 
 NUMBER = "flop_per_s"
 
 
 @style.applied()
-def draw(cells: pd.DataFrame, machine: Mapping[str, Any], theme: str = "light") -> Figure:
+def draw(run: Run, sheet: style.Sheet) -> Figure:
     """FLOP/s against FLOPs a byte on log axes: a point a cell."""
-    view = style.choose(cells, NUMBER)
+    view = style.choose(run.cells, NUMBER)
     shown = view.cells[style.has_number(view.cells, NUMBER)]
     shown = shown.assign(intensity=shown["flops"] / shown["bytes"])
     page = style.page(
-        theme,
-        title(shown, machine),
+        sheet,
+        title(shown, run.machine),
         [
             "A point a cell, with 95 % interval; caches may lift it above the memory's line",
             view.said,
         ],
         style.missing(view.cells, NUMBER),
-        style.footer(view.cells, machine),
+        style.footer(view.cells, run.machine),
     )
     if shown.empty:
         return style.nothing(page)
@@ -40,7 +41,7 @@ def draw(cells: pd.DataFrame, machine: Mapping[str, Any], theme: str = "light") 
     ticks = style.log_ticks(least / 2, most * 2, 6)
     ticks = [tick for tick in ticks if least / 1.1 <= tick <= most * 1.1] or [least]
     along = _lines.X("FLOPs for each byte of the layer's arrays (log scale)", ticks, _say)
-    panel = _lines.Panel("", lines, _roofs(machine, least, most))
+    panel = _lines.Panel("", lines, _roofs(run.machine, least, most))
     return _lines.draw(page, [panel], along, _lines.Y("FLOP/s (log scale)"), joined=False)
 
 

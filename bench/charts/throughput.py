@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from bench.charts import _lines, style
+from bench.charts import Run, _lines
+from bench.charts import _style as style
 
 NUMBER = "flop_per_s"
 TITLE = "Throughput of one dense layer, by width"
@@ -17,9 +18,9 @@ MANY_KERNELS = 4  # more can't be labelled beside panels in two rows
 
 
 @style.applied()
-def draw(cells: pd.DataFrame, machine: Mapping[str, Any], theme: str = "light") -> Figure:
+def draw(run: Run, sheet: style.Sheet) -> Figure:
     """Throughput against width on log axes, with its interval and the machine's ceiling."""
-    view = style.choose(cells, NUMBER)
+    view = style.choose(run.cells, NUMBER)
     measured = view.cells[style.has_number(view.cells, NUMBER)]
     every = sorted(int(batch) for batch in measured["batch"].unique())
     many = measured["kernel"].nunique() > MANY_KERNELS
@@ -31,7 +32,7 @@ def draw(cells: pd.DataFrame, machine: Mapping[str, Any], theme: str = "light") 
     if left_out:
         said.append(f"{len(batches)} of {len(every)} batches")
     gone = style.missing(rows, NUMBER)
-    page = style.page(theme, title(shown, machine), said, gone, style.footer(rows, machine))
+    page = style.page(sheet, title(shown, run.machine), said, gone, style.footer(rows, run.machine))
     if shown.empty:
         return style.nothing(page)
     widths = sorted(int(width) for width in shown["n_units"].unique())
@@ -39,7 +40,7 @@ def draw(cells: pd.DataFrame, machine: Mapping[str, Any], theme: str = "light") 
         _lines.Panel(
             f"batch {batch}",
             _lines.of_rows(shown[shown["batch"] == batch], "n_units", NUMBER, widths),
-            _ceiling(machine, shown, widths),
+            _ceiling(run.machine, shown, widths),
         )
         for batch in batches
     ]

@@ -1,32 +1,30 @@
 """Seconds for one launch, by width: launches in a row beside one launch and its fence."""
 
-from collections.abc import Mapping
-from typing import Any
-
 import pandas as pd
 from matplotlib.figure import Figure
 
 from bench import units
-from bench.charts import _lines, style
+from bench.charts import Run, _lines
+from bench.charts import _style as style
 
 WAYS = {"time_s": "pipelined", "latency_s": "latency"}
 
 
 @style.applied()
-def draw(cells: pd.DataFrame, machine: Mapping[str, Any], theme: str = "light") -> Figure:
+def draw(run: Run, sheet: style.Sheet) -> Figure:
     """Time against width on log axes, pipelined and latency, at the smallest and largest batch."""
-    view = style.choose(cells, "time_s")
+    view = style.choose(run.cells, "time_s")
     measured = view.cells[style.has_number(view.cells, "time_s")]
     batches = sorted(int(batch) for batch in measured["batch"].unique())
     batches = sorted({batches[0], batches[-1]}) if batches else []
     rows = view.cells[view.cells["batch"].isin(batches)] if batches else view.cells
     shown = rows[style.has_number(rows, "time_s")]
     page = style.page(
-        theme,
+        sheet,
         title(shown),
         ["Seconds a launch, in a row (95 % interval) or alone with its fence", view.said],
         style.missing(rows, "time_s"),
-        style.footer(rows, machine),
+        style.footer(rows, run.machine),
     )
     if shown.empty:
         return style.nothing(page)
@@ -62,11 +60,11 @@ def title(shown: pd.DataFrame) -> str:
 def _slope(part: pd.DataFrame) -> list[_lines.Guide]:
     """What the work alone would take at the best rate of this batch: time grows as the FLOPs do."""
     work = part.drop_duplicates("n_units").sort_values("n_units")
-    if len(work) < 2:
-        return []
     seconds = work["flops"] / part["flop_per_s"].max()
     near = seconds * 10 > part["time_s"].min()  # the rest would only push the lines up
     x, y = ([float(n) for n in numbers[near]] for numbers in (work["n_units"], seconds))
+    if len(x) < 2:
+        return []
     square = bool((work["n_in"] == work["n_units"]).all())
     words = "slope of the work" + (",\nwidth squared" if square else "")
     return [_lines.Guide(words, x, y, (0, (1, 1)))]
