@@ -3,6 +3,7 @@
 import io
 import itertools
 import math
+import os
 import subprocess
 import sys
 from dataclasses import asdict, fields
@@ -16,11 +17,13 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.text import Text
+from PIL import Image
 
 from bench import charts
 from bench.charts import _style as style
@@ -581,3 +584,63 @@ def test_log_ticks_are_few_and_inside(start: float, decades: float, most: int) -
     ticks = style.log_ticks(low, high, most)
     assert 1 <= len(ticks) <= most
     assert low * 0.999 <= ticks[0] <= ticks[-1] <= high * 1.001
+
+
+def luminance(colour: str) -> float:
+    """WCAG 2's relative luminance."""
+    rgb = np.array(to_rgb(colour))
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    return float(linear @ [0.2126, 0.7152, 0.0722])
+
+
+@pytest.mark.parametrize("theme", charts.THEMES)
+def test_text_has_contrast_enough_in_both_themes(theme: str) -> None:
+    colours = style.THEMES[theme]
+    kernels = [*style._LOOKS, *(f"kernel_{i}" for i in range(200))]
+    texts = {colours.ink, colours.muted, *(colours.text(kernel) for kernel in kernels)}
+    for text in texts:
+        dim, bright = sorted(luminance(colour) for colour in (text, colours.paper))
+        assert (bright + 0.05) / (dim + 0.05) >= 4.5, text
+
+
+BASELINE = ROOT / "tests" / "baseline"
+TOLERANCE = 6.0  # of 255, in the mean of a block of 8 x 8 pixels
+
+
+def small(figure: Figure) -> Image.Image:
+    with style.applied():
+        canvas = FigureCanvasAgg(figure)
+        canvas.draw()  # type: ignore[no-untyped-call]
+        whole = Image.fromarray(np.asarray(canvas.buffer_rgba()))  # type: ignore[no-untyped-call]
+    return whole.convert("L").resize((480, 272), Image.Resampling.BOX)
+
+
+def distance(one: Image.Image, two: Image.Image) -> float:
+    """The mean difference in the block of pixels that differs most."""
+    difference = np.abs(np.asarray(one, float) - np.asarray(two, float))
+    return float(difference.reshape(34, 8, 60, 8).mean(axis=(1, 3)).max())
+
+
+@cache
+def reference() -> charts.Run:
+    return charts.read(ROOT / "results" / "reference")
+
+
+@pytest.mark.parametrize("chart", CHARTS)
+def test_the_reference_run_looks_as_it_did(chart: str) -> None:
+    path = BASELINE / f"{chart}.png"
+    picture = small(CHARTS[chart](reference(), LIGHT))
+    if os.environ.get("RENEW"):
+        BASELINE.mkdir(exist_ok=True)
+        picture.quantize(32).save(path, optimize=True)
+    with Image.open(path) as kept:
+        assert distance(picture, kept.convert("L")) < TOLERANCE
+
+
+def test_a_label_that_moved_is_seen() -> None:
+    figure = batching.draw(reference(), LIGHT)
+    before = small(figure)
+    (label,) = (text for text in words(figure) if text.get_text() == "numpy_dot")
+    x, y = label.get_position()
+    label.set_position((x + 0.08, y))
+    assert distance(before, small(figure)) > TOLERANCE

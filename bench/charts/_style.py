@@ -40,6 +40,7 @@ MARGIN = 0.55
 SIZE = 14.0  # points: the smallest text on a slide that the last row can read
 LEADING = 1.3  # line height over text size
 NOTE_LINES = 4
+READABLE = 4.5  # the least contrast of text
 LONGEST_NAME = 40
 HEADLINE = 1000  # the width that the headline is about
 NO_NUMBER = "no cell has a number"
@@ -356,6 +357,14 @@ def look(kernel: str) -> Look:
     )
 
 
+def contrast(one: str, two: str) -> float:
+    """Of two colours, as WCAG 2 has it: 1 to 21."""
+    rgb = np.array([to_rgb(one), to_rgb(two)])
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    dim, bright = sorted(linear @ [0.2126, 0.7152, 0.0722])
+    return float((bright + 0.05) / (dim + 0.05))
+
+
 @dataclass(frozen=True, slots=True)
 class Theme:
     """The colours that are not a kernel's."""
@@ -371,7 +380,10 @@ class Theme:
         return self._mixed(kernel, self.lift)
 
     def text(self, kernel: str) -> str:
-        return self._mixed(kernel, self.text_lift)
+        """Moved on towards the ink until it can be read on the paper."""
+        parts = (self.text_lift + step / 20 for step in range(20))
+        mixed = (self._mixed(kernel, min(part, 1.0)) for part in parts)
+        return next(colour for colour in mixed if contrast(colour, self.paper) >= READABLE)
 
     def _mixed(self, kernel: str, part: float) -> str:
         own, ink = np.array(to_rgb(look(kernel).colour)), np.array(to_rgb(self.ink))
