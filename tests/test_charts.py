@@ -644,3 +644,19 @@ def test_a_label_that_moved_is_seen() -> None:
     x, y = label.get_position()
     label.set_position((x + 0.08, y))
     assert distance(before, small(figure)) > TOLERANCE
+
+
+def test_a_dark_pdf_on_paper_stands_beside_the_usual_chart(tmp_path: Path) -> None:
+    run = made(frame(AWKWARD["one cell"]), MACHINE)
+    outs = [tmp_path / "a", tmp_path / "b"]
+    one, two = (draw_all([run], [out], ["batching"], "dark", "paper", ["pdf"])[0] for out in outs)
+    assert one.name == "batching-dark-paper.pdf"
+    assert one.read_bytes() == two.read_bytes()
+
+
+def test_charts_that_compare_want_several_runs(tmp_path: Path) -> None:
+    run = made(frame(AWKWARD["one cell"]), MACHINE)
+    outs = [tmp_path / "a", tmp_path / "b"]
+    assert draw_all([run], outs[:1], ["machines"]) == []
+    (path,) = draw_all([run, run], outs, ["machines"], formats=["png"])
+    assert path == tmp_path / "a" / "machines.png"
