@@ -101,19 +101,34 @@ def run(
 
 @app.command()
 def plot(
-    run: Annotated[str, typer.Argument(help="A run's directory, its name, or latest.")] = "latest",
+    run: Annotated[
+        list[str] | None,
+        typer.Argument(help="A run's directory, its name, or latest; several are also compared."),
+    ] = None,
     only: Annotated[
         list[str] | None, typer.Option(help="Just this chart; may be repeated.")
     ] = None,
+    theme: Annotated[str, typer.Option(help="light or dark.")] = "light",
+    size: Annotated[str, typer.Option(help="slide (16:9) or paper.")] = "slide",
+    format: Annotated[  # noqa: A002 - the option's name
+        list[str] | None, typer.Option(help="png, svg or pdf; may be repeated. None: png and svg.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Where to. None: plots/<run>. Of several, a folder a run.")
+    ] = None,
 ) -> None:
-    """Draw a run's charts again from its files, as PNG and SVG."""
-    from bench import charts, screen
+    """Draw runs' charts from their files: light slides as PNG and SVG, if nothing else is said."""
+    from bench import screen
 
-    folder = _find(run)
-    if unknown := [name for name in only or [] if name not in charts.names()]:
-        raise BadInput(f"no chart {unknown[0]!r}; known: {', '.join(charts.names())}")
-    _derive(folder)
-    screen.paths("chart", _draw(folder, only or []))
+    folders = list(dict.fromkeys(_find(name) for name in run or ["latest"]))
+    for folder in folders:
+        _derive(folder)
+    outs = [_plots(folder) for folder in folders]
+    if out is not None:
+        outs = [out / folder.name for folder in folders] if len(folders) > 1 else [out]
+    if len(set(outs)) < len(outs):
+        raise BadInput("two of these runs have one name: draw them one by one, or rename one")
+    screen.paths("chart", _draw(folders, outs, only or [], theme, size, format or ["png", "svg"]))
 
 
 @app.command()
@@ -372,7 +387,7 @@ def _measure(
     if trouble is not None:
         raise trouble
     screen.paths("numbers", [folder / "cells.csv"])
-    screen.paths("chart", _draw(folder, []))
+    screen.paths("chart", _draw([folder], [_plots(folder)]))
     return code or (1 if any(row.status in BAD for row in rows) else 0)
 
 
@@ -401,17 +416,18 @@ def _derive(folder: Path) -> "list[Cell]":
     return rows
 
 
-def _draw(folder: Path, only: list[str]) -> list[Path]:
-    from bench import charts, store
+def _draw(folders: Sequence[Path], outs: Sequence[Path], *how: Any) -> list[Path]:
+    from bench import charts
 
-    cells, facts, plots = store.frame(folder), store.machine(folder), _plots(folder)
     try:
-        return charts.draw_all(cells, facts, plots, only)
+        return charts.draw_all([charts.read(folder) for folder in folders], outs, *how)
+    except ValueError as error:
+        raise BadInput(str(error)) from error
     except OSError as error:
-        where = error.filename or plots
+        where = error.filename or outs[0]
         raise BadInput(
             f"{where} can't be written ({error.strerror}): make room or make it writable, then"
-            f" python -m bench plot {folder}: what was measured is kept"
+            f" python -m bench plot {folders[0]}: what was measured is kept"
         ) from error
 
 

@@ -133,7 +133,7 @@ def test_a_second_signal_spares_the_charts_and_leaves_no_half(
     assert (done.code, done.err.splitlines()[-1]) == (130, "stopped: Ctrl-C"), done
     assert store.machine(out)["stopped"] == "interrupted"
     assert len(store.load(out, records.Cell)) == 1
-    assert [path.name for path in (out / "plots").iterdir()] == ["speedup.png"]
+    assert [path.name for path in (out / "plots").iterdir()] == ["batching.png"]
 
 
 @pytest.mark.usefixtures("no_charts")

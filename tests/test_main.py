@@ -215,7 +215,7 @@ def test_a_run_is_drawn_again_from_its_files(a_run: ARun) -> None:
     assert done.code == 0, done
     assert "speedup.png" in done.out
     assert "throughput" not in done.out
-    assert "no chart 'pie'" in refused("plot", str(a_run.folder), "--only", "pie")
+    assert "no chart named pie" in refused("plot", str(a_run.folder), "--only", "pie")
 
 
 def test_a_run_does_not_go_on_elsewhere_or_with_another_kernel(a_run: ARun) -> None:

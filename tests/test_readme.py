@@ -28,6 +28,7 @@ def test_the_pictures_and_files_that_are_linked_are_there() -> None:
     for name in ("README.md", "CONTRIBUTING.md"):
         text = (ROOT / name).read_text(encoding="utf-8")
         links = [link for link in re.findall(r"\]\(([^)]+)\)", text) if "://" not in link]
+        links += re.findall(r'(?:src|srcset)="([^"]+)"', text)
         assert [link for link in links if not (ROOT / link).exists()] == []
 
 

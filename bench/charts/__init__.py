@@ -1,13 +1,15 @@
 """Charts from a run's files, one chart a module of this folder.
 
-A chart is a module with `draw(cells, machine, theme) -> Figure`; it is found by its file name, so a
-new one touches no other file. Nothing heavy is imported until something is drawn.
+A chart is a module with `draw(run, sheet) -> Figure`, or with `compare(runs, sheet) -> Figure` for
+several runs; it is found by its file name, so a new one touches no other file. Modules with an
+underscore are what charts share. Nothing heavy is imported until something is drawn.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,33 +17,93 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import pandas as pd
 
+THEMES = ("light", "dark")
+SIZES = ("slide", "paper")
+FORMATS = ("png", "svg", "pdf")
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What a chart is drawn from: a run's files."""
+
+    name: str
+    cells: pd.DataFrame  # cells.csv
+    machine: Mapping[str, Any]  # machine.json
+    visits: pd.DataFrame | None = None  # a row a visit that was measured: its cell, seconds, quiet
+
+
+def read(folder: Path) -> Run:
+    """A run, from its files alone."""
+    import pandas as pd
+
+    from bench import estimate, store
+    from bench.records import Block, Visit
+
+    rows = []
+    if (folder / store.FILES[Visit]).is_file():
+        visits, blocks = store.load(folder, Visit), store.load(folder, Block)
+        for cell in estimate.gather(visits, blocks).values():
+            good = cell.good
+            for visit in cell.visits:
+                if visit.pass_number in cell.times and visit.status == "ok":
+                    mine = {name: getattr(visit, name) for name in CELL}
+                    seconds, quiet = cell.times[visit.pass_number], visit.pass_number in good
+                    rows.append(
+                        mine | {"pass": visit.pass_number, "seconds": seconds, "quiet": quiet}
+                    )
+    measured = pd.DataFrame(rows, columns=[*CELL, "pass", "seconds", "quiet"])
+    return Run(folder.name, store.frame(folder), store.machine(folder), measured)
+
+
+CELL = [
+    *("kernel", "n_in", "n_units", "batch", "precision", "activation"),
+    *("device_index", "threads", "cache"),
+]
+"""The columns that visits and cells are matched by."""
+
 
 def names() -> tuple[str, ...]:
     """The charts there are, by file name."""
     stems = (path.stem for path in Path(__file__).parent.glob("*.py"))
-    return tuple(sorted(s for s in stems if not s.startswith("_") and s != "style"))
+    return tuple(sorted(s for s in stems if not s.startswith("_")))
 
 
 def draw_all(
-    cells: pd.DataFrame,
-    machine: Mapping[str, Any],
-    out: Path,
+    runs: Sequence[Run],
+    outs: Sequence[Path],
     only: Sequence[str] = (),
     theme: str = "light",
+    size: str = "slide",
+    formats: Sequence[str] = ("png", "svg"),
 ) -> list[Path]:
-    """Draw the charts (all, or those in `only`) as PNG and SVG into `out`; return what was written.
+    """Draw the charts (all, or those in `only`) of each run into its folder of `outs`; return what
+    was written. Those that compare runs, where there are several, go into the first.
 
-    The same cells and machine give the same bytes.
+    The same files give the same bytes.
     """
-    if unknown := [name for name in only if name not in names()]:
-        raise ValueError(f"no chart named {', '.join(unknown)}; there are {', '.join(names())}")
+    for what, asked, known in (
+        ("chart", only, names()),
+        ("theme", [theme], THEMES),
+        ("size", [size], SIZES),
+        ("format", formats, FORMATS),
+    ):
+        if unknown := [name for name in asked if name not in known]:
+            raise ValueError(f"no {what} named {', '.join(unknown)}; there are {', '.join(known)}")
     # where the home can't be written, Matplotlib does without, and needn't tell
     logging.getLogger("matplotlib").setLevel(logging.ERROR)
-    from . import style  # Matplotlib, and only now
+    from . import _style  # Matplotlib, and only now
 
-    out.mkdir(parents=True, exist_ok=True)
+    sheet = _style.Sheet(theme, size)
+    # the usual charts have the plain names; nothing is overwritten by its dark or paper version
+    suffix = "".join(f"-{name}" for name in (theme, size) if name not in ("light", "slide"))
     written: list[Path] = []
     for name in dict.fromkeys(only or names()):
-        figure = import_module(f"{__name__}.{name}").draw(cells, machine, theme)
-        written += style.save(figure, out / name)
+        chart = import_module(f"{__name__}.{name}")
+        if hasattr(chart, "draw"):
+            figures = ((chart.draw(run, sheet), out) for run, out in zip(runs, outs, strict=True))
+        else:
+            figures = ((chart.compare(runs, sheet), outs[0]) for _ in runs[1:2])
+        for figure, out in figures:
+            out.mkdir(parents=True, exist_ok=True)
+            written += _style.save(figure, out / f"{name}{suffix}", formats)
     return written

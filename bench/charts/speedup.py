@@ -1,7 +1,6 @@
 """How many times the Python loop each kernel is, at one width: a bar a kernel, a panel a batch."""
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,21 +10,21 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bench import units
-from bench.charts import style
+from bench.charts import Run
+from bench.charts import _style as style
 
 NUMBER = "speedup"
 BASELINE = "python_loop"
 TOLD = "numpy_matmul"  # the kernel that the title speaks of
-HEADLINE = 1000
 UNSAID = "no loop to compare with"  # a cell without a speed-up that nothing else explains
 MOST_DECADES = 250  # of an axis: beyond them a float ends
 PANEL_TITLE, AXIS_BOTTOM, GAP = 0.45, 0.7, 0.35  # inches
 
 
 @style.applied()
-def draw(cells: pd.DataFrame, machine: Mapping[str, Any], theme: str = "light") -> Figure:
+def draw(run: Run, sheet: style.Sheet) -> Figure:
     """Speed-ups over the loop at the headline width, for the smallest and the largest batch."""
-    view = style.choose(cells, NUMBER)
+    view = style.choose(run.cells, NUMBER)
     width = headline_width(view.cells)
     rows = view.cells[view.cells["n_units"] == width]
     shown = rows[style.has_number(rows, NUMBER)]
@@ -35,11 +34,11 @@ def draw(cells: pd.DataFrame, machine: Mapping[str, Any], theme: str = "light") 
         rows, shown = (part[part["batch"].isin(batches)] for part in (rows, shown))
     kernels = _order(rows, shown)
     page = style.page(
-        theme,
+        sheet,
         title(shown, width, batches),
         ["Times as fast as python_loop on the same case, estimate with 95 % interval", view.said],
         style.missing(rows[~rows["kernel"].isin(kernels)], NUMBER, UNSAID),
-        style.footer(rows, machine),
+        style.footer(rows, run.machine),
     )
     if not batches:
         timed = style.has_number(view.cells, "time_s").any()
@@ -49,10 +48,9 @@ def draw(cells: pd.DataFrame, machine: Mapping[str, Any], theme: str = "light") 
 
 
 def headline_width(rows: pd.DataFrame) -> int | None:
-    """1000, else the largest; of the widths that have a loop to compare with, where any has."""
-    based = rows.loc[(rows["speedup_basis"] != "") & style.has_number(rows, NUMBER), "n_units"]
-    widths = {int(width) for width in (based if len(based) else rows["n_units"])}
-    return HEADLINE if HEADLINE in widths else max(widths, default=None)
+    """The headline's; of the widths that have a loop to compare with, where any has."""
+    based = rows[(rows["speedup_basis"] != "") & style.has_number(rows, NUMBER)]
+    return style.headline_width(based if len(based) else rows)
 
 
 def title(shown: pd.DataFrame, width: int | None, batches: list[int]) -> str:
@@ -129,7 +127,7 @@ def _draw(page: style.Page, kernels: list[str], panels: dict[int, list[Bar]]) ->
     row = min(1.4, (page.top - page.bottom - PANEL_TITLE - AXIS_BOTTOM) / len(kernels))
     bottom = page.top - PANEL_TITLE - row * len(kernels)
     label = _Label(page, min(style.SIZE, row * 50), row >= 2.7 * style.SIZE / 72)
-    left = page.left + _names(page, kernels, page.top - PANEL_TITLE, row)
+    left = page.left + style.names_beside(page, kernels, page.top - PANEL_TITLE, row)
 
     bars = [bar for panel in panels.values() for bar in panel]
     low = min(np.nanmin([1.0, bar.value, bar.low]) for bar in bars) / 1.15
@@ -177,18 +175,6 @@ def _scale(needs: list[list[tuple[float, float]]], room: float) -> tuple[float, 
 
 def _case(batch: int) -> str:
     return "one example (batch 1)" if batch == 1 else f"batch {batch}"
-
-
-def _names(page: style.Page, kernels: list[str], top: float, row: float) -> float:
-    """Write the kernels' names left of the panels; return the room that they take, in inches."""
-    texts = [style.broken(kernel, 24 if row > 0.5 else style.LONGEST_NAME) for kernel in kernels]
-    size = min(16, row * 72 / 1.3 / max(text.count("\n") + 1 for text in texts))
-    room = max(style.width_of(text, size, "bold") for text in texts) + 0.15
-    for k, (kernel, text) in enumerate(zip(kernels, texts, strict=True)):
-        how = {"ha": "right", "va": "center", "weight": "bold"}
-        y = top - (k + 0.5) * row
-        page.write(page.left + room - 0.15, y, text, size, color=page.theme.text(kernel), **how)
-    return room
 
 
 def _paint(page: style.Page, axes: Axes, bar: Bar, k: int) -> None:

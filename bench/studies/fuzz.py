@@ -126,7 +126,7 @@ def show(folder: Path, *, draw: bool = True, derive: bool = True) -> None:
     if derive:
         store.write_cells(folder, rows)
     if draw:
-        drawn = charts.draw_all(store.frame(folder), store.machine(folder), folder / "plots")
+        drawn = charts.draw_all([charts.read(folder)], [folder / "plots"])
         for path in drawn:
             if path.suffix == ".svg":
                 ET.parse(path)  # noqa: S314 - our own file

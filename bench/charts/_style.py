@@ -1,6 +1,7 @@
 """What every chart shares: words for numbers, which cells to draw, a kernel's looks, and the page.
 
-The page is a slide: 13.33 x 7.5 inches with text of 14 points and more. Everything on it is placed
+The page is a slide, 13.33 x 7.5 inches with text of 14 points and more, or a sheet of paper, 11 x 8
+inches: at seven inches across, in a document, its text is nine points. Everything on it is placed
 in inches from the measured size of the text, so that nothing is cut and nothing overlaps, however
 long a kernel's name or the list of what is missing.
 """
@@ -28,16 +29,20 @@ from matplotlib.lines import Line2D
 from matplotlib.text import Text
 from matplotlib.textpath import text_to_path
 from matplotlib.ticker import FixedLocator, NullLocator
+from PIL import Image
 
 from bench.records import Cell, Status
 from bench.text import plain
 
-WIDTH, HEIGHT, DPI = 40 / 3, 7.5, 192  # inches; 2560 x 1440 pixels
+DPI = 192
+SIZES = {"slide": (40 / 3, 7.5), "paper": (11.0, 8.0)}  # inches: 2560 x 1440, 2112 x 1536 pixels
 MARGIN = 0.55
 SIZE = 14.0  # points: the smallest text on a slide that the last row can read
 LEADING = 1.3  # line height over text size
 NOTE_LINES = 4
+READABLE = 4.5  # the least contrast of text
 LONGEST_NAME = 40
+HEADLINE = 1000  # the width that the headline is about
 NO_NUMBER = "no cell has a number"
 
 _FONT = "DejaVu Sans"  # comes with matplotlib
@@ -61,18 +66,17 @@ def applied() -> Iterator[None]:
 
 
 @applied()
-def save(figure: Figure, stem: Path) -> list[Path]:
-    """Write `stem`.png and `stem`.svg, without dates or versions, and let the figure go.
+def save(figure: Figure, stem: Path, formats: Sequence[str]) -> list[Path]:
+    """Write `stem`.png and the like, without dates or versions, and let the figure go.
 
     Each is put in its place when it is whole: a chart is there entirely, or as it was before.
     """
-    kinds = {"png": {"Software": None}, "svg": {"Date": None, "Creator": None}}
     written = []
-    for kind, metadata in kinds.items():
+    for kind in formats:
         path = stem.with_name(f"{stem.name}.{kind}")
         half = stem.with_name(f"{path.name}.half")
         try:
-            figure.savefig(half, format=kind, metadata=metadata)
+            _WRITE[kind](figure, half)
             half.replace(path)
         except BaseException:
             half.unlink(missing_ok=True)
@@ -80,6 +84,28 @@ def save(figure: Figure, stem: Path) -> list[Path]:
         written.append(path)
     figure.clear()
     return written
+
+
+def _png(figure: Figure, path: Path) -> None:
+    """With a palette: a third of the bytes, and the same to the eye."""
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()  # type: ignore[no-untyped-call]
+    picture = Image.fromarray(np.asarray(canvas.buffer_rgba()))  # type: ignore[no-untyped-call]
+    picture.convert("RGB").quantize(128, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE).save(
+        path, "png", dpi=(DPI, DPI), optimize=True
+    )
+
+
+def _svg(figure: Figure, path: Path) -> None:
+    figure.savefig(path, format="svg", metadata={"Date": None, "Creator": None})
+
+
+def _pdf(figure: Figure, path: Path) -> None:
+    nameless = {"CreationDate": None, "Creator": None, "Producer": None}
+    figure.savefig(path, format="pdf", metadata=nameless)
+
+
+_WRITE = {"png": _png, "svg": _svg, "pdf": _pdf}
 
 
 # --- words for kernels
@@ -99,6 +125,24 @@ def broken(kernel: str, longest: int = 24) -> str:
             lines.append("")
         lines[-1] += piece
     return "\n".join(lines)
+
+
+_SPOKEN = {
+    "python_loop": "the Python loop",
+    "numpy_dot": "a dot a unit",
+    "numpy_matmul": "one matmul",
+    "cupy_matmul": "CuPy's matmul",
+}
+
+
+def spoken(kernel: object) -> str:
+    """A kernel as a title speaks of it."""
+    return _SPOKEN.get(str(kernel), name_of(str(kernel)))
+
+
+def sentence(words: str) -> str:
+    """With a capital, unless it begins with a kernel's own name."""
+    return words[0].upper() + words[1:] if words.startswith(tuple(_SPOKEN.values())) else words
 
 
 # --- which cells
@@ -221,6 +265,18 @@ def _at(batches: Sequence[int], every: int) -> str:
     return f" at batch {listed}" if len(batches) <= 2 else f" at {len(batches)} batches"
 
 
+def peak(machine: Mapping[str, Any], name: str) -> float | None:
+    """One of the machine's ceilings, if it is known."""
+    rate = (machine.get("peaks") or {}).get(name)
+    return float(rate) if rate and math.isfinite(rate) and rate > 0 else None
+
+
+def headline_width(rows: pd.DataFrame) -> int | None:
+    """The width that charts of one width show: 1000, else the largest."""
+    widths = {int(width) for width in rows["n_units"]}
+    return HEADLINE if HEADLINE in widths else max(widths, default=None)
+
+
 def footer(rows: pd.DataFrame, machine: Mapping[str, Any]) -> str:
     """Where and when this was measured, of what is known."""
     cpu = machine.get("cpu")
@@ -235,9 +291,17 @@ def footer(rows: pd.DataFrame, machine: Mapping[str, Any]) -> str:
         parts.append("commit " + re.sub(r"^([0-9a-f]{7})[0-9a-f]+", r"\1", str(commit)))
     if run := machine.get("run"):
         parts.append(f"run {run}")
-    if sample := machine.get("sample"):
-        parts.append("sample" if sample is True else f"sample {sample}")
+    parts.append(_sample(rows))
     return plain(" · ".join(str(part) for part in parts if part))
+
+
+def _sample(rows: pd.DataFrame) -> str:
+    """How many visits are behind each number."""
+    visits = sorted({int(n) for n in rows["visits"].dropna() if n > 0})
+    if not visits:
+        return ""
+    many = "visit" if visits == [1] else "visits"
+    return f"{' to '.join(map(str, dict.fromkeys((visits[0], visits[-1]))))} {many} a cell"
 
 
 def _date(started: object) -> str:
@@ -276,7 +340,6 @@ _LOOKS = {
     "jax_dense": Look("#AA4499", "p", (0, (6, 2, 1, 2))),
     "cupy_fused": Look("#117733", "<", (0, (5, 2))),
     "nvmath_fused": Look("#999933", ">", (0, (1, 1))),
-    "limit": Look("#666666", "", (0, (6, 2, 1, 2))),
 }
 _OTHERS = ("#CC79A7", "#44AA99", "#BB5566", "#4477AA", "#997700", "#994455", "#6699CC")
 _MARKERS = ("h", "d", "*", "8", "H", "p", "v", "s")
@@ -294,6 +357,14 @@ def look(kernel: str) -> Look:
     )
 
 
+def contrast(one: str, two: str) -> float:
+    """Of two colours, as WCAG 2 has it: 1 to 21."""
+    rgb = np.array([to_rgb(one), to_rgb(two)])
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    dim, bright = sorted(linear @ [0.2126, 0.7152, 0.0722])
+    return float((bright + 0.05) / (dim + 0.05))
+
+
 @dataclass(frozen=True, slots=True)
 class Theme:
     """The colours that are not a kernel's."""
@@ -309,23 +380,20 @@ class Theme:
         return self._mixed(kernel, self.lift)
 
     def text(self, kernel: str) -> str:
-        return self._mixed(kernel, self.text_lift)
+        """Moved on towards the ink until it can be read on the paper."""
+        parts = (self.text_lift + step / 20 for step in range(20))
+        mixed = (self._mixed(kernel, min(part, 1.0)) for part in parts)
+        return next(colour for colour in mixed if contrast(colour, self.paper) >= READABLE)
 
     def _mixed(self, kernel: str, part: float) -> str:
         own, ink = np.array(to_rgb(look(kernel).colour)), np.array(to_rgb(self.ink))
         return to_hex(own + (ink - own) * part)
 
 
-_THEMES = {
+THEMES = {
     "light": Theme("#FFFFFF", "#1A1A1A", "#595959", "#E3E3E3", 0.0, 0.3),
     "dark": Theme("#15181D", "#F2F2F2", "#B0B4BA", "#343A42", 0.25, 0.45),
 }
-
-
-def theme_of(name: str) -> Theme:
-    if name not in _THEMES:
-        raise ValueError(f"no theme named {name}; there are {', '.join(_THEMES)}")
-    return _THEMES[name]
 
 
 # --- the page
@@ -339,16 +407,36 @@ def width_of(text: str, size: float = SIZE, weight: str = "normal") -> float:
     return max(float(measured(line, font, ismath=False)[0]) for line in text.split("\n")) / 72
 
 
+def wrapped(text: str, room: float, size: float = SIZE, weight: str = "normal") -> list[str]:
+    """Lines of at most so many inches, where words allow it."""
+    lines: list[str] = []
+    for word in text.split():
+        longer = f"{lines[-1]} {word}" if lines else word
+        if lines and width_of(longer, size, weight) <= room:
+            lines[-1] = longer
+        else:
+            lines.append(word)
+    return lines
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """What to draw on."""
+
+    theme: str = "light"
+    size: str = "slide"
+
+
 @dataclass(slots=True)
 class Page:
     """A slide with its words on, and the box that is left for the chart, in inches."""
 
     figure: Figure
     theme: Theme
+    right: float
+    top: float
     left: float = MARGIN
-    right: float = WIDTH - MARGIN
     bottom: float = MARGIN * 0.8
-    top: float = HEIGHT - MARGIN * 0.8
 
     def write(self, x: float, y: float, text: str, size: float = SIZE, **how: Any) -> Text:
         """Text at a place in inches; `how` is matplotlib's."""
@@ -359,16 +447,21 @@ class Page:
         """A line between places in inches."""
         self.figure.add_artist(Line2D(x, y, transform=self.figure.dpi_scale_trans, **how))
 
+    def drawn(self, kernel: str) -> dict[str, Any]:
+        """A kernel's line, in matplotlib's words."""
+        mine = look(kernel)
+        return {
+            "color": self.theme.line(kernel),
+            "marker": mine.marker,
+            "linestyle": mine.dash,
+            "linewidth": 3,
+            "markersize": 9,
+            "markeredgecolor": self.theme.paper,
+        }
+
     def wrap(self, text: str, size: float = SIZE, weight: str = "normal") -> list[str]:
         """Lines that fit between the margins."""
-        lines: list[str] = []
-        for word in text.split():
-            longer = f"{lines[-1]} {word}" if lines else word
-            if lines and width_of(longer, size, weight) <= self.right - self.left:
-                lines[-1] = longer
-            else:
-                lines.append(word)
-        return lines
+        return wrapped(text, self.right - self.left, size, weight)
 
     def head(self, text: str, size: float, weight: str = "normal", **how: Any) -> None:
         """A paragraph at the top of what is left."""
@@ -385,8 +478,9 @@ class Page:
 
     def axes(self, left: float, bottom: float, width: float, height: float) -> Axes:
         """A panel at a place in inches, with the theme's colours and a quiet frame."""
+        wide, tall = self.figure.get_size_inches()
         axes = self.figure.add_axes(
-            (left / WIDTH, bottom / HEIGHT, width / WIDTH, height / HEIGHT),
+            (left / wide, bottom / tall, width / wide, height / tall),
             facecolor=self.theme.paper,
         )
         axes.spines[["top", "right"]].set_visible(False)
@@ -397,12 +491,12 @@ class Page:
         return axes
 
 
-def page(theme: str, title: str, said: Sequence[str], gone: list[str], below: str) -> Page:
+def page(sheet: Sheet, title: str, said: Sequence[str], gone: list[str], below: str) -> Page:
     """A slide: title and subtitle above; what is not shown, and where it was measured, below."""
-    colours = theme_of(theme)
-    figure = Figure(figsize=(WIDTH, HEIGHT), dpi=DPI, facecolor=colours.paper)
+    colours, (wide, tall) = THEMES[sheet.theme], SIZES[sheet.size]
+    figure = Figure(figsize=(wide, tall), dpi=DPI, facecolor=colours.paper)
     FigureCanvasAgg(figure)  # gives text a measurable size
-    new = Page(figure, colours)
+    new = Page(figure, colours, wide - MARGIN, tall - MARGIN * 0.8)
     size = 28.0
     while size > 20 and len(new.wrap(title, size, "bold")) > 1:
         size -= 1
@@ -429,6 +523,18 @@ def nothing(page: Page, words: str = NO_NUMBER) -> Figure:
     x, y = (page.left + page.right) / 2, (page.bottom + page.top) / 2
     page.write(x, y, words, 24, ha="center", va="center", color=page.theme.muted)
     return page.figure
+
+
+def names_beside(page: Page, kernels: list[str], top: float, row: float) -> float:
+    """Write the kernels' names left of their rows; return the room that they take, in inches."""
+    texts = [broken(kernel, 24 if row > 0.5 else LONGEST_NAME) for kernel in kernels]
+    size = min(16, row * 72 / 1.3 / max(text.count("\n") + 1 for text in texts))
+    room = max(width_of(text, size, "bold") for text in texts) + 0.15
+    for k, (kernel, text) in enumerate(zip(kernels, texts, strict=True)):
+        how: dict[str, Any] = {"ha": "right", "va": "center", "weight": "bold"}
+        y = top - (k + 0.5) * row
+        page.write(page.left + room - 0.15, y, text, size, color=page.theme.text(kernel), **how)
+    return room
 
 
 def log_ticks(low: float, high: float, most: int) -> list[float]:

@@ -1,0 +1,65 @@
+"""Several runs side by side: throughput by width at the largest batch that all of them have."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from bench import units
+from bench.charts import Run, _lines
+from bench.charts import _style as style
+
+NUMBER = "flop_per_s"
+TITLE = "Throughput of one dense layer, run by run"
+
+
+@style.applied()
+def compare(runs: Sequence[Run], sheet: style.Sheet) -> Figure:
+    """A panel a run, a line a kernel, each with its machine's own ceiling."""
+    views = [style.choose(run.cells, NUMBER) for run in runs]
+    measured = [view.cells[style.has_number(view.cells, NUMBER)] for view in views]
+    batch = max(set.intersection(*(set(rows["batch"]) for rows in measured)), default=None)
+    shown = [rows[rows["batch"] == batch] for rows in measured]
+    page = style.page(
+        sheet,
+        title(runs, shown),
+        ["Arithmetic done a second, 95 % interval", *(f"batch {batch}" for _ in [batch] if batch)],
+        [],
+        "; ".join(
+            style.footer(view.cells, run.machine) for run, view in zip(runs, views, strict=True)
+        ),
+    )
+    if batch is None:
+        return style.nothing(page, "no batch has numbers in all of these runs")
+    widths = sorted({int(width) for rows in shown for width in rows["n_units"]})
+    panels = [
+        _lines.Panel(
+            run.name, _lines.of_rows(rows, "n_units", NUMBER, widths), _ceiling(run, widths)
+        )
+        for run, rows in zip(runs, shown, strict=True)
+    ]
+    along = _lines.X("width of the layer, units (log scale)", widths, str)
+    return _lines.draw(page, panels, along, _lines.Y("FLOP/s (log scale)"))
+
+
+def title(runs: Sequence[Run], shown: Sequence[pd.DataFrame]) -> str:
+    """How much more the best kernel of one run does than that of the next, where it is clear."""
+    tops = []
+    for run, rows in zip(runs, shown, strict=True):
+        if len(rows):
+            best = rows.sort_values(NUMBER).iloc[-1]
+            tops.append(
+                (float(best[NUMBER]), best[f"{NUMBER}_low"], best[f"{NUMBER}_high"], run.name)
+            )
+    tops.sort()
+    if len(tops) == 2 and tops[0][2] < tops[1][1]:
+        (slow, _, _, slower), (fast, _, _, faster) = tops
+        names = (style.name_of(name) for name in (faster, slower))
+        return f"At its best, {next(names)} does {units.times(fast / slow)} what {next(names)} does"
+    return TITLE
+
+
+def _ceiling(run: Run, widths: list[int]) -> list[_lines.Guide]:
+    rate = style.peak(run.machine, "measured_flop_per_s")
+    ends = [float(widths[0]), float(widths[-1])]
+    return [_lines.Guide("measured matmul\nceiling, CPU", ends, [rate, rate])] if rate else []

@@ -1,0 +1,70 @@
+"""Seconds for one launch, by width: launches in a row beside one launch and its fence."""
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from bench import units
+from bench.charts import Run, _lines
+from bench.charts import _style as style
+
+WAYS = {"time_s": "pipelined", "latency_s": "latency"}
+
+
+@style.applied()
+def draw(run: Run, sheet: style.Sheet) -> Figure:
+    """Time against width on log axes, pipelined and latency, at the smallest and largest batch."""
+    view = style.choose(run.cells, "time_s")
+    measured = view.cells[style.has_number(view.cells, "time_s")]
+    batches = sorted(int(batch) for batch in measured["batch"].unique())
+    batches = sorted({batches[0], batches[-1]}) if batches else []
+    rows = view.cells[view.cells["batch"].isin(batches)] if batches else view.cells
+    shown = rows[style.has_number(rows, "time_s")]
+    page = style.page(
+        sheet,
+        title(shown),
+        ["Seconds a launch, in a row (95 % interval) or alone with its fence", view.said],
+        style.missing(rows, "time_s"),
+        style.footer(rows, run.machine),
+    )
+    if shown.empty:
+        return style.nothing(page)
+    widths = sorted(int(width) for width in shown["n_units"].unique())
+    panels = []
+    for batch in batches:
+        part = shown[shown["batch"] == batch]
+        for column, way in WAYS.items():
+            mine = part[style.has_number(part, column)]
+            if len(mine):
+                lines = _lines.of_rows(mine, "n_units", column, widths)
+                panels.append(_lines.Panel(f"batch {batch}, {way}", lines, _slope(part)))
+    along = _lines.X("width of the layer, units (log scale)", widths, str)
+    up = _lines.Y("seconds (log scale)", lambda seconds: units.si(seconds, "s", 1))
+    return _lines.draw(page, panels, along, up)
+
+
+def title(shown: pd.DataFrame) -> str:
+    """How much less than the work the fastest kernel's time grows, at the smallest batch."""
+    case = shown[shown["batch"] == shown["batch"].min()].sort_values("n_units", kind="stable")
+    wide = case[case["n_units"] == case["n_units"].max()].sort_values("time_s", kind="stable")
+    if len(wide):
+        mine = case[case["kernel"] == wide["kernel"].iloc[0]]
+        work, time = (mine[name].iloc[-1] / mine[name].iloc[0] for name in ("flops", "time_s"))
+        if work > 2 * time:
+            at = "one example" if mine["batch"].iloc[0] == 1 else f"batch {mine['batch'].iloc[0]}"
+            told = style.spoken(mine["kernel"].iloc[0])
+            times = [units.times(number, 2) for number in (work, time)]
+            return f"{times[0]} the work takes {told} {times[1]} the time ({at})"
+    return "Time of one launch, by width"
+
+
+def _slope(part: pd.DataFrame) -> list[_lines.Guide]:
+    """What the work alone would take at the best rate of this batch: time grows as the FLOPs do."""
+    work = part.drop_duplicates("n_units").sort_values("n_units")
+    seconds = work["flops"] / part["flop_per_s"].max()
+    near = seconds * 10 > part["time_s"].min()  # the rest would only push the lines up
+    x, y = ([float(n) for n in numbers[near]] for numbers in (work["n_units"], seconds))
+    if len(x) < 2:
+        return []
+    square = bool((work["n_in"] == work["n_units"]).all())
+    words = "slope of the work" + (",\nwidth squared" if square else "")
+    return [_lines.Guide(words, x, y, (0, (1, 1)))]
