@@ -44,7 +44,7 @@ def main(runs: int, budget: str) -> None:
     with tempfile.TemporaryDirectory() as place:
         for number in range(1, runs + 1):
             cells, visits = one(Path(place) / f"run-{number}", budget)
-            status = Counter(cell.status for cell in cells)
+            status: Counter[str] = Counter(cell.status for cell in cells)
             slow = [v.waited_s / v.measured_s for v in visits if v.waited_s and v.measured_s]
             rows.append(
                 {
@@ -60,8 +60,8 @@ def main(runs: int, budget: str) -> None:
             )
             print(rows[-1], file=sys.stderr)
     write("loaded", rows)
-    alarms, cells = (sum(row[what] for row in rows) for what in ("false_alarms", "ok"))
-    print(f"{alarms} false alarms in {runs} runs; {cells} cells measured")
+    alarms, measured = (sum(int(row[what]) for row in rows) for what in ("false_alarms", "ok"))
+    print(f"{alarms} false alarms in {runs} runs; {measured} cells measured")
 
 
 if __name__ == "__main__":
