@@ -40,6 +40,8 @@ Another path leads from two commits to verdicts:
     sides.py -> rounds.py -> compare.py -> gate.py -> gate_report.py
     each side's kernels, rounds of blocks in turn, screen and confirm, decide, tell
 
-`__main__.py` has the commands, `signals.py` what ends them early, `streams.py` the stdout and
-stderr that outlast their readers; `suite.py` runs the same cells under pytest-benchmark.
+`__main__.py` has the commands, `options.py` what their options mean, `session.py` a run from its
+options to its last chart, `runs.py` where runs are on disk, `signals.py` what ends a command early,
+`streams.py` the stdout and stderr that outlast their readers. `suite.py` runs the same cells under
+pytest-benchmark.
 """

@@ -5,8 +5,9 @@ drift or a step over the run, correlated from one visit to the next. For each nu
 often the interval holds the truth (the median of what the run met) and how wide it is; and the same
 where the stopping rule chose the number (row "stopped").
 
-Then recorded ones: a long run of a few cells, whose median over all visits stands for the truth,
-and the interval of every stretch of n visits in a row.
+Then recorded ones: a long run of a few cells, whose median over all visits stands for the truth.
+n of them spread over the run are what a run of n passes would have seen; n in a row are what a run
+of a few seconds would, and show how far a machine drifts within a minute.
 
     python -m bench.studies.coverage [record]
 
@@ -170,14 +171,19 @@ def recorded() -> Iterator[dict[str, Any]]:
     for name, values in json.loads(RECORDED.read_text()).items():
         truth = median(values)
         for n in VISITS:
-            stretches = [values[i : i + n] for i in range(len(values) - n + 1)]
-            intervals = [estimate.of_visits(stretch) for stretch in stretches]
-            yield {
-                "visits_of": f"recorded {name} ({len(values)} visits)",
-                "visits": n,
-                "coverage": mean(i.low <= truth <= i.high for i in intervals),
-                "half_width": mean(i.half_width for i in intervals),
+            apart = len(values) // n
+            chosen = {
+                "over the run": [values[i : i + n * apart : apart] for i in range(apart)],
+                "in a row": [values[i : i + n] for i in range(len(values) - n + 1)],
             }
+            for how, stretches in chosen.items():
+                intervals = [estimate.of_visits(stretch) for stretch in stretches]
+                yield {
+                    "visits_of": f"recorded {name}, {how}",
+                    "visits": n,
+                    "coverage": mean(i.low <= truth <= i.high for i in intervals),
+                    "half_width": mean(i.half_width for i in intervals),
+                }
 
 
 def main() -> None:

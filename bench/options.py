@@ -1,0 +1,40 @@
+"""What an option's text means. Raises BadInput with how it should be."""
+
+from bench.sweep import BadInput
+
+
+def integers(name: str, text: str | None) -> list[int] | None:
+    if text is None:
+        return None
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise BadInput(f"--{name} is {text!r}, should be whole numbers like 16,256,1000") from None
+
+
+SECONDS = {"s": 1, "m": 60, "h": 3600}
+
+
+def duration(text: str | None) -> float | None:
+    """From 90, 90s, 5m or 1h to seconds."""
+    if text is None:
+        return None
+    unit = text[-1:] if text[-1:] in SECONDS else ""
+    try:
+        seconds = float(text.removesuffix(unit)) * SECONDS.get(unit, 1)
+    except ValueError:
+        seconds = 0.0
+    if not seconds > 0:
+        raise BadInput(f"--budget is {text!r}, should be like 90s, 5m or 1h")
+    return seconds
+
+
+def percent(text: str) -> float:
+    """From 5% or 5 to 0.05."""
+    try:
+        ratio = float(text.removesuffix("%")) / 100
+    except ValueError:
+        ratio = 0.0
+    if not 0.025 < ratio < 10:
+        raise BadInput(f"--slower-than is {text!r}, should be like 5%, and over 2.5%")
+    return ratio

@@ -1,0 +1,63 @@
+"""Runs on disk: where they are, and what is made of their files."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench.sweep import BadInput
+
+if TYPE_CHECKING:
+    from bench.records import Cell
+
+ROOT = Path(__file__).parent.parent
+
+
+def derive(folder: Path) -> "list[Cell]":
+    """cells.csv anew from visits.csv and blocks.csv, where the run has them."""
+    from bench import estimate, peaks, store
+    from bench.records import Block, Cell, Visit
+
+    if not (folder / store.FILES[Visit]).is_file():
+        return store.load(folder, Cell)
+    peak = peaks.ceiling(store.machine(folder))
+    rows = estimate.cells(store.load(folder, Visit), store.load(folder, Block), peak)
+    store.write_cells(folder, rows)
+    return rows
+
+
+def draw(folders: Sequence[Path], outs: Sequence[Path], *how: Any) -> list[Path]:
+    """Draw runs' charts into directories -> the files. Raises BadInput where that can't be."""
+    from bench import charts
+
+    try:
+        return charts.draw_all([charts.read(folder) for folder in folders], outs, *how)
+    except ValueError as error:
+        raise BadInput(str(error)) from error
+    except OSError as error:
+        where = error.filename or outs[0]
+        raise BadInput(
+            f"{where} can't be written ({error.strerror}): make room or make it writable, then"
+            f" python -m bench plot {folders[0]}: what was measured is kept"
+        ) from error
+
+
+def plots(folder: Path) -> Path:
+    """Where a run's charts go: plots/<run> beside results/<run>, else plots/ inside the run."""
+    folder = folder.absolute()
+    if folder.parent.name == "results":
+        return folder.parent.parent / "plots" / folder.name
+    return folder / "plots"
+
+
+def find(run: str) -> Path:
+    """A run's directory, from a path, a name in results/, or `latest`."""
+    results = ROOT / "results"
+    if run == "latest":
+        runs = sorted(path.parent for path in results.glob("*/sweep.toml"))
+        if not runs:
+            raise BadInput("no run yet: make bench")
+        return max(runs, key=lambda path: (path / "sweep.toml").stat().st_mtime)
+    for folder in (Path(run), results / run):
+        if folder.is_dir():
+            return folder
+    raise BadInput(f"no run {run!r}: give a run's directory or its name in results/")

@@ -1,0 +1,194 @@
+"""A run, from its settled options to its last chart: a new one, or one that goes on."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench import runs, signals
+from bench.runs import ROOT
+from bench.sweep import BadInput
+
+if TYPE_CHECKING:
+    from bench.records import Block, Cell, Visit
+    from bench.store import Run
+    from bench.sweep import Sweep
+
+BAD = ("wrong", "impossible", "crashed", "error")
+"""A run with a cell of one of these statuses exits with 1."""
+
+
+def start(name: str, changes: dict[str, Any], out: Path | None) -> int:
+    """A new run: settle what to measure, make its directory, measure."""
+    import msgspec
+
+    from bench import store, sweep, visit
+    from bench.machine import usable_cores
+
+    fields = msgspec.to_builtins(sweep.read(name))
+    fields |= {field: value for field, value in changes.items() if value is not None}
+    asked = absolute(fields["kernels"])
+    _refuse_twins(asked)
+    fields["threads"] = sweep.make(fields).threads or usable_cores()
+    worker = visit.facts(fields["threads"])
+    fields["kernels"] = asked or list(worker.kernels)
+    settled = sweep.make(fields)
+    folder = out or ROOT / "results" / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{Path(name).stem}"
+    with visit.Visitor(settled.threads, settled.seed, settled.launch_limit_s) as visitor:
+        _load(visitor, asked)
+        with store.Run.create(folder, settled) as opened:
+            return _measure(opened, settled, visitor, worker, [], [])
+
+
+def go_on(name: str, added: dict[str, Any], limits: dict[str, Any]) -> int:
+    """A run that was stopped or is to be extended, taken up again on the same machine."""
+    import msgspec
+
+    from bench import machine, store, sweep, visit
+    from bench.records import Block, Visit
+
+    folder = runs.find(name)
+    opened, settled = store.Run.resume(folder)
+    with opened:
+        fields = msgspec.to_builtins(settled)
+        added["kernels"] = absolute(added["kernels"] or [])
+        for field, more in added.items():
+            fields[field] = list(dict.fromkeys([*fields[field], *(more or [])]))
+        _refuse_twins(fields["kernels"])
+        settled = sweep.make(fields | {k: v for k, v in limits.items() if v is not None})
+        worker = visit.facts(settled.threads)
+        visits, blocks = store.load(folder, Visit), store.load(folder, Block)
+        then = _identity(folder) if visits else {}
+        now = machine.identity(machine.facts(worker, settled.threads))
+        for what, was in then.items():
+            if now[what] != was:
+                difference = f"{what} is {now[what]!r} here and was {was!r}"
+                raise BadInput(f"can't go on with {folder}: {difference}")
+        with visit.Visitor(settled.threads, settled.seed, settled.launch_limit_s) as visitor:
+            hashes = _load(visitor, settled.kernels)
+            for row in visits:
+                if row.kernel_hash and row.kernel_hash != hashes.get(row.kernel):
+                    changed = f"kernel {row.kernel} has changed since {folder} began"
+                    raise BadInput(f"{changed}: start a new run")
+            opened.write_sweep(settled)
+            return _measure(opened, settled, visitor, worker, visits, blocks)
+
+
+def _identity(folder: Path) -> dict[str, str]:
+    """What a run was measured on. Raises BadInput where machine.json doesn't say."""
+    from bench import machine, store
+
+    try:
+        return machine.identity(store.machine(folder))
+    except (KeyError, TypeError) as error:
+        said = f"{folder}/machine.json doesn't say what the run was measured on"
+        raise BadInput(f"{said}: start a new run") from error
+
+
+def _refuse_twins(kernels: Sequence[str]) -> None:
+    stems = [stem(kernel) for kernel in kernels]
+    if twice := [stem for stem in stems if stems.count(stem) > 1]:
+        raise BadInput(f"two kernels are called {twice[0]}: rename one, rows go by that name")
+
+
+def _load(visitor: Any, names: Sequence[str]) -> dict[str, str]:
+    """Each kernel's hash. Raises BadInput for one that can't be imported."""
+    from bench import link
+
+    hashes = {}
+    for name in names:
+        loaded = visitor.load(name)
+        if isinstance(loaded, link.Refused):
+            raise BadInput(f"kernel {stem(name)}: {loaded.reason}")
+        hashes[stem(name)] = loaded.kernel_hash
+    return hashes
+
+
+def _measure(
+    opened: "Run",
+    settled: "Sweep",
+    visitor: Any,
+    worker: Any,
+    visits: "list[Visit]",
+    blocks: "list[Block]",
+) -> int:
+    """Machine and ceilings, passes until there is a reason to stop, then table and charts."""
+    from bench import estimate, machine, peaks, runner, screen, store, visit
+    from bench.records import Block, Visit
+
+    folder = opened.folder
+    found = machine.facts(worker, settled.threads)
+
+    def take_ceilings() -> None:
+        kept = ROOT / "results" / ".peaks.json"
+        ceiling = peaks.of_cpu(settled.precision, settled.threads, found, kept)
+        found["peaks"] = asdict(ceiling) if ceiling else None
+
+    def first_answer() -> str:
+        runs.derive(folder)
+        return f"every cell is in {folder / 'cells.csv'}"
+
+    opened.write_machine(found)
+    shown = screen.Screen(first_answer)
+    cells = [
+        visit.Cell(kernel, case, settled.device, settled.threads, settled.cache)
+        for case in settled.cases()
+        for kernel in settled.kernels
+    ]
+    code = 0
+    try:
+        take_ceilings()
+        opened.write_machine(found)
+        shown.begin(found)
+        running = runner.Runner(
+            cells,
+            visitor,
+            opened.append,
+            budget_s=settled.budget_s,
+            target=settled.target,
+            launch_limit_s=settled.launch_limit_s,
+            seed=settled.seed,
+            watch=shown.progress,
+        )
+        running.restore(visits, blocks)
+        found["stopped"] = running.run()
+        visitor.respawn()
+        shown.note("stopping: ceilings once more, table and charts")
+        take_ceilings()  # again: the first reading may have been disturbed, and too low
+    except signals.Stop as stop:
+        found.setdefault("stopped", stop.word)
+        code = stop.code
+        shown.note("stopping: table and charts")
+    with signals.held():  # a second Ctrl-C may spare the charts, but not the numbers
+        visitor.respawn()  # no kernel goes on meanwhile
+        visits, blocks = store.load(folder, Visit), store.load(folder, Block)
+        rows = estimate.cells(visits, blocks, peaks.ceiling(found))
+        trouble = _written(opened, found, rows)
+    screen.answer(rows, visits, blocks, found)
+    if trouble is not None:
+        raise trouble
+    screen.paths("numbers", [folder / "cells.csv"])
+    screen.paths("chart", runs.draw([folder], [runs.plots(folder)]))
+    return code or (1 if any(row.status in BAD for row in rows) else 0)
+
+
+def _written(opened: "Run", found: dict[str, Any], rows: "list[Cell]") -> BadInput | None:
+    """Write what follows from the visits -> why not, where it can't be: the answer comes first."""
+    from bench import store
+
+    try:
+        opened.write_machine(found)
+        store.write_cells(opened.folder, rows)
+    except BadInput as error:
+        return error
+    return None
+
+
+def absolute(kernels: Sequence[str]) -> list[str]:
+    """Kernel files by absolute path, because workers may have another working directory."""
+    return [str(Path(k).absolute()) if k.endswith(".py") else k for k in kernels]
+
+
+def stem(kernel: str) -> str:
+    return Path(kernel).stem if kernel.endswith(".py") else kernel
