@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from bench.sweep import BadInput
 
 if TYPE_CHECKING:
-    from bench.records import Cell
+    from bench.records import Block, Cell, Visit
 
 ROOT = Path(__file__).parent.parent
 
@@ -25,12 +25,21 @@ def derive(folder: Path) -> "list[Cell]":
     return rows
 
 
-def draw(folders: Sequence[Path], outs: Sequence[Path], *how: Any) -> list[Path]:
-    """Draw runs' charts into directories -> the files. Raises BadInput where that can't be."""
+def draw(
+    folders: Sequence[Path],
+    outs: Sequence[Path],
+    *how: Any,
+    measured: "tuple[list[Visit], list[Block]] | None" = None,
+) -> list[Path]:
+    """Draw runs' charts into directories -> the files. Raises BadInput where that can't be.
+
+    `measured`: the visits and blocks of the one run, where they are at hand.
+    """
     from bench import charts
 
     try:
-        return charts.draw_all([charts.read(folder) for folder in folders], outs, *how)
+        read = [charts.read(folder, measured) for folder in folders]
+        return charts.draw_all(read, outs, *how)
     except ValueError as error:
         raise BadInput(str(error)) from error
     except OSError as error:

@@ -169,7 +169,7 @@ def _measure(
     if trouble is not None:
         raise trouble
     screen.paths("numbers", [folder / "cells.csv"])
-    screen.paths("chart", runs.draw([folder], [runs.plots(folder)]))
+    screen.paths("chart", runs.draw([folder], [runs.plots(folder)], measured=(visits, blocks)))
     return code or (1 if any(row.status in BAD for row in rows) else 0)
 
 

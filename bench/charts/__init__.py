@@ -14,6 +14,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bench.records import Block, Visit
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -32,16 +34,17 @@ class Run:
     visits: pd.DataFrame | None = None  # a row a visit that was measured: its cell, seconds, quiet
 
 
-def read(folder: Path) -> Run:
-    """A run, from its files alone."""
+def read(folder: Path, measured: tuple[list[Visit], list[Block]] | None = None) -> Run:
+    """A run, from its files alone. `measured`: its visits and blocks, where they are at hand."""
     import pandas as pd
 
     from bench import estimate, store
-    from bench.records import Block, Visit
 
     rows = []
-    if (folder / store.FILES[Visit]).is_file():
-        visits, blocks = store.load(folder, Visit), store.load(folder, Block)
+    if measured is None and (folder / store.FILES[Visit]).is_file():
+        measured = store.load(folder, Visit), store.load(folder, Block)
+    if measured is not None:
+        visits, blocks = measured
         for cell in estimate.gather(visits, blocks).values():
             good = cell.good
             for visit in cell.visits:
@@ -51,8 +54,8 @@ def read(folder: Path) -> Run:
                     rows.append(
                         mine | {"pass": visit.pass_number, "seconds": seconds, "quiet": quiet}
                     )
-    measured = pd.DataFrame(rows, columns=[*CELL, "pass", "seconds", "quiet"])
-    return Run(folder.name, store.frame(folder), store.machine(folder), measured)
+    table = pd.DataFrame(rows, columns=[*CELL, "pass", "seconds", "quiet"])
+    return Run(folder.name, store.frame(folder), store.machine(folder), table)
 
 
 CELL = [

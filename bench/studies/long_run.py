@@ -126,7 +126,7 @@ def read(folder: Path) -> dict[str, float]:
     mark()
     store.write_cells(folder, estimate.cells(visits, blocks, None))
     mark()
-    charts.draw_all([charts.read(folder)], [folder / "plots"])
+    charts.draw_all([charts.read(folder, (visits, blocks))], [folder / "plots"])
     mark()
     (start, _), (loaded, _), (estimated, _), (drawn, _) = marks
     return {
