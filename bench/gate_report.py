@@ -83,7 +83,7 @@ def sentence(found: Found, slower_than: float) -> str:
         case "slower":
             return f"slower: {tally}"
         case "can't tell":
-            return f"can't tell: {found.problem or tally}"
+            return f"can't tell: {found.problem or tally} (--budget for more rounds)"
         case _:
             return f"no cell is {100 * slower_than:g}% slower: {tally}"
 

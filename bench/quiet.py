@@ -49,6 +49,6 @@ def limit_of(ordered: Sequence[float]) -> float:
 
 def kept(slownesses: Mapping[int, float], limit: float) -> list[int]:
     """Of visits by their pass, the passes of those that count, in order."""
-    if slownesses:
-        limit = max(limit, SLOWER * min(slownesses.values()))
+    if slownesses and min(slownesses.values()) > limit:
+        limit = SLOWER * min(slownesses.values())
     return sorted(p for p, value in slownesses.items() if value <= limit)

@@ -201,10 +201,11 @@ class Visitor:
         closed = worker.call(link.Close(key), patience)
         if not isinstance(closed, link.Closed):
             return opened, times, _refused(closed)
-        busy = "threads" if not closed.quiet else "processes" if worker.left_busy() else ""
-        if busy:
+        reason = f"its threads still ran {closed.quiet_s:.1f} s after the last launch"
+        if not closed.quiet or worker.left_busy():
+            if closed.quiet:
+                reason = "it left a process running, which used a core after the last launch"
             self._end(cell.kernel)
-            reason = f"its {busy} still ran {closed.quiet_s:.1f} s after the last launch"
             return opened, times, link.Refused("error", reason)
         return opened, times, closed
 
