@@ -13,6 +13,7 @@ The data path, a module a step:
         v
       worker.py         holds kernels (kernels/*.py), one process a kernel
         | memory.py     how much of the machine's memory it may take
+        | weights.py    a layer's own numbers, from a file
         | inputs.py     the arrays and the float64 answer
         | check.py      is the output right?
         | honesty.py    is it computed from the input, each time, in the time that it says?

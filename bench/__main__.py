@@ -22,7 +22,9 @@ app = typer.Typer(
 
 @app.command()
 def run(
-    sweep: Annotated[str, typer.Option(help="quick, default, full, or a TOML file.")] = "default",
+    sweep: Annotated[
+        str, typer.Option(help="quick, default, full, layers, or a TOML file.")
+    ] = "default",
     kernel: Annotated[
         list[str] | None,
         typer.Option(
@@ -32,6 +34,17 @@ def run(
     widths: Annotated[
         str | None, typer.Option(help="Units of the layers, like 16,256,1000.")
     ] = None,
+    layer: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Your own: FILE.npz or FILE.safetensors, with :NAME where it has several;"
+            " may be repeated.",
+        ),
+    ] = None,
+    transposed: Annotated[  # noqa: FBT002 - a flag
+        bool,
+        typer.Option("--transposed", help="Its W is (n_units, n_in), as PyTorch keeps it."),
+    ] = False,
     batches: Annotated[str | None, typer.Option(help="Examples at a time, like 1,64.")] = None,
     precision: Annotated[
         str | None, typer.Option(help="float64, float32, tf32, float16 or bfloat16.")
@@ -77,11 +90,14 @@ def run(
         "seed": seed,
     }
     limits: dict[str, Any] = {"budget_s": options.duration(budget), "target": target}
+    if transposed and not layer:
+        raise BadInput("--transposed is about --layer, which is not given")
     if resume is None:
-        code = session.start(sweep, changes | limits, out)
+        code = session.start(sweep, changes | limits, out, layer or (), transposed=transposed)
     else:
         added = {name: changes.pop(name) for name in ("kernels", "widths", "batches")}
-        given = [name for name, value in {**changes, "out": out}.items() if value is not None]
+        changes |= {"layer": layer, "out": out}
+        given = [name for name, value in changes.items() if value is not None]
         if given:
             raise BadInput(f"--resume goes on as the run began: leave out {', '.join(given)}")
         code = session.go_on(str(resume), added, limits)
@@ -210,6 +226,8 @@ def _compare(
     from bench.rounds import Cell
 
     settled = sweep.read(name)
+    if settled.weights:
+        raise BadInput("the gate draws its inputs: leave layers with weights out of the sweep")
     shown = screen.Screen(lambda: "")
     known = visit.facts(1).kernels
     for kernel in asked:

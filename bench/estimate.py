@@ -121,7 +121,7 @@ def key(row: Visit | Cell) -> tuple[Any, ...]:
 
 def case_of(row: Visit | Cell) -> Case:
     """The case of a row."""
-    return Case(row.n_in, row.n_units, row.batch, row.precision, row.activation)
+    return Case(row.n_in, row.n_units, row.batch, row.precision, row.activation, row.layer)
 
 
 @dataclass(slots=True)
@@ -271,6 +271,7 @@ def _cell(judged: Judged, loops: Sequence[Judged]) -> Cell:
         speedup_basis=basis,
         predicted_s=_predicted(visit),
         error=max(errors, default=None),
+        layer=case.layer,
     )
 
 

@@ -19,7 +19,7 @@ import msgspec
 import psutil
 
 from bench.records import Status
-from bench.sweep import BadInput, Case
+from bench.sweep import BadInput, Case, Weights
 
 ROOT = Path(__file__).parent.parent
 
@@ -55,6 +55,7 @@ class Open(msgspec.Struct, frozen=True, tag=True):
     offset: int  # where in a page the arrays begin, in cache lines
     launch_s: float | None  # what a launch took before, if that is known
     limit_s: float  # a first launch that takes longer is not followed by a second
+    weights: Weights | None = None  # where the layer's own numbers are; none: drawn
 
 
 class Measure(msgspec.Struct, frozen=True, tag=True):

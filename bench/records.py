@@ -1,8 +1,9 @@
 """The rows of a run's files: one frozen dataclass a file, and it *is* the file's columns.
 
 Seconds are SI seconds; every other unit is in the column's name. A number that does not exist is
-empty in the file and `None` here. `visits.csv` and `blocks.csv` are the truth and are only appended
-to; `cells.csv` follows from them and `bench.estimate` at any time.
+empty in the file and `None` here. A column with a default came later: older files end before it.
+`visits.csv` and `blocks.csv` are the truth and are only appended to; `cells.csv` follows from them
+and `bench.estimate` at any time.
 """
 
 import re
@@ -112,6 +113,7 @@ class Visit:
     throttled_s: float | None  # time in it that a CPU quota held this container back
     suspended_s: float | None  # time in it that the machine slept
     stepped_s: float | None  # what the wall clock was set forward by in it
+    layer: str = ""  # the layer's name, where it has one
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,3 +185,4 @@ class Cell:
     )
     predicted_s: float | None  # of a skipped cell: what it was predicted to take
     error: float | None  # the largest RMS error over its visits, as in visits.csv
+    layer: str = ""  # the layer's name; empty for a square of the sweep's widths

@@ -60,7 +60,7 @@ class Screen:
         case = state.cell.case
         self.line(
             f"pass {state.pass_number}, cell {state.visited + 1} of {state.cells}:"
-            f" {state.cell.name} {case.n_units} wide, batch {case.batch};"
+            f" {state.cell.name} {case.layer or f'{case.n_units} wide'}, batch {case.batch};"
             f" at most {units.seconds(state.left_s)} left"
         )
 

@@ -19,44 +19,55 @@ BAD = ("wrong", "impossible", "crashed", "error")
 """A run with a cell of one of these statuses exits with 1."""
 
 
-def start(name: str, changes: dict[str, Any], out: Path | None) -> int:
-    """A new run: settle what to measure, make its directory, measure."""
+def start(
+    name: str,
+    changes: dict[str, Any],
+    out: Path | None,
+    layers: Sequence[str] = (),
+    *,
+    transposed: bool = False,
+) -> int:
+    """A new run: settle what to measure, make its directory, measure.
+
+    `layers`: FILE[:NAME] of layers with numbers of their own, instead of the sweep's.
+    """
     import msgspec
 
-    from bench import store, sweep, visit
+    from bench import store, sweep, visit, weights
     from bench.machine import usable_cores
 
-    fields = msgspec.to_builtins(sweep.read(name))
-    fields |= {field: value for field, value in changes.items() if value is not None}
+    found = [weights.find(asked, transposed=transposed) for asked in layers]
+    changes["layers"] = [msgspec.to_builtins(one.layer) for one in found] or None
+    fields = sweep.changed(sweep.read(name), changes)
     asked = absolute(fields["kernels"])
     _refuse_twins(asked)
     fields["threads"] = sweep.make(fields).threads or usable_cores()
     worker = visit.facts(fields["threads"])
     fields["kernels"] = asked or list(worker.kernels)
     settled = sweep.make(fields)
-    folder = out or ROOT / "results" / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{Path(name).stem}"
+    _refuse_layers(settled)
+    stem = "layer" if found else Path(name).stem
+    folder = out or ROOT / "results" / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{stem}"
     with visit.Visitor(settled.threads, settled.seed, settled.launch_limit_s) as visitor:
         _load(visitor, asked)
         with store.Run.create(folder, settled) as opened:
-            return _measure(opened, settled, visitor, worker, [], [])
+            notes = [f"{one.said}; measured in {settled.precision}" for one in found]
+            return _measure(opened, settled, visitor, worker, [], [], notes)
 
 
 def go_on(name: str, added: dict[str, Any], limits: dict[str, Any]) -> int:
     """A run that was stopped or is to be extended, taken up again on the same machine."""
-    import msgspec
-
     from bench import machine, store, sweep, visit
     from bench.records import Block, Visit
 
     folder = runs.find(name)
     opened, settled = store.Run.resume(folder)
     with opened:
-        fields = msgspec.to_builtins(settled)
         added["kernels"] = absolute(added["kernels"] or [])
-        for field, more in added.items():
-            fields[field] = list(dict.fromkeys([*fields[field], *(more or [])]))
+        fields = sweep.extended(settled, {field: more or [] for field, more in added.items()})
         _refuse_twins(fields["kernels"])
         settled = sweep.make(fields | {k: v for k, v in limits.items() if v is not None})
+        _refuse_layers(settled)
         worker = visit.facts(settled.threads)
         visits, blocks = store.load(folder, Visit), store.load(folder, Block)
         then = _identity(folder) if visits else {}
@@ -73,6 +84,15 @@ def go_on(name: str, added: dict[str, Any], limits: dict[str, Any]) -> int:
                     raise BadInput(f"{changed}: start a new run")
             opened.write_sweep(settled)
             return _measure(opened, settled, visitor, worker, visits, blocks)
+
+
+def _refuse_layers(settled: "Sweep") -> None:
+    """Raise BadInput for a layer's file that isn't as it was, or holds what can't be measured."""
+    from bench import weights
+
+    for layer in settled.layers:
+        if layer.weights is not None:
+            weights.refuse_unfit(layer.weights, layer, settled.precision)
 
 
 def _identity(folder: Path) -> dict[str, str]:
@@ -112,6 +132,7 @@ def _measure(
     worker: Any,
     visits: "list[Visit]",
     blocks: "list[Block]",
+    notes: Sequence[str] = (),
 ) -> int:
     """Machine and ceilings, passes until there is a reason to stop, then table and charts."""
     from bench import estimate, machine, peaks, runner, screen, store, visit
@@ -131,8 +152,17 @@ def _measure(
 
     opened.write_machine(found)
     shown = screen.Screen(first_answer)
+    for note in notes:
+        shown.note(note)
     cells = [
-        visit.Cell(kernel, case, settled.device, settled.threads, settled.cache)
+        visit.Cell(
+            kernel,
+            case,
+            settled.device,
+            settled.threads,
+            settled.cache,
+            settled.weights.get(case.layer),
+        )
         for case in settled.cases()
         for kernel in settled.kernels
     ]

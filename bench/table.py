@@ -40,12 +40,25 @@ def table(cells: Sequence[Cell]) -> Table:
     for kernel in kernels:
         # as Text: a name with brackets in it is no markup
         shown.add_column(Text(f"{plain(kernel)}\ntime, rate, speed-up"), justify="right")
-    rows = sorted(cells, key=lambda c: (c.n_in, c.n_units, c.batch))
-    for (n_in, n_units, batch), group in groupby(rows, lambda c: (c.n_in, c.n_units, c.batch)):
+    for row, group in groupby(sorted(cells, key=_row), _row):
         by_kernel = {c.kernel: c for c in group}
         entries = [entry(by_kernel[k]) if k in by_kernel else Text("-") for k in kernels]
-        shown.add_row(f"{n_in} x {n_units}\nbatch {batch}", *entries)
+        shown.add_row(label(*row), *entries)
     return shown
+
+
+def _row(cell: Cell) -> tuple[int, int, str, str, int]:
+    """What the cells of a row share; the order of the rows."""
+    activation = cell.activation if cell.layer else ""  # of the others the caption says it
+    return (cell.n_in, cell.n_units, cell.layer, activation, cell.batch)
+
+
+def label(n_in: int, n_units: int, layer: str, activation: str, batch: int) -> Text:
+    """A row's layer in two lines, by its name where it has one."""
+    shape = f"{n_in} x {n_units}"
+    if layer:
+        return Text(f"{plain(layer)}\n{shape} {activation}, batch {batch}")
+    return Text(f"{shape}\nbatch {batch}")
 
 
 def entry(cell: Cell) -> Text:
@@ -67,7 +80,16 @@ def spread(cell: Cell) -> str:
 def caption(cells: Sequence[Cell]) -> str:
     """What the table's numbers hold for, and how to read them."""
     conditions = {
-        ", ".join((c.precision, c.activation, f"{c.threads} threads", f"{c.cache} caches"))
+        ", ".join(
+            part
+            for part in (
+                c.precision,
+                "" if c.layer else c.activation,
+                f"{c.threads} threads",
+                f"{c.cache} caches",
+            )
+            if part
+        )
         for c in cells
     }
     return (
@@ -159,6 +181,7 @@ def headline(
         for cell in estimate.gather(visits, blocks).values()
         if (cell.last.n_in, cell.last.n_units, cell.last.batch)
         == (HEADLINE_WIDTH, HEADLINE_WIDTH, 1)
+        and not cell.last.layer
         and estimate.judge(cell, peak_flop_per_s).time is not None
         and cell.last.cache == "warm"
     }

@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from bench import conditions, link
 from bench.records import Block, Status, Visit
-from bench.sweep import BadInput, Case
+from bench.sweep import BadInput, Case, Weights
 
 VISIT_S = 0.01
 """About how long the blocks of a visit last together."""
@@ -51,6 +51,7 @@ class Cell:
     device: int
     threads: int
     cache: str
+    weights: Weights | None = None  # where the layer's own numbers are; none: drawn
 
     @property
     def name(self) -> str:
@@ -90,6 +91,7 @@ def refusal(cell: Cell, number: int, pass_number: int, status: Status, reason: s
         throttled_s=None,
         suspended_s=None,
         stepped_s=None,
+        layer=cell.case.layer,
     )
 
 
@@ -179,6 +181,7 @@ class Visitor:
                 offset=self._offsets.randrange(64),
                 launch_s=launch_s if pass_number > 1 else None,
                 limit_s=HOPELESS * self._limit_s,
+                weights=cell.weights,
             ),
             patience,
         )

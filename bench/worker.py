@@ -22,12 +22,12 @@ import numpy as np
 import threadpoolctl
 
 import kernels
-from bench import check, control, inputs, link, memory, timing
+from bench import check, control, inputs, link, memory, timing, weights
 from bench.honesty import Judge
 from bench.machine import usable_cores
 from bench.opencell import OpenCell
 from bench.surroundings import BROUGHT_BY_IMPORTS, Changed, Surroundings
-from bench.sweep import Case
+from bench.sweep import BadInput, Case, Weights
 
 KEEP_BYTES = 512 * 2**20
 """Drawn inputs are kept for the next visit, up to this much."""
@@ -97,7 +97,7 @@ class Worker:
         kernel = self._load(request.kernel)
         case = request.case
         dtype = kernels.DTYPES[case.precision]
-        arrays, parts = self._inputs(case, request.seed, dtype)
+        arrays, parts = self._inputs(case, request.seed, dtype, request.weights)
         given = inputs.Arrays(
             *(
                 inputs.aligned_copy(array, request.offset + position)
@@ -152,17 +152,18 @@ class Worker:
         return frozenset() if kernel in self._prepared else BROUGHT_BY_IMPORTS
 
     def _inputs(
-        self, case: Case, seed: int, dtype: type[np.floating[Any]]
+        self, case: Case, seed: int, dtype: type[np.floating[Any]], own: Weights | None
     ) -> tuple[inputs.Arrays, list[inputs.Part]]:
         """The case's arrays and expected output, drawn once and kept while there is room."""
-        key = (case, seed)
+        key = (case, seed, own)
         if key not in self._drawn:
             needed = 6 * case.bytes + 2**28
             if (free := kernels.HOST.free_bytes()) < needed:
                 raise MemoryError(
                     f"needs about {needed / 1e9:.1f} GB, {free / 1e9:.1f} GB are free"
                 )
-            arrays = inputs.draw(case, seed, dtype)
+            numbers = weights.load(own, case) if own else None
+            arrays = inputs.draw(case, seed, dtype, numbers)
             self._drawn[key] = (arrays, inputs.expected(arrays, seed))
         self._drawn.move_to_end(key)
         while len(self._drawn) > 1 and sum(k[0].bytes for k in self._drawn) > KEEP_BYTES:
@@ -263,6 +264,8 @@ def refusal(error: Exception, kernel: kernels.Kernel | None) -> link.Refused:
             return link.Refused("unavailable", text, digest)
         case kernels.Unsupported():
             return link.Refused("unsupported", text, digest)
+        case BadInput():  # a layer's file that is not as it was
+            return link.Refused("error", text, digest)
         case Changed():
             return link.Refused("error", text, digest)
         case check.Wrong():

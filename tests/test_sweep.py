@@ -51,7 +51,7 @@ def refused(folder: Path, text: str) -> str:
     return said.removeprefix(f"{path}: ")
 
 
-@pytest.mark.parametrize("name", sweep.named())
+@pytest.mark.parametrize("name", [name for name in sweep.named() if name != "layers"])
 def test_a_shipped_sweep_is_valid_and_goes_from_16_past_1000(name: str) -> None:
     shipped = sweep.read(name)
     assert min(shipped.widths) == 16

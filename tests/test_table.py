@@ -113,7 +113,7 @@ class TestTable:
     def test_rows_go_by_layer_and_batch(self) -> None:
         sizes = [(1000, 1), (16, 64), (16, 1), (128, 4)]
         shown = table.table([cell(width=width, batch=batch) for width, batch in sizes])
-        labels = list(shown.columns[0].cells)
+        labels = [str(label) for label in shown.columns[0].cells]
         assert labels == [
             "16 x 16\nbatch 1",
             "16 x 16\nbatch 64",
