@@ -7,10 +7,10 @@ from typing import Literal
 import numpy as np
 from matplotlib.colors import to_hex, to_rgb
 
-READABLE = 4.5  # the least contrast of text
+READABLE = 4.5  # the least contrast of text, of WCAG 2
+VISIBLE = 3.0  # the least of a line
 
-Dash = Literal["solid"] | tuple[int, tuple[int, ...]]
-_DASHES: tuple[Dash, ...] = ("solid", (0, (5, 2)), (0, (1, 1)), (0, (6, 2, 1, 2)))
+Dash = Literal["solid"] | tuple[float, tuple[float, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,23 +22,29 @@ class Look:
     dash: Dash
 
 
-# From the palettes of Okabe & Ito and of Tol. The kernels that most runs have come first: they stay
-# apart under protanopia, deuteranopia and tritanopia (tests/test_charts.py computes it).
+DOTTED, DASHED, LONG = (0, (1, 1)), (0, (4, 1.5)), (0, (9, 2))
+DASH_DOT, DASH_DOTS = (0, (6, 1.5, 1, 1.5)), (0, (4, 1, 1, 1, 1, 1))
+
+# Searched for among colours that can be seen on both papers, so that each two stay apart to usual
+# eyes, under protanopia, deuteranopia and tritanopia, and in both themes. In grey print the first
+# four differ in lightness; wherever two don't, their dashes do, and each has a marker of its own.
+# tests/test_charts_colours.py computes all of it.
 _LOOKS = {
-    "python_loop": Look("#CC3311", "o", "solid"),
-    "numpy_dot": Look("#E69F00", "s", "solid"),
-    "numpy_matmul": Look("#0072B2", "D", "solid"),
-    "cupy_matmul": Look("#009E73", "^", "solid"),
-    "numba_loop": Look("#882255", "o", (0, (5, 2))),
-    "numpy_einsum": Look("#56B4E9", "v", (0, (5, 2))),
-    "blas_gemm": Look("#332288", "P", (0, (1, 1))),
-    "torch_linear": Look("#EE3377", "X", (0, (6, 2, 1, 2))),
-    "jax_dense": Look("#AA4499", "p", (0, (6, 2, 1, 2))),
-    "cupy_fused": Look("#117733", "<", (0, (5, 2))),
-    "nvmath_fused": Look("#999933", ">", (0, (1, 1))),
+    "python_loop": Look("#CC3311", "o", DOTTED),
+    "numpy_dot": Look("#C88700", "s", DASHED),
+    "numpy_matmul": Look("#0A4C90", "D", "solid"),
+    "cupy_matmul": Look("#00916A", "^", DASH_DOT),
+    "numba_loop": Look("#982828", "v", DOTTED),
+    "numpy_einsum": Look("#1820F8", "X", DASHED),
+    "blas_gemm": Look("#9868F0", "P", "solid"),
+    "torch_linear": Look("#8808C0", "*", LONG),
+    "jax_dense": Look("#B878B0", "p", DOTTED),
+    "cupy_fused": Look("#609840", "<", DASH_DOTS),
+    "nvmath_fused": Look("#782848", ">", DASH_DOT),
 }
 _OTHERS = ("#CC79A7", "#44AA99", "#BB5566", "#4477AA", "#997700", "#994455", "#6699CC")
-_MARKERS = ("h", "d", "*", "8", "H", "p", "v", "s")
+_MARKERS = ("h", "d", "8", "H")
+_DASHES: tuple[Dash, ...] = ("solid", DOTTED, DASHED, LONG, DASH_DOT, DASH_DOTS)
 
 
 def look(kernel: str) -> Look:
@@ -73,20 +79,30 @@ class Theme:
     text_lift: float  # the same for text, which needs more contrast than a line
 
     def line(self, kernel: str) -> str:
-        return self._mixed(kernel, self.lift)
+        """A kernel's colour, for what is drawn on the paper."""
+        return self._seen(kernel, self.lift, VISIBLE, self.paper)
 
-    def text(self, kernel: str) -> str:
-        """Moved on towards the ink until it can be read on the paper."""
-        parts = (self.text_lift + step / 20 for step in range(20))
-        mixed = (self._mixed(kernel, min(part, 1.0)) for part in parts)
-        return next(colour for colour in mixed if contrast(colour, self.paper) >= READABLE)
+    def tint(self, kernel: str) -> str:
+        """A little of it, for a ground that words stand on."""
+        return _mixed(self.paper, self.line(kernel), 0.15)
 
-    def _mixed(self, kernel: str, part: float) -> str:
-        own, ink = np.array(to_rgb(look(kernel).colour)), np.array(to_rgb(self.ink))
-        return to_hex(own + (ink - own) * part)
+    def text(self, kernel: str, on: str = "") -> str:
+        """A kernel's colour, for words on the paper or on another ground."""
+        return self._seen(kernel, self.text_lift, READABLE, on or self.paper)
+
+    def _seen(self, kernel: str, lift: float, least: float, ground: str) -> str:
+        """Moved towards the ink until it stands out from the ground."""
+        mixed = (_mixed(look(kernel).colour, self.ink, lift + n / 40) for n in range(40))
+        return next(colour for colour in mixed if contrast(colour, ground) >= least)
+
+
+def _mixed(one: str, two: str, part: float) -> str:
+    """`part` of the second in the first."""
+    a, b = np.array(to_rgb(one)), np.array(to_rgb(two))
+    return to_hex(a + (b - a) * min(part, 1.0))
 
 
 THEMES = {
-    "light": Theme("#FFFFFF", "#1A1A1A", "#595959", "#E3E3E3", 0.0, 0.3),
-    "dark": Theme("#15181D", "#F2F2F2", "#B0B4BA", "#343A42", 0.25, 0.45),
+    "light": Theme("#FFFFFF", "#1A1A1A", "#595959", "#E3E3E3", 0.0, 0.2),
+    "dark": Theme("#15181D", "#F2F2F2", "#B0B4BA", "#343A42", 0.2, 0.4),
 }
