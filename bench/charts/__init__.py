@@ -1,15 +1,17 @@
 """Charts from a run's files, one chart a module of this folder.
 
 A chart is a module with `draw(run, sheet) -> Figure`, or with `compare(runs, sheet) -> Figure` for
-several runs; it is found by its file name, so a new one touches no other file. Modules with an
-underscore are what charts share. Nothing heavy is imported until something is drawn.
+several runs; it is found by its file name, so a new one touches no other file. It is given the
+squares of a run's widths or, where it says `LAYERS = True`, the layers with names: an axis of
+widths means nothing for those. Modules with an underscore are what charts share. Nothing heavy is
+imported until something is drawn.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -60,7 +62,7 @@ def read(folder: Path, measured: tuple[list[Visit], list[Block]] | None = None) 
 
 CELL = [
     *("kernel", "n_in", "n_units", "batch", "precision", "activation"),
-    *("device_index", "threads", "cache"),
+    *("device_index", "threads", "cache", "layer"),
 ]
 """The columns that visits and cells are matched by."""
 
@@ -102,11 +104,29 @@ def draw_all(
     written: list[Path] = []
     for name in dict.fromkeys(only or names()):
         chart = import_module(f"{__name__}.{name}")
+        parts = [(_part(run, chart), out) for run, out in zip(runs, outs, strict=True)]
+        mine = [(part, out) for part, out in parts if part is not None]
+        if name in only and not mine:
+            there = (
+                "none with a name" if getattr(chart, "LAYERS", False) else "only layers with names"
+            )
+            raise ValueError(f"{name} has nothing to draw: {runs[0].name} has {there}")
         if hasattr(chart, "draw"):
-            figures = ((chart.draw(run, sheet), out) for run, out in zip(runs, outs, strict=True))
+            figures = ((chart.draw(run, sheet), out) for run, out in mine)
         else:
-            figures = ((chart.compare(runs, sheet), outs[0]) for _ in runs[1:2])
+            several = [run for run, _ in mine]
+            figures = ((chart.compare(several, sheet), outs[0]) for _ in several[1:2])
         for figure, out in figures:
             out.mkdir(parents=True, exist_ok=True)
             written += _save.save(figure, out / f"{name}{suffix}", formats)
     return written
+
+
+def _part(run: Run, chart: Any) -> Run | None:
+    """What a chart shows of a run; None where the run has cells, and none of those."""
+    named = run.cells["layer"] != ""
+    about_layers = getattr(chart, "LAYERS", False)
+    cells = run.cells[named if about_layers else ~named]
+    if cells.empty and (about_layers or len(run.cells)):
+        return None
+    return replace(run, cells=cells)
