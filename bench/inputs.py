@@ -86,8 +86,8 @@ def _fitting(W: NDArray[np.float64], dtype: type[np.floating[Any]]) -> float:
     largest = np.abs(W).max()
     relative = W / largest  # its squares can't overflow
     sums = math.log2(largest) + math.log2(float(np.mean(relative**2)) * W.shape[0]) / 2
-    most = int(np.finfo(dtype).maxexp) - 6  # another input is sixteen times it (bench.honesty)
-    return 2.0 ** min(max(-round(sums), -most), most)
+    end = int(np.finfo(dtype).maxexp)
+    return 2.0 ** min(max(-round(sums), -end), end - 6)  # honesty's other input is 16 times it
 
 
 def _uniform(

@@ -113,22 +113,23 @@ def refuse_unfit(own: Weights, layer: Named, precision: str) -> None:
     most, least = RANGES[precision]
     W, b = np.abs(numbers.W).max(), np.abs(numbers.b).max()
     if max(W, b) > most:
-        said = f"holds {max(W, b):.3g}, and {precision} ends at {most:.3g}"
+        said = f"holds {max(W, b):.3g}, too much for {precision}"
         raise BadInput(f"layer {layer.name!r} {said}: take another --precision")
     if least > W:
-        said = f"holds at most {W:.3g}, which is 0 in {precision}"
+        said = f"holds at most {W:.3g}, too little for {precision}"
         raise BadInput(f"layer {layer.name!r} {said}: take another --precision")
 
 
 _SINGLE = (float(np.finfo(np.float32).max), float(np.finfo(np.float32).smallest_subnormal))
 RANGES: dict[str, tuple[float, float]] = {
-    "float64": (float(np.finfo(np.float64).max), 0.0),
+    "float64": (2.0**500, 2.0**-500),
     "float32": _SINGLE,
     "tf32": _SINGLE,
     "float16": (65504.0, 2.0**-24),
     "bfloat16": (float(np.uint32(0x7F7F0000).view(np.float32)), _SINGLE[1]),
 }
-"""The largest number of each precision, and the smallest that is not 0."""
+"""The largest number of each precision, and the smallest that is not 0; of float64, those whose
+squares, which the check takes in float64, are neither infinite nor 0."""
 
 
 # --- files
@@ -164,8 +165,8 @@ def _open(path: Path) -> _File:
             return _Npz(path)
         if suffix == ".safetensors":
             return _Safetensors(path)
-    except OSError as error:
-        raise BadInput(f"{path} can't be read: {error.strerror or error}") from error
+    except (OSError, zipfile.BadZipFile) as error:
+        raise BadInput(f"{path} can't be read: {_line(error)}") from error
     if suffix in PICKLES:
         said = "is a pickle by its name, which can run code when it is read"
         raise BadInput(f"{path} {said}: save it with safetensors, where you trust it")
@@ -179,19 +180,17 @@ class _Npz:
         self._path = path
         if not zipfile.is_zipfile(path):
             raise BadInput(f"{path} is no .npz file, or is cut short: numpy.savez writes one")
-        try:
-            self._arrays = np.load(path, allow_pickle=False)
-        except Exception as error:  # of as many kinds as there are ways to break a ZIP file
-            raise BadInput(f"{path} can't be read: {_line(error)}") from error
-        self.names: Sequence[str] = self._arrays.files
+        with zipfile.ZipFile(path) as archive:
+            self.names: Sequence[str] = [name.removesuffix(".npy") for name in archive.namelist()]
 
     def ndim(self, name: str) -> int:
         return self.read(name).ndim
 
     def read(self, name: str) -> Array:
         try:
-            array = self._arrays[name]
-        except Exception as error:  # or its compression, its header, the array in it
+            with np.load(self._path, allow_pickle=False) as arrays:
+                array = arrays[name]
+        except Exception as error:  # of the ZIP file, its compression, a header, an array
             if "allow_pickle" in str(error):
                 said = "holds pickled objects, which can run code when they are read"
                 raise BadInput(f"{self._path}:{name} {said}: save plain arrays") from error

@@ -95,7 +95,9 @@ class Layer:
             if self.W.shape[axis] == 0:
                 raise ShapeError(f"W axis {axis} ({name}) is 0, must be at least 1")
         _axis("b", self.b, 0, 1, "one row, added to every example")
-        _axis("b", self.b, 1, self.n_units, "n_units, W's axis 1")
+        fits_transposed = self.b.shape[1] == self.W.shape[0]
+        remedy = "; W looks transposed, as PyTorch keeps it: give W.T" if fits_transposed else ""
+        _axis("b", self.b, 1, self.n_units, f"n_units, W's axis 1{remedy}")
         for name, array in (("W", self.W), ("b", self.b)):
             self._dtype(name, array)
 

@@ -61,7 +61,7 @@ def draw(run: Run, sheet: _page.Sheet) -> Figure:
     every = layers(shown)
     kept = fitting(every, int((page.top - page.bottom - AXIS_BOTTOM) / ROW) - 1)
     if left := sum(len(a.batches) for a in every) - sum(len(b.batches) for b in kept):
-        page.foot([f"{left} more rows are in cells.csv."])
+        page.foot([f"{'1 more row is' if left == 1 else f'{left} more rows are'} in cells.csv."])
     _draw(page, columns(kept))
     return page.figure
 
