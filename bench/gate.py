@@ -18,11 +18,10 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
-from typing import Literal
 
 from scipy import stats
 
-Says = Literal["slower", "not slower", "can't tell", "faster"]
+from bench.records import Says, Verdict
 
 ALPHA = 0.01
 """A false alarm in any cell of a run: at most this often, if the margin is right."""
@@ -42,24 +41,15 @@ DROPPED = 0.3
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """What can be said of one cell. Changes are ratios less 1: 0.05 is five percent slower."""
-
-    cell: str
-    says: Says
-    change: float
-    low: float  # its 95 % interval
-    high: float
-    visible: float  # the smallest slowdown that these rounds could have shown
-    rounds: int
-
-
-@dataclass(frozen=True, slots=True)
 class Spread:
-    """What identical code differs by from run to run: standard deviation of log(head / base)."""
+    """What identical code differs by from run to run: standard deviation of log(head / base).
+
+    The default is wide: what `bench.calibrate` has found here for most kernels is less.
+    """
 
     default: float = 0.005
     by_kernel: Mapping[str, float] | None = None
+    runs: int = 0  # of identical code, on this machine, that the spread comes from
 
     def of(self, kernel: str) -> float:
         """The spread of a kernel's cells."""
@@ -110,6 +100,7 @@ def judge(
     return [
         _verdict(
             cell,
+            kernel_of[cell],
             # rounds that chose a cell would make it look worse than it is
             list(confirm.get(cell) or screen[cell]),
             spread.of(kernel_of[cell]),
@@ -160,6 +151,7 @@ def interval(d: Sequence[float]) -> tuple[float, float]:
 
 def _verdict(
     cell: str,
+    kernel: str,
     d: list[float],
     spread: float,
     margin: float,
@@ -169,7 +161,7 @@ def _verdict(
     faster: bool,
 ) -> Verdict:
     low, high = interval(d)
-    centre = median(d) if d else math.nan
+    known = math.isfinite(high - low)
     says: Says = "can't tell"
     if slower:
         says = "slower"
@@ -179,26 +171,34 @@ def _verdict(
         says = "not slower"
     return Verdict(
         cell=cell,
+        kernel=kernel,
         says=says,
-        change=math.expm1(centre),
-        low=math.expm1(low),
-        high=math.expm1(high),
-        visible=math.expm1(margin + (high - low) / 2),
+        change=math.expm1(median(d)),
+        change_low=math.expm1(low) if known else None,
+        change_high=math.expm1(high) if known else None,
+        visible=math.expm1(margin + (high - low) / 2) if known else None,
         rounds=len(d),
     )
 
 
 def trouble(
-    control: Sequence[float], dropped: float, spread: Spread, slower_than: float
+    control: Sequence[float],
+    dropped: float,
+    spread: Spread,
+    slower_than: float,
+    *,
+    alike: bool = True,
 ) -> str | None:
     """Why the run can't be judged at all, if so; it sees no cell.
 
     `control`: d of fixed work that is the same on both sides, a number a round; `dropped`: the
-    share of pairs of blocks that were set aside because the machine was disturbed.
+    share of pairs of blocks that were set aside because the machine was disturbed. `alike`: both
+    sides run on the same packages. Else NumPy itself may do the fixed work at another speed, and
+    only its steadiness is looked at.
     """
     if dropped > DROPPED:
         return f"{100 * dropped:.0f}% of the pairs were disturbed: the machine is too noisy"
-    low, high = interval(control)
+    low, high = interval(control if alike else [d - median(control) for d in control])
     if low > spread.default or high < -spread.default:
         moved = 100 * math.expm1(median(control))
         return f"fixed work that is the same on both sides moved by {moved:+.1f}%"
@@ -211,7 +211,7 @@ def outcome(verdicts: Sequence[Verdict], problem: str | None) -> Says:
     """What the run says as a whole: the worst of its verdicts."""
     if problem is not None:
         return "can't tell"
-    said = {verdict.says for verdict in verdicts}
+    said = {"not slower" if verdict.accepted else verdict.says for verdict in verdicts}
     for worst in ("slower", "can't tell", "not slower"):
         if worst in said:
             return worst
