@@ -4,6 +4,7 @@
 up to 40 over those         is it so?  (bench.gate)
 """
 
+import math
 import random
 import time
 from collections import defaultdict
@@ -22,7 +23,7 @@ CONFIRM_ROUNDS = 40
 CONFIRM_SHARE = 0.4
 """Of the time, at least this much is left for confirming."""
 
-ABSENT = ("unavailable", "unsupported", "skipped")
+ABSENT = ("unavailable", "unsupported")
 """What is so on both sides is left out; on one side alone it is a missing cell."""
 
 
@@ -63,20 +64,24 @@ def facts(sides: Sequence[Side]) -> list[link.FactsReply]:
 def measurable(
     cells: Sequence[Cell], sides: Sequence[Side], limit_s: float
 ) -> tuple[list[Cell], list[CantMeasure]]:
-    """The cells that both sides run within the limit a launch, and why others are left out.
+    """The cells that both sides run, the base within the limit a launch; why others are left out.
 
-    A kernel that only the head has is left out: it can't have become slower. Raises BadInput where
-    any other cell is there on one side only, or where none is left: a comparison of nothing is
-    never green.
+    A kernel that only the head has is left out: it can't have become slower. The head's launches
+    may take any time, for that is what is asked. Raises BadInput where any other cell is there on
+    one side only, or where none is left: a comparison of nothing is never green.
     """
-    base, head = (reply.kernels for reply in facts(sides))
-    new = [cell for cell in cells if cell.kernel in head and cell.kernel not in base]
+    base, head = sides
+    there = [reply.kernels for reply in facts(sides)]
+    new = [cell for cell in cells if cell.kernel in there[1] and cell.kernel not in there[0]]
     left_out = [CantMeasure(cell, "base", "unavailable", "the kernel is new") for cell in new]
-    cells = [cell for cell in cells if cell not in new]
-    tried = [_try(cells, side, limit_s) for side in sides]
+    on_base = _try([cell for cell in cells if cell not in new], base, limit_s)
+    slow = [cell for cell, problem in on_base.items() if problem.status == "skipped"]
+    left_out += [on_base[cell] for cell in slow]
+    cells = [cell for cell in cells if cell not in new and cell not in slow]
+    on_head = _try(cells, head, math.inf)
     good = []
     for cell in cells:
-        missing = [problems[cell] for problems in tried if cell in problems]
+        missing = [found[cell] for found in (on_base, on_head) if cell in found]
         if not missing:
             good.append(cell)
         elif len(missing) == len(sides) and all(p.status in ABSENT for p in missing):
@@ -102,7 +107,7 @@ def _try(cells: Sequence[Cell], side: Side, limit_s: float) -> dict[Cell, CantMe
                 problems[cell] = CantMeasure(cell, side.name, "skipped", limit)
                 continue
             try:
-                opened = arm.open(cell, key, 0, limit_s=10 * limit_s)
+                opened = arm.open(cell, key, 0, limit_s=min(10 * limit_s, rounds.PATIENCE_S))
                 arm.close(cell, key)
                 if opened.launch_s > limit_s:
                     problems[cell] = CantMeasure(cell, side.name, "skipped", limit)
@@ -169,7 +174,10 @@ def compare(
     worth = gate.worth_a_look(screen, kernel_of, spread, slower_than)
     chosen = [by_name[name] for name in worth]
     if chosen and confirm:
-        run("confirm", chosen, CONFIRM_ROUNDS, keep_s=0.0)
+        run("confirm", chosen, gate.FIRST_LOOK, keep_s=0.0)
+        found = gate.decided(by_cell(measured, "confirm"), kernel_of, spread)
+        if left := [cell for cell in chosen if cell.name not in found]:
+            run("confirm", left, CONFIRM_ROUNDS - gate.FIRST_LOOK, keep_s=0.0)
     alike = len({side.python for side in sides}) == 1
     return judge(measured, spread, slower_than, left_out, alike=alike)
 

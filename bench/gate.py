@@ -9,13 +9,14 @@ independent, so what is asked of them is asked of rounds:
 
 A cell is slower if its confirming rounds lie above a margin (Wilcoxon's signed-rank test, one-
 sided, Holm's correction over the cells; it asks that d be symmetric about its centre, as a log
-ratio of two like arms is). The margin covers what two runs of identical code differ by, which no
+ratio of two like arms is). There are two looks, at half the error each: what is found at the first
+leaves the time to the rest. The margin covers what two runs of identical code differ by, which no
 number of rounds within one run can show. A cell is not slower if the whole interval of its median,
 and what runs differ by, lies below the slowdown that is asked about. Else it can't be told.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
@@ -25,6 +26,11 @@ from bench.records import Says, Verdict
 
 ALPHA = 0.01
 """A false alarm in any cell of a run: at most this often, if the margin is right."""
+
+FIRST_LOOK = 16
+"""Confirming rounds after which cells are looked at; the other look is at the end."""
+
+LOOKS = 2
 
 CONFIDENCE = 0.95
 
@@ -95,8 +101,10 @@ def judge(
     `screen` and `confirm` hold d by cell and round; `slower_than` is the slowdown that is asked
     about, 0.05 for five percent.
     """
-    slower = _beyond({c: [x - spread.margin(kernel_of[c]) for x in d] for c, d in confirm.items()})
-    faster = _beyond({c: [-x - spread.margin(kernel_of[c]) for x in d] for c, d in confirm.items()})
+    slower, faster = (
+        first | _beyond({cell: d for cell, d in shifted.items() if cell not in first})
+        for shifted, first in _at_first_look(confirm, kernel_of, spread)
+    )
     return [
         _verdict(
             cell,
@@ -113,16 +121,36 @@ def judge(
     ]
 
 
+def decided(
+    confirm: Mapping[str, Sequence[float]], kernel_of: Mapping[str, str], spread: Spread
+) -> set[str]:
+    """The cells that the first look finds slower or faster: they need no more rounds."""
+    return set[str]().union(*(first for _, first in _at_first_look(confirm, kernel_of, spread)))
+
+
+def _at_first_look(
+    confirm: Mapping[str, Sequence[float]], kernel_of: Mapping[str, str], spread: Spread
+) -> Iterator[tuple[dict[str, list[float]], set[str]]]:
+    """For slower and for faster: each cell's rounds less the margin, and who is found already."""
+    for sign in (1, -1):
+        shifted = {
+            cell: [sign * x - spread.margin(kernel_of[cell]) for x in d]
+            for cell, d in confirm.items()
+        }
+        there = {cell: d[:FIRST_LOOK] for cell, d in shifted.items() if len(d) >= FIRST_LOOK}
+        yield shifted, _beyond(there)
+
+
 def _beyond(shifted: Mapping[str, Sequence[float]]) -> set[str]:
     """The cells whose shifted rounds are above zero, Holm's correction over all of them.
 
     Holm, A simple sequentially rejective multiple test procedure (1979): the smallest p against
-    ALPHA / m, the next against ALPHA / (m - 1), until one fails.
+    alpha / m, the next against alpha / (m - 1), until one fails.
     """
     p = {cell: _p_above_zero(d) for cell, d in shifted.items()}
     found: set[str] = set()
     for rejected, cell in enumerate(sorted(p, key=p.__getitem__)):
-        if p[cell] > ALPHA / (len(p) - rejected):
+        if p[cell] > ALPHA / LOOKS / (len(p) - rejected):
             break
         found.add(cell)
     return found
@@ -138,7 +166,7 @@ def reachable(rounds: int, cells: int) -> bool:
     """Whether so many rounds can make one of so many cells slower at all: the smallest p of the
     signed-rank test is 2**-rounds.
     """
-    return 2.0**-rounds <= ALPHA / max(cells, 1)
+    return 2.0**-rounds <= ALPHA / LOOKS / max(cells, 1)
 
 
 def interval(d: Sequence[float]) -> tuple[float, float]:

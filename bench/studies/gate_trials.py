@@ -45,6 +45,7 @@ PLANTED = """
 
 # Planted by bench.studies.gate_trials: more work, a share of each launch's own time.
 import time as _time
+from itertools import repeat as _repeat
 
 _SHARES = {shares}
 _prepare = prepare
@@ -60,7 +61,7 @@ def prepare(layer, batch, device=0):
         count += 1
         if count >= every:
             count = 0
-            sum(range(more))
+            sum(_repeat(1, more))
         return step.launch(A_in)
 
     def seconds(work, times):
@@ -78,8 +79,8 @@ def prepare(layer, batch, device=0):
     if share:
         # a microsecond at a time, so that the call costs little beside what it does
         every = max(1, round(1e-6 / (share * once)))
-        empty = seconds(lambda: sum(range(0)), 100)
-        each = (seconds(lambda: sum(range(20_000)), 1) - empty) / 20_000
+        empty = seconds(lambda: sum(_repeat(1, 0)), 100)
+        each = (seconds(lambda: sum(_repeat(1, 20_000)), 1) - empty) / 20_000
         more = max(0, round((every * share * once - empty) / each))
         count = 0
     return Step(launch, step.send, step.fetch, step.device, step.close)
