@@ -15,7 +15,7 @@ GOOD = 'cell = "numpy_dot *"\nreason = "exact now"\nuntil = 2027-01-31\n'
 
 
 def verdict(cell: str = "numpy_dot 16x16 batch 1", says: Says = "slower") -> Verdict:
-    return Verdict(cell, cell.split()[0], says, 0.08, 0.07, 0.09, 0.04, 30)
+    return Verdict(cell, cell.split(maxsplit=1)[0], says, 0.08, 0.07, 0.09, 0.04, 30)
 
 
 def entry(cell: str = "numpy_dot *", days: int = 0, up_to: str = "") -> Entry:

@@ -108,7 +108,7 @@ class TestLocked:
         monkeypatch.setenv("PYTHONPATH", sysconfig.get_path("purelib"))
         assert [reply.contract for reply in compare.facts(both)] == [1, 1]
         monkeypatch.delenv("PYTHONPATH")
-        with pytest.raises(BadInput, match="the base's side can't start: .*No module named"):
+        with pytest.raises(BadInput, match=r"the base's side can't start: .*No module named"):
             compare.facts(both)
 
     def test_a_lock_that_cannot_be_installed_is_never_green(self, tmp_path: Path) -> None:
@@ -117,7 +117,7 @@ class TestLocked:
             sides.locked((base, base), print)
         (base.folder / "locks").mkdir()
         (base.folder / sides.LOCK).write_text("no-hash==1\n")
-        with pytest.raises(BadInput, match="the base's environment can't be made: .* no green"):
+        with pytest.raises(BadInput, match=r"the base's environment can't be made: .* no green"):
             sides.locked((base, base), print)
 
 
@@ -165,7 +165,7 @@ class TestMeasurable:
         slow += "\n\ndef slowly(A_in):\n    import time\n    time.sleep(0.03)\n    return A_in\n"
         base, head = a_side(tmp_path, "base"), a_side(tmp_path, "head", numpy_matmul=slow)
         assert compare.measurable([cell()], [base, head], 0.02) == ([cell()], [])
-        with pytest.raises(BadInput, match="skipped on the base's side: over 0.02 s a launch"):
+        with pytest.raises(BadInput, match=r"skipped on the base's side: over 0.02 s a launch"):
             compare.measurable([cell()], swapped(base, head), 0.02)
 
     def test_a_kernel_that_is_new_is_left_out_and_one_that_is_gone_is_not(
@@ -175,7 +175,7 @@ class TestMeasurable:
         good, left_out = compare.measurable([cell(), cell("newcomer")], [base, head], 1.0)
         assert good == [cell()]
         assert "unavailable on the base's side: the kernel is new" in str(left_out[0])
-        with pytest.raises(BadInput, match="newcomer .* on the head's side"):
+        with pytest.raises(BadInput, match=r"newcomer .* on the head's side"):
             compare.measurable([cell(), cell("newcomer")], swapped(base, head), 1.0)
 
     def test_another_contract_is_refused(self, tmp_path: Path) -> None:
