@@ -17,6 +17,9 @@ from bench.rounds import CantMeasure, Cell
 from bench.sides import Side
 from bench.sweep import BadInput
 
+LEAST_ROUNDS = 6
+"""Fewer rounds have no interval."""
+
 SCREEN_ROUNDS = 10
 CONFIRM_ROUNDS = 40
 
@@ -156,7 +159,9 @@ def compare(
     def run(phase: Phase, chosen: Sequence[Cell], most: int, keep_s: float) -> None:
         took = 0.0
         for count in range(1, most + 1):
-            if left_s() - took < keep_s:
+            # without an interval there is nothing to say, and the time was for nothing
+            keep = keep_s if count > LEAST_ROUNDS else 0.0
+            if left_s() - took < keep:
                 return
             doing = f"{phase}: round {count} of {most}, {len(chosen)} cells"
             began = time.monotonic()

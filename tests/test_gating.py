@@ -2,7 +2,6 @@
 
 import random
 import time
-from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +17,11 @@ WHAT = What("gate", (), 0.05, None, 0)
 
 def made(generator: random.Random, slowdown: float = 0.0) -> compare.Found:
     """A comparison of one cell whose rounds scatter by 1 %."""
-    phases: list[Phase] = [*repeat[Phase]("screen", 10), *repeat[Phase]("confirm", 40)]
+    phases: list[Phase] = ["screen", "confirm"]
     name = "numpy_dot 16x16 batch 1"
     rows = []
-    for number, phase in enumerate(phases, 1):
+    for number in range(50):
+        phase = phases[number >= 10]
         d = slowdown + generator.gauss(0, 0.01)
         rows.append(Round(number, phase, name, "numpy_dot", 1.0, 1.0, d, 0.0, 16, 0))
     return compare.judge(rows, gate.Spread(), 0.05)
@@ -62,9 +62,7 @@ def test_too_short_a_calibration_says_how_long_it_needs(
 ) -> None:
     clock = iter(range(0, 10_000, 10))
     monkeypatch.setattr(time, "monotonic", lambda: next(clock))
-    with pytest.raises(
-        BadInput, match="1 runs are too few to tell: --budget of 2 min 40 s or more"
-    ):
+    with pytest.raises(BadInput, match="1 runs are too few .* --budget of 2 min 40 s or"):
         gating.calibrate(What("gate", (), 0.05, 50.0, 0))
 
 
