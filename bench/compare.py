@@ -17,9 +17,6 @@ from bench.rounds import CantMeasure, Cell
 from bench.sides import Side
 from bench.sweep import BadInput
 
-LEAST_ROUNDS = 6
-"""Fewer rounds have no interval."""
-
 SCREEN_ROUNDS = 10
 CONFIRM_ROUNDS = 40
 
@@ -160,7 +157,7 @@ def compare(
         took = 0.0
         for count in range(1, most + 1):
             # without an interval there is nothing to say, and the time was for nothing
-            keep = keep_s if count > LEAST_ROUNDS else 0.0
+            keep = keep_s if count > gate.LEAST_ROUNDS else 0.0
             if left_s() - took < keep:
                 return
             doing = f"{phase}: round {count} of {most}, {len(chosen)} cells"

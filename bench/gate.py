@@ -27,6 +27,9 @@ from bench.records import Says, Verdict
 ALPHA = 0.01
 """A false alarm in any cell of a run: at most this often, if the margin is right."""
 
+LEAST_ROUNDS = 6
+"""Fewer have no interval: the smallest and the largest of five may both lie above the median."""
+
 FIRST_LOOK = 16
 """Confirming rounds after which cells are looked at; the other look is at the end."""
 
@@ -170,8 +173,8 @@ def reachable(rounds: int, cells: int) -> bool:
 
 
 def interval(d: Sequence[float]) -> tuple[float, float]:
-    """The 95 % interval of the median of d; unbounded with fewer than six rounds."""
-    if len(d) < 6:
+    """The 95 % interval of the median of d; unbounded with fewer than LEAST_ROUNDS."""
+    if len(d) < LEAST_ROUNDS:
         return -math.inf, math.inf
     found = stats.quantile_test(list(d), q=0, p=0.5).confidence_interval(CONFIDENCE)
     return float(found.low), float(found.high)
