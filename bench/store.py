@@ -232,9 +232,13 @@ def load(folder: Path, row: type[Row]) -> list[Row]:
 
 def frame(folder: Path) -> "pd.DataFrame":
     """cells.csv as a DataFrame, each row checked first."""
+    return table(load(folder, Cell))
+
+
+def table(cells: Sequence[Cell]) -> "pd.DataFrame":
+    """Cells as a DataFrame, each column with its type: no number is NaN, no text is empty."""
     import pandas as pd
 
-    cells = load(folder, Cell)
     kinds = typing.get_type_hints(Cell)
     dtypes = {name: {int: "int64", str: "str"}.get(kinds[name], "float64") for name in kinds}
     dtypes["status"] = "str"

@@ -94,9 +94,9 @@ def draw_all(
             raise ValueError(f"no {what} named {', '.join(unknown)}; there are {', '.join(known)}")
     # where the home can't be written, Matplotlib does without, and needn't tell
     logging.getLogger("matplotlib").setLevel(logging.ERROR)
-    from . import _style  # Matplotlib, and only now
+    from . import _page, _save  # Matplotlib, and only now
 
-    sheet = _style.Sheet(theme, size)
+    sheet = _page.Sheet(theme, size)
     # the usual charts have the plain names; nothing is overwritten by its dark or paper version
     suffix = "".join(f"-{name}" for name in (theme, size) if name not in ("light", "slide"))
     written: list[Path] = []
@@ -108,5 +108,5 @@ def draw_all(
             figures = ((chart.compare(runs, sheet), outs[0]) for _ in runs[1:2])
         for figure, out in figures:
             out.mkdir(parents=True, exist_ok=True)
-            written += _style.save(figure, out / f"{name}{suffix}", formats)
+            written += _save.save(figure, out / f"{name}{suffix}", formats)
     return written
