@@ -110,8 +110,12 @@ def plot(
     from bench import screen
 
     folders = list(dict.fromkeys(runs.find(name) for name in run or ["latest"]))
+    comparisons = [folder for folder in folders if runs.compared(folder)]
+    if comparisons and (len(folders) > 1 or only):
+        raise BadInput(f"{comparisons[0]} is a comparison with one chart: draw it by itself")
     for folder in folders:
-        runs.derive(folder)
+        if not comparisons:
+            runs.derive(folder)
     outs = [runs.plots(folder) for folder in folders]
     if out is not None:
         outs = [out / folder.name for folder in folders] if len(folders) > 1 else [out]

@@ -15,6 +15,7 @@ from bench import (
     gate,
     gate_report,
     machine,
+    runs,
     screen,
     sides,
     store,
@@ -67,7 +68,8 @@ def judge(what: What, base: str, head: str, folder: Path, *, locked: bool) -> Sa
     store.write_comparison(folder, found.rounds, found.verdicts, told)
     shown.clear()
     gate_report.show(found, asked)
-    screen.paths("rounds", [folder / "rounds.csv"])
+    screen.paths("numbers", [folder / "verdicts.csv", folder / "rounds.csv"])
+    screen.paths("chart", runs.draw([folder], [runs.plots(folder)]))
     _tell_github(found, asked)
     return says
 
