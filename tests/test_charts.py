@@ -58,19 +58,16 @@ def test_draw_all_writes_the_same_bytes_twice(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(_page, "DPI", 24)  # the same in a tenth of the time
-    run, kinds = made(laptop((64, 1000), (1,))), charts.FORMATS
-    first = draw_all([run], [tmp_path / "a" / "b"], formats=kinds)
-    again = draw_all([run], [tmp_path / "c"], formats=kinds)
-    assert {p.name for p in first} == {f"{n}.{e}" for n in CHARTS for e in kinds}
+    run = made(laptop((64, 1000), (1,)))
+    first = draw_all([run], [tmp_path / "a" / "b"])
+    again = draw_all([run], [tmp_path / "c"])
+    assert {p.name for p in first} == {f"{n}.{e}" for n in CHARTS for e in ("png", "svg")}
     for one, two in zip(first, again, strict=True):
         assert one.stat().st_size > 1000
         assert one.read_bytes() == two.read_bytes(), one.name
     svg = (tmp_path / "c" / "speedup.svg").read_text()
     assert "<text" not in svg  # paths: right where the font is missing
     assert "<dc:date>" not in svg
-    pdf = (tmp_path / "c" / "speedup.pdf").read_bytes()
-    assert b"/FontFile2" in pdf  # TrueType, embedded: its text can be searched and copied
-    assert b"/CreationDate" not in pdf
 
 
 def test_draw_all_draws_only_what_was_asked(tmp_path: Path) -> None:
@@ -474,7 +471,10 @@ def test_a_dark_pdf_on_paper_stands_beside_the_usual_chart(tmp_path: Path) -> No
     outs = [tmp_path / "a", tmp_path / "b"]
     one, two = (draw_all([run], [out], ["batching"], "dark", "paper", ["pdf"])[0] for out in outs)
     assert one.name == "batching-dark-paper.pdf"
-    assert one.read_bytes() == two.read_bytes()
+    pdf = one.read_bytes()
+    assert pdf == two.read_bytes()
+    assert b"/FontFile2" in pdf  # TrueType, embedded: its text can be searched and copied
+    assert b"/CreationDate" not in pdf
 
 
 def test_charts_that_compare_want_several_runs(tmp_path: Path) -> None:
