@@ -1,7 +1,5 @@
 """Layers with names: how much arithmetic each kernel does a second on them, a row a batch."""
 
-import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bench import units
-from bench.charts import Run, _cells, _fit, _footer, _page, _words
+from bench.charts import Run, _cells, _fit, _footer, _key, _page, _words
 
 LAYERS = True  # the part of a run that it shows
 NUMBER = "flop_per_s"
@@ -57,13 +55,18 @@ def draw(run: Run, sheet: _page.Sheet) -> Figure:
     )
     if shown.empty:
         return _page.nothing(page)
-    _legend(page, list(dict.fromkeys(shown["kernel"])))
+    _key.write(page, [_entry(page, kernel) for kernel in dict.fromkeys(shown["kernel"])])
     every = layers(shown)
     kept = fitting(every, int((page.top - page.bottom - AXIS_BOTTOM) / ROW) - 1)
     if left := sum(len(a.batches) for a in every) - sum(len(b.batches) for b in kept):
         page.foot([f"{'1 more row is' if left == 1 else f'{left} more rows are'} in cells.csv."])
     _draw(page, columns(kept))
     return page.figure
+
+
+def _entry(page: _page.Page, kernel: str) -> _key.Entry:
+    drawn = page.drawn(kernel) | {"linestyle": "none"}
+    return _key.Entry(_words.name_of(kernel), page.theme.text(kernel), drawn)
 
 
 def layers(shown: pd.DataFrame) -> list[Layer]:
@@ -146,21 +149,6 @@ def missing(rows: pd.DataFrame) -> list[str]:
     return phrases
 
 
-def _legend(page: _page.Page, kernels: Sequence[str]) -> None:
-    """The kernels' marks and names, in rows at the top of what is left."""
-    left, top = page.left, page.top - ROW / 2
-    for kernel in kernels:
-        name = _words.name_of(kernel)
-        wide = 0.25 + _fit.width_of(name, weight="bold")
-        if left > page.left and left + wide > page.right:
-            left, top = page.left, top - ROW
-        page.stroke([left + 0.08], [top], **(page.drawn(kernel) | {"linestyle": "none"}))
-        how: dict[str, Any] = {"va": "center", "weight": "bold", "color": page.theme.text(kernel)}
-        page.write(left + 0.22, top, name, **how)
-        left += wide + 0.3
-    page.top = top - ROW
-
-
 def _draw(page: _page.Page, parts: list[list[Layer]]) -> None:
     """The columns beside each other, their axes alike."""
     wide = (page.right - page.left - GAP * (len(parts) - 1)) / len(parts)
@@ -185,7 +173,7 @@ def _draw(page: _page.Page, parts: list[list[Layer]]) -> None:
         how: dict[str, Any] = {"va": "center_baseline", "color": page.theme.muted}
         page.write(left + start - BATCH, page.top - ROW / 2, HEADING, ha="right", **how)
         page.write(left + start, top - height - 0.52, "FLOP/s (log scale)", **how)
-        done = 0
+        done, placed = 0, []
         for layer in column:
             y = top - done * tall
             page.stroke([left, left + wide], [y, y], color=page.theme.grid, linewidth=1)
@@ -195,8 +183,10 @@ def _draw(page: _page.Page, parts: list[list[Layer]]) -> None:
             for k, batch in enumerate(layer.batches):
                 place = y - (k + 0.5) * tall
                 page.write(left + start - BATCH, place, str(batch), ha="right", **how)
-                _dots(page, axes, layer.cells[layer.cells["batch"] == batch], done + k + 0.5)
+                here = layer.cells[layer.cells["batch"] == batch]
+                placed.append(here.assign(place=done + k + 0.5))
             done += layer.height
+        _dots(page, axes, pd.concat(placed))
         left += wide + GAP
 
 
@@ -210,28 +200,27 @@ def _label(layer: Layer, room: float) -> tuple[str, str]:
     return name, layer.shape
 
 
+def _rate(flop_per_s: float) -> str:
+    return units.si(flop_per_s, digits=1)
+
+
 def _axis(page: _page.Page, axes: Axes, reach: tuple[float, float], wide: float) -> None:
     axes.set_xscale("log")
     axes.set_xlim(*reach)
-    ticks = _fit.log_ticks(*reach, max(int(wide / 0.6), 2))
-    _fit.fix_ticks(axes.xaxis, ticks, [units.si(tick, digits=1) for tick in ticks])
+    ticks = _fit.ticks_apart(*reach, wide, _rate)
+    _fit.fix_ticks(axes.xaxis, ticks, [_rate(tick) for tick in ticks])
     _fit.fix_ticks(axes.yaxis, [], [])
     axes.spines["left"].set_visible(False)
 
 
-def _dots(page: _page.Page, axes: Axes, case: pd.DataFrame, y: float) -> None:
-    """A row's dots, the fastest last: where they meet it is seen."""
-    for _, row in case.sort_values(NUMBER).iterrows():
-        value, low, high = (float(row[c]) for c in (NUMBER, f"{NUMBER}_low", f"{NUMBER}_high"))
-        spread = [[max(value - low, 0)], [max(high - value, 0)]]
-        how = page.drawn(str(row["kernel"])) | {"linestyle": "none", "clip_on": False}
-        known = not math.isnan(low)
-        axes.errorbar(
-            value,
-            y,
-            xerr=spread if known else None,
-            label=str(row["kernel"]),
-            capsize=4,
-            elinewidth=2,
-            **how,
+def _dots(page: _page.Page, axes: Axes, placed: pd.DataFrame) -> None:
+    """Dots with their intervals, the fastest kernel's last: where they meet it is seen."""
+    for kernel in placed.sort_values(NUMBER)["kernel"].drop_duplicates(keep="last"):
+        mine = placed[placed["kernel"] == kernel]
+        value, low, high = (
+            mine[name].to_numpy(float) for name in (NUMBER, f"{NUMBER}_low", f"{NUMBER}_high")
         )
+        spread = np.fmax([value - low, high - value], 0)  # no interval, no length
+        how = page.drawn(str(kernel)) | {"linestyle": "none", "clip_on": False}
+        place = mine["place"].to_numpy(float)
+        axes.errorbar(value, place, xerr=spread, label=str(kernel), capsize=4, elinewidth=2, **how)
