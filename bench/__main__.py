@@ -37,7 +37,9 @@ def run(
         str | None, typer.Option(help="float64, float32, tf32, float16 or bfloat16.")
     ] = None,
     activation: Annotated[str | None, typer.Option(help="linear, relu, sigmoid or tanh.")] = None,
-    device: Annotated[int | None, typer.Option(help="Which GPU, from 0.")] = None,
+    device: Annotated[
+        str | None, typer.Option(help="Which GPU, from 0; several like 0,1, or all.")
+    ] = None,
     threads: Annotated[
         int | None, typer.Option(help="Threads of the libraries; 0: one a usable core.")
     ] = None,
@@ -71,7 +73,7 @@ def run(
         "batches": options.integers("batches", batches),
         "precision": precision,
         "activation": activation,
-        "device": device,
+        "device": options.devices(device, _gpus),
         "threads": threads,
         "cache": cache,
         "seed": seed,
@@ -200,6 +202,12 @@ def kernels(
             here, said, colour = verdict.status, verdict.reason, "yellow"
         shown.add_row(Text(plain(session.stem(name))), Text(here, colour), Text(plain(said)))
     streams.console().print(shown)
+
+
+def _gpus() -> int:
+    from bench import machine
+
+    return len(machine.gpus()["devices"])
 
 
 def _compare(

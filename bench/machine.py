@@ -1,5 +1,6 @@
 """What this machine is, and what a reader of its numbers has to know."""
 
+import contextlib
 import ctypes
 import hashlib
 import math
@@ -8,6 +9,7 @@ import platform
 import subprocess
 import sys
 from datetime import UTC, datetime
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,8 @@ OVERRIDES = ("OPENBLAS_CORETYPE", "MKL_DEBUG_CPU_TYPE", "NPY_DISABLE_CPU_FEATURE
 """Environment variables that make a library run other code than it would choose."""
 
 VECTOR_FLAGS = ("avx2", "fma", "avx512f", "amx_tile", "asimd", "sve")
+
+CUPY = ("cupy", "cupy-cuda12x", "cupy-cuda13x", "cupy-rocm-7-0")
 
 FREQUENCY = Path("/sys/devices/system/cpu/cpu0/cpufreq")
 
@@ -60,6 +64,7 @@ def facts(worker: FactsReply, threads: int) -> dict[str, Any]:
         ],
         "threads": threads,
         "gpus": gpus(),
+        "cupy": cupy(),
         "commit": _git("rev-parse", "HEAD"),
         "clean": _git("status", "--porcelain", "--", *CODE) == "",
         "load": round(os.getloadavg()[0], 2),
@@ -103,7 +108,18 @@ def identity(found: dict[str, Any]) -> dict[str, str]:
         "BLAS": ", ".join(blas),
         "threads": str(found["threads"]),
         "GPUs": ", ".join(f"{gpu['name']} at {gpu['bus']}" for gpu in found["gpus"]["devices"]),
+        "the NVIDIA driver's CUDA": str(found["gpus"].get("driver") or ""),
+        "CuPy": found.get("cupy", ""),
     }
+
+
+def cupy() -> str:
+    """The CuPy that is installed, by the names of its wheels; empty where there is none."""
+    known = []
+    for name in CUPY:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            known.append(f"{name} {metadata.version(name)}")
+    return ", ".join(known)
 
 
 def _cpu() -> dict[str, Any]:

@@ -9,7 +9,7 @@ import ctypes
 from functools import cache
 from typing import Any
 
-from kernels import Unavailable
+from kernels import DTYPES, Rates, State, Step, Unavailable, Unsupported, _nvidia, _nvml
 
 
 @cache
@@ -62,11 +62,12 @@ class CudaDevice:
         self._device.use()
         self.stream = cupy.cuda.Stream(non_blocking=True)
         self.stream.use()
-        properties = cupy.cuda.runtime.getDeviceProperties(index)
+        properties = self._properties = cupy.cuda.runtime.getDeviceProperties(index)
         bus = cupy.cuda.runtime.deviceGetPCIBusId(index)
         self.name = f"cuda:{index} {properties['name'].decode()} at {bus}"
         self._cache_bytes: int = properties["l2CacheSize"]
         self._eviction_buffer: Any = None
+        self._monitor = _nvml.monitor(bus)
 
     def prove(self) -> None:
         """A product (cuBLAS) and an elementwise operation (NVRTC); raises what CUDA raises."""
@@ -103,3 +104,29 @@ class CudaDevice:
             self._eviction_buffer = self.cupy.empty(self._cache_bytes, "uint8")
         buffer = self._eviction_buffer
         buffer.data.memset_async(0, buffer.nbytes, self.stream)
+
+    def state(self) -> State | None:
+        """Clocks, temperature, power and what holds them back, from NVML."""
+        return self._monitor.state() if self._monitor else None
+
+    def stated(self, precision: str) -> Rates:
+        return _nvidia.stated(self._properties, precision)
+
+    def product(self, n: int, precision: str) -> Step:
+        """Two (n, n) matrices of ones, by cuBLAS."""
+        if precision not in ("float64", "float32", "float16"):
+            raise Unsupported(f"precision {precision}")
+        A, B = (self.cupy.ones((n, n), DTYPES[precision]) for _ in range(2))
+        out = self.cupy.empty((n, n), DTYPES[precision])
+        return Step(lambda _: self.cupy.matmul(A, B, out=out), device=self)
+
+    def copy(self, size: int) -> Step:
+        """From one half of `size` bytes to the other, on this device's stream."""
+        half = size // 2
+        source, target = (self.cupy.ones(half, "uint8") for _ in range(2))
+
+        def launch(_: Any) -> Any:
+            target.data.copy_from_device_async(source.data, half, self.stream)
+            return target
+
+        return Step(launch, device=self)

@@ -107,8 +107,8 @@ def small_run(folder: Path) -> None:
 
 def cells_of(folder: Path) -> list[Cell]:
     """What the run's truth says."""
-    ceiling = peaks.ceiling(store.machine(folder))
-    return estimate.cells(store.load(folder, Visit), store.load(folder, Block), ceiling)
+    ceilings = peaks.of(store.machine(folder))
+    return estimate.cells(store.load(folder, Visit), store.load(folder, Block), ceilings)
 
 
 def show(folder: Path, *, draw: bool = True, derive: bool = True) -> None:
@@ -121,7 +121,7 @@ def show(folder: Path, *, draw: bool = True, derive: bool = True) -> None:
     for line in table.reasons(rows):
         console.print(line, markup=False)
     table.caution(rows)
-    table.headline(visits, blocks, peaks.ceiling(store.machine(folder)))
+    table.headline(visits, blocks, peaks.of(store.machine(folder)))
     table.quietness(visits, blocks)
     if derive:
         store.write_cells(folder, rows)
@@ -134,7 +134,7 @@ def show(folder: Path, *, draw: bool = True, derive: bool = True) -> None:
 
 READERS: dict[str, Callable[[Path], object]] = {
     "sweep.toml": lambda folder: sweep.read(str(folder / "sweep.toml")),
-    "machine.json": lambda folder: peaks.ceiling(store.machine(folder)),
+    "machine.json": lambda folder: peaks.of(store.machine(folder)),
     "visits.csv": lambda folder: store.load(folder, Visit),
     "blocks.csv": lambda folder: store.load(folder, Block),
     "cells.csv": store.frame,
