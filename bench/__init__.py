@@ -18,6 +18,7 @@ The data path, a module a step:
         | honesty.py    is it computed from the input, each time, in the time that it says?
         | surroundings.py   has the kernel left alone what it shares?
         | timing.py     the clock
+        | ceilings.py   what a device that isn't the CPU can do
         | control.py    how fast the machine is meanwhile
         | conditions.py what the operating system says of it
         v

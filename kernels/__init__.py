@@ -20,6 +20,8 @@ Whoever runs a `Step` does, for every kernel alike:
     step.fetch(out)                       # -> (batch, n_units) array on the host
     step.close()
 
+A device may tell more: its state while it works (`Watched`), and its ceilings (`Rated`).
+
 This package imports the standard library and NumPy; a kernel's own library is imported only in the
 file that needs it.
 """
