@@ -50,6 +50,8 @@ lock: ## write locks/*.txt from pyproject.toml (ARGS=--upgrade: newest versions)
 	@$(compile) -o locks/test.txt -c locks/bench.txt pyproject.toml --group test
 	@$(compile) -o locks/lint.txt -c locks/test.txt pyproject.toml --group test --group lint
 	@$(compile) -o locks/study.txt -c locks/bench.txt --group study
+	@$(compile) -o locks/cuda12.txt -c locks/bench.txt --group cuda12
+	@$(compile) -o locks/cuda13.txt -c locks/bench.txt --group cuda13
 	@$(compile) -o locks/uv.txt --group lock
 
 clean: ## remove the environments and caches; results stay
