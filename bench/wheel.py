@@ -20,7 +20,7 @@ LOCKS = Path(__file__).parent.parent / "locks"
 
 WORDS = ("auto", "none", "cuda12", "cuda13")
 
-MEGABYTES = {"cuda12": 1, "cuda13": 1}
+MEGABYTES = {"cuda12": 810, "cuda13": 580}
 """About what has to be downloaded: the locked wheels for x86_64, from an empty cache."""
 
 LOWEST, NEEDED = 12000, "525.60.13"
@@ -105,6 +105,12 @@ def todo(wheel: str, installed: Mapping[str, str], locks: Mapping[str, str]) -> 
     return [wheel, *gone]
 
 
+def beside(installed: Mapping[str, str], lock: str) -> list[str]:
+    """Installed CuPys that a lock file has another one for."""
+    wanted = [name for name in locked(lock) if CUPY.fullmatch(name)]
+    return sorted(n for n in installed if wanted and CUPY.fullmatch(n) and n not in wanted)
+
+
 def installed() -> dict[str, str]:
     """The environment's packages, by the name that lock files use -> version."""
     found = ((each.metadata["Name"], each.version) for each in metadata.distributions())
@@ -115,9 +121,9 @@ def read_locks() -> dict[str, str]:
     return {name: (LOCKS / f"{name}.txt").read_text() for name in ("bench", "cuda12", "cuda13")}
 
 
-def line(word: str, choice: Choice, work: Sequence[str]) -> str:
+def line(choice: Choice, work: Sequence[str]) -> str:
     """What is said before anything is done."""
-    said = f"GPU: {choice.wheel}" + (f" ({choice.why})" if choice.why else "")
+    said = f"GPU: {choice.wheel} ({choice.why})"
     if not work:
         return said
     if choice.wheel == "none":
@@ -127,20 +133,34 @@ def line(word: str, choice: Choice, work: Sequence[str]) -> str:
     return f"{said}: adding cupy-{choice.wheel}x and its CUDA libraries to .venv, {size}{instead}"
 
 
-def main(word: str) -> int:
-    """Say what is chosen and print what is to be done -> exit code."""
+def main(word: str, lock: str = "") -> int:
+    """Say what is chosen and print what is to be done -> exit code.
+
+    `beside`, and a lock file: print what has to go before that lock's own CuPy comes, if it has one.
+    """
+    if word == "beside":
+        print(*beside(installed(), Path(lock).read_text()))  # noqa: T201
+        return 0
     if word not in WORDS:
-        said = f"error: GPU={word} is none of {', '.join(WORDS)}"
-        print(said, file=sys.stderr)  # noqa: T201
-        return 2
-    asked = Choice(word, f"GPU={word}")
-    choice = choose(ask(), platform.machine(), rocm=ROCM.exists()) if word == "auto" else asked
-    # without a GPU to be found, a CuPy that somebody put here does no harm
+        return _refuse(f"GPU={word} is none of {', '.join(WORDS)}")
+    here = sys.platform, platform.machine()
+    if word == "auto":
+        choice = choose(ask(), platform.machine(), rocm=ROCM.exists())
+    elif word != "none" and (here[0] != "linux" or here[1] not in MACHINES):
+        return _refuse(f"GPU={word}: CuPy has wheels for Linux on {' and '.join(MACHINES)} only")
+    else:
+        choice = Choice(word, "as told")
+    # where no GPU is found, a CuPy that is here already does no harm
     idle = word == "auto" and choice.wheel == "none"
     work = [] if idle else todo(choice.wheel, installed(), read_locks())
-    print(line(word, choice, work), file=sys.stderr)  # noqa: T201
+    print(line(choice, work), file=sys.stderr)  # noqa: T201
     print(*work)  # noqa: T201
     return 0
+
+
+def _refuse(said: str) -> int:
+    print(f"error: {said}", file=sys.stderr)  # noqa: T201
+    return 2
 
 
 if __name__ == "__main__":
