@@ -29,7 +29,7 @@ class Ended:
 
     @property
     def how(self) -> str:
-        """ "hung", "was killed by SIGSEGV", "ended with exit code 1: the last line of stderr"."""
+        """Like "hung", "was killed by SIGSEGV" or "ended with exit code 1: what it said last"."""
         if self.code is None:
             return "hung"
         if self.code < 0:

@@ -52,7 +52,9 @@ class Choice:
 def choose(found: Driver, machine: str = "x86_64", *, rocm: bool = False) -> Choice:
     """The wheel for what the driver says. A GPU whose driver is too old has none."""
     if found.version is None:
-        amd = f"{ABSENT}; an AMD GPU is here, and CuPy's wheel for ROCm (cupy-rocm-7-0) is not set up"
+        amd = (
+            f"{ABSENT}; an AMD GPU is here, and CuPy's wheel for ROCm (cupy-rocm-7-0) is not set up"
+        )
         return Choice("none", amd if rocm and found.trouble == ABSENT else found.trouble)
     told = f"the driver has CUDA {release(found.version)}"
     if found.version < LOWEST:
@@ -61,7 +63,9 @@ def choose(found: Driver, machine: str = "x86_64", *, rocm: bool = False) -> Cho
         return Choice("none", found.trouble)
     if machine not in MACHINES:
         return Choice("none", f"CuPy has no wheel for {machine}: {' and '.join(MACHINES)} only")
-    names = ", ".join(dict.fromkeys(f"{device.name} ({device.compute})" for device in found.devices))
+    names = ", ".join(
+        dict.fromkeys(f"{device.name} ({device.compute})" for device in found.devices)
+    )
     old = [device for device in found.devices if device.capability < TURING]
     if old:
         return Choice("cuda12", f"{names}; CUDA 13 is for compute capability 7.5 and newer")
@@ -97,7 +101,7 @@ def unwanted(wheel: str, installed: Mapping[str, str], locks: Mapping[str, str])
 
 
 def todo(wheel: str, installed: Mapping[str, str], locks: Mapping[str, str]) -> list[str]:
-    """Words for the shell: what to install, then what to remove first. None: all is as it should."""
+    """Words for the shell: what to install, then what to remove first; none if all is there."""
     gone = unwanted(wheel, installed, locks)
     wanted = needed(wheel, locks)
     if not gone and all(installed.get(name) == version for name, version in wanted.items()):
@@ -123,20 +127,21 @@ def read_locks() -> dict[str, str]:
 
 def line(choice: Choice, work: Sequence[str]) -> str:
     """What is said before anything is done."""
-    said = f"GPU: {choice.wheel} ({choice.why})"
+    said = f"GPU: {choice.wheel}; {choice.why}"
     if not work:
         return said
+    gone = ", ".join(name for name in work[1:] if CUPY.fullmatch(name))
     if choice.wheel == "none":
-        return f"{said}: removing {', '.join(work[1:])}"
+        return f"{said}: removing {gone or 'the rest of CuPy'} and its CUDA libraries from .venv"
     size = f"about {MEGABYTES[choice.wheel]} MB to download"
-    instead = f", in place of {', '.join(work[1:])}" if work[1:] else ""
+    instead = f", in place of {gone}" if gone else ""
     return f"{said}: adding cupy-{choice.wheel}x and its CUDA libraries to .venv, {size}{instead}"
 
 
 def main(word: str, lock: str = "") -> int:
     """Say what is chosen and print what is to be done -> exit code.
 
-    `beside`, and a lock file: print what has to go before that lock's own CuPy comes, if it has one.
+    `beside` and a lock file: print what has to go before the CuPy of that lock comes, if any.
     """
     if word == "beside":
         print(*beside(installed(), Path(lock).read_text()))  # noqa: T201
