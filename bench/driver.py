@@ -99,7 +99,7 @@ def ask(timeout_s: float = 60.0) -> Driver:
     """
     ended = apart.run([sys.executable, "-m", "bench.driver"], timeout_s)
     if ended.code is None:
-        return Driver(trouble=f"the NVIDIA driver gave no answer in {timeout_s:.0f} s")
+        return Driver(trouble=f"the NVIDIA driver gave no answer in {timeout_s:g} s")
     try:
         found = json.loads(ended.out)
     except ValueError:
