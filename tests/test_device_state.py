@@ -1,6 +1,7 @@
 """What a device was doing while a cell ran: NVML's words, and when the harness looks."""
 
 import inspect
+import subprocess
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -140,6 +141,35 @@ class TestNvml:
             | pynvml.nvmlClocksEventReasonDisplayClockSetting
         )
         assert sum(_nvml.REASONS) == pynvml.nvmlClocksEventReasonAll & ~benign
+
+
+ASK = (
+    "import sys; from kernels import _nvml; m = _nvml.monitor(sys.argv[1]); print(m and m.state())"
+)
+
+
+@pytest.mark.usefixtures("stub_driver")
+class TestRealModule:
+    """The same with the real pynvml, on a stub of NVML's library (tests/stub_nvml.c)."""
+
+    def asked(self, bus: str) -> str:
+        pytest.importorskip("pynvml", reason="needs nvidia-ml-py")
+        command = [sys.executable, "-c", ASK, bus]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+    def test_all_that_it_tells(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("STUB_REASONS", "0x45")
+        reasons = ("power cap", "too warm, says the hardware")
+        assert self.asked(BUS) == str(State(1980.0, 2619.0, 71.0, 698.25, reasons))
+
+    def test_what_a_card_lacks(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("STUB_LACKS", "nvmlDeviceGetPowerUsage")
+        assert self.asked(BUS) == str(State(1980.0, 2619.0, 71.0, None, ()))
+
+    def test_another_bus_id_and_a_library_in_trouble(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        assert self.asked("0000:18:00.0") == "None"
+        monkeypatch.setenv("STUB_LACKS", "nvmlInitWithFlags")
+        assert self.asked(BUS) == "None"
 
 
 def board(work_ticks: int = 1_000_000) -> Board:

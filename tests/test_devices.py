@@ -3,7 +3,6 @@
 import json
 from collections.abc import Callable
 from dataclasses import replace
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from test_runner import FAST, Bench
 from test_runner import cells as planned
 
 import kernels
-from bench import inputs, link, machine, options, records, runs, store, sweep, table, visit
+from bench import inputs, link, machine, options, records, runs, store, sweep, table, visit, wheel
 from bench.peaks import Peaks
 from bench.records import Visit
 from bench.sweep import BadInput, Case
@@ -471,13 +470,11 @@ class TestIdentity:
         assert machine.identity(older) == machine.identity(self.facts(None, ""))
 
     def test_the_cupy_that_is_installed_is_named(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        def version(name: str) -> str:
-            if name != "cupy-cuda13x":
-                raise metadata.PackageNotFoundError(name)
-            return "14.2.0"
-
-        monkeypatch.setattr(metadata, "version", version)
+        there = {"numpy": "2.4.0", "cupy-cuda13x": "14.2.0"}
+        monkeypatch.setattr(wheel, "installed", lambda: there)
         assert machine.cupy() == "cupy-cuda13x 14.2.0"
+        del there["cupy-cuda13x"]
+        assert machine.cupy() == ""
 
     def test_a_run_does_not_go_on_with_another_cupy(
         self, a_run: tuple[Done, Path], monkeypatch: pytest.MonkeyPatch
