@@ -33,6 +33,9 @@ LAUNCH_BOUND = 0.8
 """From this share of its time on, the host's launch is what a cell on a device consists of. Below
 1, because a launch by itself may be found quicker than one of many that follow each other."""
 
+SYNCHRONOUS = 0.98
+"""From this share of its latency on, a launch returns with the work done."""
+
 ENOUGH = 6
 """Visits from which on the interval holds 95 %: with fewer it spans all of them."""
 
@@ -285,7 +288,7 @@ def _cell(judged: Judged, loops: Sequence[Judged]) -> Cell:
         error=max(errors, default=None),
         percent_of_measured=share(peaks.measured_flop_per_s),
         percent_of_stated=share(peaks.theoretical_flop_per_s),
-        launch_bound=_launch_bound(one.device, time, middle("launch")),
+        launch_bound=_launch_bound(one.device, time, middle("launch"), middle("latency")),
         device_mhz=_middle(v.device_mhz for v in states),
         device_celsius=_middle(v.device_celsius for v in states),
         device_watts=_middle(v.device_watts for v in states),
@@ -299,18 +302,22 @@ def _middle(values: Iterable[float | None]) -> float | None:
     return median(known) if known else None
 
 
-def _launch_bound(device: str, time: Interval | None, launch_s: float | None) -> str:
+def _launch_bound(
+    device: str, time: Interval | None, launch_s: float | None, latency_s: float | None
+) -> str:
     """Whether the time is that of the host, which queues launches, and not the device's.
 
-    Pipelined launches take as long as the slower of the two. A CPU does the work of a launch in the
-    launch itself: it has nothing to queue.
+    Pipelined launches take as long as the slower of the two. A launch that lasts as long as its
+    latency has done the work itself, as a CPU's always does: it has nothing to queue.
     """
     if time is None:
         return ""
     if device == CPU:
         return "no"
-    if launch_s is None:
+    if launch_s is None or latency_s is None:
         return ""
+    if launch_s >= SYNCHRONOUS * latency_s:
+        return "no"
     return "yes" if launch_s >= LAUNCH_BOUND * time.value else "no"
 
 

@@ -340,13 +340,22 @@ def refusal(error: Exception, kernel: kernels.Kernel | None) -> link.Refused:
             return link.Refused(
                 "skipped", f"took {error.args[0]:.3g} s for its first launch", digest
             )
-        case MemoryError():
+        case MemoryError() | RuntimeError() if _is_memory(error):
             return link.Refused("out_of_memory", text or "out of memory", digest)
         case ImportError() | LookupError() if kernel is None:
             return link.Refused("error", text)
     frame = traceback.extract_tb(error.__traceback__)[-1]
     where = f"{Path(frame.filename).name}, line {frame.lineno}"
     return link.Refused("error", f"{type(error).__name__}: {text} ({where})", digest)
+
+
+NO_MEMORY = ("out of memory", "alloc_failed", "resource_exhausted")
+"""How libraries say it that raise no MemoryError: CUDA's runtime and PyTorch, cuBLAS, JAX."""
+
+
+def _is_memory(error: Exception) -> bool:
+    said = str(error).lower()
+    return isinstance(error, MemoryError) or any(words in said for words in NO_MEMORY)
 
 
 def main(descriptor: int, threads: int) -> None:

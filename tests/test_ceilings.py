@@ -384,15 +384,23 @@ class TestLaunchBound:
 
     @pytest.mark.parametrize(("launch_s", "said"), [(8.1e-6, "yes"), (2e-5, "yes"), (7.9e-6, "no")])
     def test_where_the_hosts_launch_is_most_of_the_time(self, launch_s: float, said: str) -> None:
-        assert cell(BOARD, 1e-5, {}, {"launch": launch_s}).launch_bound == said
+        trip: dict[Quantity, float] = {"launch": launch_s, "latency": launch_s + 5e-6}
+        assert cell(BOARD, 1e-5, {}, trip).launch_bound == said
 
     def test_never_on_a_cpu(self) -> None:
-        assert cell("cpu", 1e-5, {}, {"launch": 1e-5}).launch_bound == "no"
+        trip: dict[Quantity, float] = {"launch": 1e-5, "latency": 2e-5}
+        assert cell("cpu", 1e-5, {}, trip).launch_bound == "no"
+
+    def test_never_where_a_launch_returns_with_the_work_done(self) -> None:
+        trip: dict[Quantity, float] = {"launch": 1e-5, "latency": 1.01e-5}
+        assert cell(BOARD, 1e-5, {}, trip).launch_bound == "no"
 
     def test_unknown_where_no_launch_was_timed_or_there_is_no_time(self) -> None:
         assert cell(BOARD, 1e-5, {}).launch_bound == ""
         impossible = {BOARD: Peaks("float32", 1.0, None, None)}
-        assert cell(BOARD, 1e-5, impossible, {"launch": 1e-5}).launch_bound == ""
+        trip: dict[Quantity, float] = {"launch": 1e-5, "latency": 2e-5}
+        assert cell(BOARD, 1e-5, impossible, trip).launch_bound == ""
+        assert cell(BOARD, 1e-5, {}, trip).launch_bound == "yes"
 
 
 class TestState:

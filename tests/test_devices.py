@@ -13,7 +13,20 @@ from test_runner import FAST, Bench
 from test_runner import cells as planned
 
 import kernels
-from bench import inputs, link, machine, options, records, runs, store, sweep, table, visit, wheel
+from bench import (
+    inputs,
+    link,
+    machine,
+    options,
+    records,
+    runs,
+    store,
+    sweep,
+    table,
+    visit,
+    wheel,
+    worker,
+)
 from bench.peaks import Peaks
 from bench.records import Visit
 from bench.sweep import BadInput, Case
@@ -53,6 +66,13 @@ class Prepared:
 
     def close(self) -> None:
         self.closed += 1
+
+
+def status_of(error: Exception) -> str:
+    """The status of a cell whose kernel raised this."""
+    with pytest.raises(type(error)) as caught:
+        raise error
+    return worker.refusal(caught.value, None).status
 
 
 class TestMemory:
@@ -116,6 +136,21 @@ class TestMemory:
         assert "on cpu" in reply.reason
         assert not drawn
         assert not prepared.cases
+
+    @pytest.mark.parametrize(
+        "said",
+        [
+            "cudaErrorMemoryAllocation: out of memory",
+            "CUBLAS_STATUS_ALLOC_FAILED",
+            "RESOURCE_EXHAUSTED: failed to allocate 4 bytes",
+        ],
+    )
+    def test_libraries_that_have_a_word_of_their_own_for_it_are_understood(self, said: str) -> None:
+        assert status_of(RuntimeError(said)) == "out_of_memory"
+        assert status_of(ValueError(said)) == "error"
+
+    def test_another_error_of_a_library_stays_one(self) -> None:
+        assert status_of(RuntimeError("cudaErrorIllegalAddress: illegal memory access")) == "error"
 
     def test_out_of_memory_is_followed_by_a_fresh_worker(
         self, monkeypatch: pytest.MonkeyPatch

@@ -100,6 +100,15 @@ def small_run(folder: Path) -> None:
                     "measured_bytes_per_s": 1e10,
                     "theoretical_flop_per_s": None,
                 },
+                "device_peaks": {
+                    "x at y": {
+                        "precision": "float32",
+                        "measured_flop_per_s": 2e12,
+                        "measured_bytes_per_s": None,
+                        "theoretical_flop_per_s": 3e12,
+                        "theoretical_bytes_per_s": 1e11,
+                    }
+                },
             }
         )
     store.write_cells(folder, cells_of(folder))
