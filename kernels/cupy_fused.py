@@ -27,21 +27,21 @@ from kernels._cupy import Bus, device_dtype, open_device, product
 ACTIVATE = {
     "linear": "v",
     "relu": "v < 0 ? 0 : v",  # in this order NaN stays NaN
-    "sigmoid": "(real)0.5 * tanh((real)0.5 * v) + (real)0.5",  # exp(-v) would overflow
+    "sigmoid": "(wide)0.5 * tanh((wide)0.5 * v) + (wide)0.5",  # exp(-v) would overflow
     "tanh": "tanh(v)",
 }
-"""g of a number v, in CUDA C: in `real`, float64 for a float64 layer and float32 for all others."""
+"""g of a number v, in CUDA C: in `wide`, float64 for a float64 layer and float32 for all others."""
 
 
 def bias_activation(cupy: Any, activation: str, precision: str) -> Any:
     """A kernel (z, b, y): y = g(z + b), each of one dtype T, b broadcast; y may be z itself."""
-    real = "double" if precision == "float64" else "float"
+    wide = "double" if precision == "float64" else "float"
     return cupy.ElementwiseKernel(
         "T z, T b",
         "T y",
-        f"const real v = (real)z + (real)b; y = (T)({ACTIVATE[activation]});",
+        f"const wide v = (wide)z + (wide)b; y = (T)({ACTIVATE[activation]});",
         f"bias_{activation}",
-        preamble=f"typedef {real} real;",
+        preamble=f"typedef {wide} wide;",
     )
 
 
