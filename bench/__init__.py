@@ -40,8 +40,8 @@ Another path leads from two commits to verdicts:
     sides.py -> rounds.py -> compare.py -> gate.py -> gate_report.py
     each side's kernels, rounds of blocks in turn, screen and confirm, decide, tell
 
-Beside both: wheel.py chooses what `make` installs for a GPU, doctor/ says what can run here and what
-to do about the rest; apart.py runs what may crash or hang.
+Beside both: wheel.py chooses what `make` installs for a GPU, doctor/ says what can run here and
+what to do about the rest; apart.py runs what may crash or hang.
 
 `__main__.py` has the commands, `options.py` what their options mean, `session.py` a run from its
 options to its last chart, `runs.py` where runs are on disk, `signals.py` what ends a command early,
