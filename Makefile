@@ -70,6 +70,8 @@ compile = .venv-lock/bin/uv pip compile --quiet --universal --generate-hashes --
 # made anew from an empty .venv, and so is an environment whose interpreter is gone or is not the
 # PYTHON that was asked for. Pip downloads before it installs, so a lost network leaves .bench good.
 pip = .venv/bin/python -m pip install --quiet --no-compile --require-hashes -r
+download = .venv/bin/python -m pip download --quiet --require-hashes -d
+uninstall = .venv/bin/python -m pip uninstall --quiet --yes
 # on every core, where pip would take one
 compileall = .venv/bin/python -m compileall -qq -j 0 .venv/lib || true
 
@@ -102,15 +104,13 @@ endif
 gpu: gpu-word .venv/.bench
 	@set -e; work=$$(.venv/bin/python -m bench.wheel $(GPU)); set -- $$work; \
 	[ $$# -gt 0 ] || exit 0; wheel=$$1; shift; \
-	rm -rf .venv/.wheels; mkdir .venv/.wheels; \
-	if [ $$wheel != none ]; then \
-		.venv/bin/python -m pip download --quiet --require-hashes -d .venv/.wheels -r locks/$$wheel.txt || { \
-			echo "error: CuPy can't be downloaded: try again, or go without it: make GPU=none $(MAKECMDGOALS)" >&2; exit 1; }; \
-	fi; \
-	trap 'exit 1' INT; rm -f .venv/.bench .venv/.test .venv/.lint; \
-	[ $$# = 0 ] || .venv/bin/python -m pip uninstall --quiet --yes "$$@"; \
+	trap 'rm -rf .venv/.wheels' EXIT; trap 'exit 1' INT; mkdir -p .venv/.wheels; \
+	[ $$wheel = none ] || $(download) .venv/.wheels -r locks/$$wheel.txt || { \
+		echo "error: CuPy can't be downloaded: try again, or go without it: make GPU=none $(MAKECMDGOALS)" >&2; exit 1; }; \
+	rm -f .venv/.bench .venv/.test .venv/.lint; \
+	[ $$# = 0 ] || $(uninstall) "$$@"; \
 	[ $$wheel = none ] || $(pip) locks/$$wheel.txt --no-index --find-links .venv/.wheels; \
-	rm -rf .venv/.wheels; $(compileall); touch .venv/.bench
+	$(compileall); touch .venv/.bench
 
 gpu-word:
 	@case '$(GPU)' in auto|none|cuda12|cuda13) ;; *) \
@@ -120,7 +120,7 @@ define add
 @echo "adding what $(1) needs to .venv"
 @rm .venv/.bench
 @others=$$(.venv/bin/python -m bench.wheel beside locks/$(1).txt); \
-	[ -z "$$others" ] || .venv/bin/python -m pip uninstall --quiet --yes $$others
+	[ -z "$$others" ] || $(uninstall) $$others
 @trap 'exit 1' INT; $(pip) locks/$(1).txt || { touch $(2); exit 1; }
 @$(compileall)
 @touch $(2) $@

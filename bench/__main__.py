@@ -223,12 +223,13 @@ def doctor(
 
     if device is not None and device < 0:
         raise BadInput(f"--device is {device}, should be 0 or more")
-    known = visit.facts(usable_cores()).kernels
+    threads = usable_cores()
+    worker = visit.facts(threads)
     names = session.absolute(kernel or [])
     for name in names:
-        session.refuse_unknown(name, known)
+        session.refuse_unknown(name, worker.kernels)
     asked = Asked(tuple(names), device)
-    seen = observe.observe(asked)
+    seen = observe.observe(asked, worker, threads)
     findings = diagnose.diagnose(seen, asked)
     if json:
         print(show.as_json(findings, observe.as_record(seen)))

@@ -364,6 +364,16 @@ class TestMake:
         assert said.startswith("2: error: GPU=cuda14 is none of auto, none, cuda12, cuda13\n")
         assert self.calls(clone) == []
 
+    @pytest.mark.parametrize("stamp", [".test", ".lint"])
+    def test_another_cupy_goes_before_the_tests_own_comes(self, clone: Path, stamp: str) -> None:
+        (clone / ".venv" / ".test").unlink()
+        (clone / ".venv" / ".lint").unlink()
+        assert self.make(clone, f".venv/{stamp}", plan="cupy-cuda12x").startswith("0: ")
+        uninstall, install = self.calls(clone)[:2]
+        assert uninstall.endswith("uninstall --quiet --yes cupy-cuda12x")
+        assert "locks/test.txt" in install
+        assert {".bench", stamp} <= self.stamps(clone)
+
     @pytest.mark.parametrize("target", ["bench", "setup", "suite", "gate"])
     def test_what_measures_asks_for_the_gpu(self, clone: Path, target: str) -> None:
         """And what doesn't, does not: nothing is downloaded to draw charts or to ask the doctor."""

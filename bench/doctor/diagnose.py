@@ -83,7 +83,9 @@ class Finding:
 
 def diagnose(seen: Seen, asked: Asked) -> list[Finding]:
     """Everything worth saying, from the processor to the kernels."""
-    gpu = [*_driver(seen, asked), *_cupy(seen), *_devices(seen, asked)]
+    gpu = [*_driver(seen, asked)]
+    if (seen.driver.version or LOWEST) >= LOWEST:  # below that, no CuPy is the right one
+        gpu += [*_cupy(seen), *_devices(seen)]
     kernels = [_kernel(tried, asked) for tried in seen.tried]
     if asked.device is None and asked.kernels and all(f.level == "ok" for f in kernels):
         # what was asked for runs: the GPU's troubles are somebody else's
@@ -194,7 +196,7 @@ def unfit(wheel: str, found: driver.Driver) -> str:
     return ""
 
 
-def _devices(seen: Seen, asked: Asked) -> Iterator[Finding]:
+def _devices(seen: Seen) -> Iterator[Finding]:
     chosen = {device.index: device for device in seen.driver.devices}
     states = {state.bus: state for state in seen.states}
     for probe in seen.probes:

@@ -34,10 +34,11 @@ NVIDIA, DISPLAY = "0x10de", "0x03"
 """A PCI device's vendor, and what its class begins with."""
 
 
-def observe(asked: Asked) -> Seen:
-    """Everything that is looked at; a few seconds, most of them for trying the kernels."""
-    threads = machine.usable_cores()
-    worker = visit.facts(threads)
+def observe(asked: Asked, worker: link.FactsReply, threads: int) -> Seen:
+    """Everything that is looked at; a few seconds, most of them for trying the kernels.
+
+    `worker`: what a worker with so many threads says of itself.
+    """
     found = driver.ask()
     chosen = [d for d in found.devices if asked.device in (None, d.index)]
     reader = nvml.Nvml()
