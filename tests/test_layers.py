@@ -30,7 +30,7 @@ def visited(case: Case, number: int = 1, seconds: float = 1e-6) -> tuple[Visit, 
 def cells(*cases: Case) -> list[Cell]:
     """A row each, the first the slowest."""
     book = [visited(case, n, 1e-6 / n) for n, case in enumerate(cases, 1)]
-    return estimate.cells([visit for visit, _ in book], [block for _, block in book], None)
+    return estimate.cells([visit for visit, _ in book], [block for _, block in book], {})
 
 
 FC = Case(768, 3072, 128, "float32", "linear", "BERT [red]FFN[/]")
