@@ -24,7 +24,7 @@ def draw(run: Run, sheet: _page.Sheet) -> Figure:
         sheet,
         title(visits),
         [
-            "Each visit's seconds, in order; the estimate's 95 % interval as a band",
+            "A mark a visit, in order; a band: the estimate's 95 % interval",
             *(f"{r.n_units} units, batch {r.batch}" for r in case.head(1).itertuples()),
             view.said,
         ],
