@@ -15,7 +15,7 @@ from bench.charts import Run, _cells, _fit, _footer, _key, _page, _words
 
 LEFT, BELOW, HEADING, GAP = 1.1, 0.75, 0.4, 0.5  # inches
 SMALL = 10.0  # points: smaller words on a tile are left out, the kernel's name for a key
-SAID = "The fastest kernel, and how many times as long the next takes (framed: significant)"
+SAID = "The fastest kernel and its lead over the next, framed where significant (95 %)"
 EVEN = "no difference"
 RESIDENT, WHOLE = "inputs where the kernel computes", "with transfers"
 

@@ -20,6 +20,9 @@ UNTIMED = "not measured"
 UNSAID = "no loop to compare with"  # a cell without a speed-up that nothing else explains
 MOST_DECADES = 250  # of an axis: beyond them a float ends
 PANEL_TITLE, AXIS_BOTTOM, GAP = 0.45, 0.7, 0.35  # inches
+BARS = 1.2  # inches: the longest bar at least, for which labels become smaller
+SMALLEST = 6.0  # points
+HEAD = 8 / 7  # how much larger the number is than what is said of it
 
 
 @_page.applied()
@@ -32,12 +35,16 @@ def draw(run: Run, sheet: _page.Sheet) -> Figure:
     if batches:
         rows = rows[rows["batch"].isin(batches)]
     shown = rows[_cells.has_number(rows, NUMBER)]
-    steps = _steps(_order(rows, shown), shown)
+    kernels = _order(rows, shown)
+    steps = _steps(kernels, shown)
+    steps = steps[:1] + steps[1:][1 - _cells.MOST_ROWS :]
+    left_out = len(kernels) - len({kernel for kernel, _ in steps})
     page = _page.page(
         sheet,
         title(shown, width, batches),
         ["Times as fast as python_loop on the same case, estimate with 95 % interval", view.said],
-        _cells.missing(rows[~rows["kernel"].isin(kernel for kernel, _ in steps)], NUMBER, UNSAID),
+        _cells.missing(rows[~rows["kernel"].isin(kernels)], NUMBER, UNSAID)
+        + ([f"{left_out} slower kernels"] if left_out else []),
         _footer.footer(rows, run.machine),
     )
     if not batches:
@@ -154,20 +161,14 @@ def said(value: float, low: float, high: float) -> tuple[str, str]:
 def _draw(page: _page.Page, steps: list[Step], panels: dict[int, list[Bar]]) -> Figure:
     row = min(1.4, (page.top - page.bottom - PANEL_TITLE - AXIS_BOTTOM) / len(steps))
     bottom = page.top - PANEL_TITLE - row * len(steps)
-    label = _Label(page, min(_fit.SIZE, row * 72 / _fit.LEADING - 2), row >= 2.7 * _fit.SIZE / 72)
     instead = {k: "with transfers" for k, (_, whole) in enumerate(steps) if whole}
     kernels = [kernel for kernel, _ in steps]
     left = page.left + _page.names_beside(page, kernels, page.top - PANEL_TITLE, row, instead)
 
     bars = [bar for panel in panels.values() for bar in panel]
     low = min(np.nanmin([1.0, bar.value, bar.low]) for bar in bars) / 1.15
-    # Of each panel, the decades before each label and the inches of it: the scale follows.
-    needs = [
-        [(math.log10(3 / low), 0.0)]
-        + [(math.log10(bar.reach / low), label.width(bar) + 0.15) for bar in panel]
-        for panel in panels.values()
-    ]
-    decade, wides = _scale(needs, page.right - left - GAP * (len(panels) - 1))
+    room = page.right - left - GAP * (len(panels) - 1)
+    label, decade, wides = _fitted(page, panels, low, row, room)
     for (batch, panel), wide in zip(panels.items(), wides, strict=True):
         axes = page.axes(left, bottom, wide, row * len(steps))
         axes.set_xscale("log")
@@ -180,7 +181,7 @@ def _draw(page: _page.Page, steps: list[Step], panels: dict[int, list[Bar]]) -> 
         axes.spines["left"].set_visible(False)
         axes.spines["bottom"].set_bounds(low, reach)
         axes.axvline(1, color=page.theme.muted, linewidth=1.5)
-        start = left + (math.log10(1 / low) * decade if low > 0.8 else 0)
+        start = left + _start(low) * decade
         page.write(start, page.top - 0.28, _case(batch), 16, weight="bold")
         if batch == min(panels):
             words = "times the Python loop (log scale)"
@@ -193,14 +194,35 @@ def _draw(page: _page.Page, steps: list[Step], panels: dict[int, list[Bar]]) -> 
     return page.figure
 
 
-def _scale(needs: list[list[tuple[float, float]]], room: float) -> tuple[float, list[float]]:
-    """The most inches a decade with which the panels fit, and the panels' widths with it."""
-    for decade in np.arange(6, 0, -0.02):
-        wides = [max(decade * decades + inches for decades, inches in panel) for panel in needs]
-        wides = [min(wide, MOST_DECADES * decade) for wide in wides]
-        if sum(wides) <= room:
-            break
-    return float(decade), wides
+def _fitted(
+    page: _page.Page, panels: dict[int, list[Bar]], low: float, row: float, room: float
+) -> "tuple[_Label, float, list[float]]":
+    """The largest labels, and with them the most inches a decade, so that bars and labels of all
+    panels stand beside each other; and the panels' widths.
+    """
+    size = min(_fit.SIZE, row * 72 / _fit.LEADING / HEAD)
+    while True:
+        label = _Label(page, size, row >= 2.7 * _fit.SIZE / 72)
+        # Of each panel, the decades before each label and the inches of it.
+        needs = [
+            [(math.log10(3 / low), 0.0), (_start(low), _fit.width_of(_case(batch), 16, "bold"))]
+            + [(math.log10(bar.reach / low), label.width(bar) + 0.15) for bar in panel]
+            for batch, panel in panels.items()
+        ]
+        for decade in np.arange(6, 0, -0.02):
+            wides = [max(decade * decades + inches for decades, inches in panel) for panel in needs]
+            wides = [min(wide, MOST_DECADES * decade) for wide in wides]
+            if sum(wides) <= room:
+                break
+        longest = max(decades for panel in needs for decades, _ in panel)
+        if decade * longest >= BARS or size <= SMALLEST:
+            return label, float(decade), wides
+        size -= 1
+
+
+def _start(low: float) -> float:
+    """The decades before a panel's title: it stands above 1, where that is near the left edge."""
+    return math.log10(1 / low) if low > 0.8 else 0.0
 
 
 def _times(tick: float) -> str:
@@ -255,7 +277,7 @@ class _Label:
     two_lines: bool
 
     def _lines(self, bar: Bar) -> list[list[_Part]]:
-        head = _Part(bar.head, self.size + 2, "bold", self.page.theme.ink)
+        head = _Part(bar.head, self.size * HEAD, "bold", self.page.theme.ink)
         tail = _Part(bar.tail, self.size, "normal", self.page.theme.muted)
         remark = replace(tail, text=bar.remark)
         lines = [[head, remark], [tail]] if self.two_lines and bar.head else [[head, tail, remark]]
