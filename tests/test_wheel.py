@@ -284,7 +284,9 @@ case "$*" in
     if [ -e .venv/.bench ]; then echo "  .bench is there" >> calls; fi
     ;;
 *compileall*) ;;
-*"-m bench.wheel"*) echo "$PLAN" ;;
+*"-m bench.wheel"*)
+    [ "$PLAN" = real ] || {{ echo "$PLAN"; exit; }}
+    cd {root} && exec {python} "$@" ;;
 *) exec {python} "$@" ;;
 esac
 """
@@ -300,7 +302,7 @@ class TestMake:
         shutil.copytree(ROOT / "locks", tmp_path / "locks")
         (tmp_path / ".venv" / "bin").mkdir(parents=True)
         python = tmp_path / ".venv" / "bin" / "python"
-        python.write_text(PYTHON.format(python=sys.executable))
+        python.write_text(PYTHON.format(python=sys.executable, root=ROOT))
         python.chmod(0o755)
         for stamp in (".bench", ".test", ".lint"):
             (tmp_path / ".venv" / stamp).touch()
@@ -325,6 +327,17 @@ class TestMake:
         assert self.make(clone, "gpu").startswith("0: ")
         assert self.calls(clone) == []
         assert self.stamps(clone) == {".bench", ".test", ".lint"}
+
+    @pytest.mark.skipif(
+        driver.ask_here().trouble != driver.ABSENT, reason="needs a machine without NVIDIA's driver"
+    )
+    def test_without_a_driver_nothing_is_downloaded_and_one_line_says_why(
+        self, clone: Path
+    ) -> None:
+        said = self.make(clone, "gpu", plan="real")
+        assert said.startswith("0: GPU: none; no NVIDIA driver (libcuda.so.1)")
+        assert len(said.splitlines()) == 1
+        assert self.calls(clone) == []
 
     def test_the_old_goes_once_the_new_is_here(self, clone: Path) -> None:
         assert self.make(clone, "gpu", plan="cuda12 cupy-cuda13x nvidia-cublas").startswith("0: ")
