@@ -255,6 +255,13 @@ class TestDiagnose:
         assert can_run(diagnose(laptop, Asked()))
         assert not can_run(diagnose(replace(laptop, tried=(no,)), Asked(("cupy_matmul",))))
 
+    def test_a_kernel_that_waits_for_the_gpu_points_at_its_trouble(self) -> None:
+        no = Tried("cupy_matmul", 0, "", "unavailable", "no NVIDIA driver on this machine")
+        assert troubles(replace(LAPTOP, tried=(no,)))[-1].remedy == "see driver above"
+        assert troubles(replace(GPU_BOX, tried=(no,), cupys={}))[-1].remedy == "see CuPy above"
+        other = replace(no, reason="jax is not installed")
+        assert troubles(replace(LAPTOP, tried=(other,)))[-1].remedy.startswith("put right what")
+
     def test_a_gpu_that_nobody_asked_for_stops_nobody(self) -> None:
         broken = replace(GPU_BOX, probes=(Probe(0, "hung"),), tried=(CPU_RUNS,))
         assert not can_run(diagnose(broken, Asked()))

@@ -115,13 +115,20 @@ class TestChoose:
 
 
 LOCKS = {
+    "test": "numpy==2.4.6 \\\ncupy-cuda13x==14.2.0\nnvidia-nvrtc-cu12==12.9\n",
     "bench": "numpy==2.4.6 ; python < '3.12' \\\n    --hash=x\nnumpy==2.5.5 \\\npip-x==1\n",
     "cuda12": "cupy-cuda12x==14.2.0 \\\ncuda-toolkit==12.9 ; linux\nnvidia-cublas-cu12==12.9\n"
+    "nvidia-nvrtc-cu12==12.9\n"
     "numpy==2.4.6 ; python < '3.12'\nnumpy==2.5.5\npip-x==1\n",
     "cuda13": "cupy-cuda13x==14.2.0 \\\n    # via x\ncuda-toolkit==13.5 ; linux\n"
     "nvidia-cublas==13\n",
 }
-WITH_12 = {"cupy-cuda12x": "14.2.0", "cuda-toolkit": "12.9", "nvidia-cublas-cu12": "12.9"}
+WITH_12 = {
+    "cupy-cuda12x": "14.2.0",
+    "cuda-toolkit": "12.9",
+    "nvidia-cublas-cu12": "12.9",
+    "nvidia-nvrtc-cu12": "12.9",
+}
 WITH_13 = {"cupy-cuda13x": "14.2.0", "cuda-toolkit": "13.5", "nvidia-cublas": "13"}
 PLAIN = {"numpy": "2.4.6", "pip-x": "1", "cupy-xarray": "0.1"}
 
@@ -139,6 +146,10 @@ class TestTodo:
             ("cuda13", WITH_12, ["cuda13", "cupy-cuda12x", "nvidia-cublas-cu12"]),
             ("cuda12", WITH_13, ["cuda12", "cupy-cuda13x", "nvidia-cublas"]),
             ("none", WITH_12, ["none", "cuda-toolkit", "cupy-cuda12x", "nvidia-cublas-cu12"]),
+            # libraries without their CuPy take room only; the tests' own are left to them
+            ("cuda13", WITH_13 | {"nvidia-cublas-cu12": "12.9"}, []),
+            ("none", {"nvidia-cublas": "13"}, ["none", "nvidia-cublas"]),
+            ("none", {"nvidia-nvrtc-cu12": "12.9"}, []),
             # older than the lock; a library gone; two wheels; some that this project never adds
             ("cuda13", WITH_13 | {"cupy-cuda13x": "13.6.0"}, ["cuda13"]),
             ("cuda13", {"cupy-cuda13x": "14.2.0"}, ["cuda13"]),
