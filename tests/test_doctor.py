@@ -60,7 +60,7 @@ real_cupy = pytest.mark.skipif(
     "cupy-cuda13x" not in wheel.installed(), reason="needs cupy-cuda13x (make test installs it)"
 )
 no_driver = pytest.mark.skipif(
-    driver.ask_here().trouble != driver.ABSENT, reason="needs a machine without an NVIDIA driver"
+    driver.ask().trouble != driver.ABSENT, reason="needs a machine without an NVIDIA driver"
 )
 
 

@@ -340,7 +340,7 @@ class TestMake:
         assert self.stamps(clone) == {".bench", ".test", ".lint"}
 
     @pytest.mark.skipif(
-        driver.ask_here().trouble != driver.ABSENT, reason="needs a machine without NVIDIA's driver"
+        driver.ask().trouble != driver.ABSENT, reason="needs a machine without NVIDIA's driver"
     )
     def test_without_a_driver_nothing_is_downloaded_and_one_line_says_why(
         self, clone: Path
