@@ -77,7 +77,7 @@ BOUNDS: dict[str, tuple[float, float]] = {
     "change_high": ANY,
     "visible": ANY,
     "control_log_ratio": ANY,
-    "error": (0, 1.8e308),  # a wrong answer may be as wrong as it likes
+    "error": (0, 1e308),  # a wrong answer may be as wrong as it likes, in a finite number
     "quiet_s": TRIP,
     "cpu_s": TRIP,
     **dict.fromkeys(("device_mhz", "device_memory_mhz", "device_watts"), (0, 1e9)),

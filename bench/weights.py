@@ -165,7 +165,7 @@ def _open(path: Path) -> _File:
             return _Npz(path)
         if suffix == ".safetensors":
             return _Safetensors(path)
-    except (OSError, zipfile.BadZipFile) as error:
+    except OSError as error:
         raise BadInput(f"{path} can't be read: {_line(error)}") from error
     if suffix in PICKLES:
         said = "is a pickle by its name, which can run code when it is read"
@@ -180,8 +180,12 @@ class _Npz:
         self._path = path
         if not zipfile.is_zipfile(path):
             raise BadInput(f"{path} is no .npz file, or is cut short: numpy.savez writes one")
-        with zipfile.ZipFile(path) as archive:
-            self.names: Sequence[str] = [name.removesuffix(".npy") for name in archive.namelist()]
+        try:
+            with zipfile.ZipFile(path) as archive:
+                names = archive.namelist()
+        except Exception as error:  # of as many kinds as there are ways to break a ZIP file
+            raise BadInput(f"{path} can't be read: {_line(error)}") from error
+        self.names: Sequence[str] = [name.removesuffix(".npy") for name in names]
 
     def ndim(self, name: str) -> int:
         return self.read(name).ndim
@@ -190,7 +194,7 @@ class _Npz:
         try:
             with np.load(self._path, allow_pickle=False) as arrays:
                 array = arrays[name]
-        except Exception as error:  # of the ZIP file, its compression, a header, an array
+        except Exception as error:  # likewise, or its compression, a header, the array
             if "allow_pickle" in str(error):
                 said = "holds pickled objects, which can run code when they are read"
                 raise BadInput(f"{self._path}:{name} {said}: save plain arrays") from error

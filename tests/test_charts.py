@@ -5,6 +5,7 @@ import sys
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -75,11 +76,19 @@ def test_draw_all_draws_only_what_was_asked(tmp_path: Path) -> None:
     assert [path.name for path in written] == ["speedup-dark.png", "speedup-dark.svg"]
 
 
-def test_an_unknown_chart_or_theme_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"no chart named pie; there are batching, "):
-        draw_all([made([], {})], [tmp_path], only=["speedup", "pie"])
-    with pytest.raises(ValueError, match="no theme named neon; there are light, dark"):
-        draw_all([made([], {})], [tmp_path], theme="neon")
+@pytest.mark.parametrize(
+    ("asked", "why"),
+    [
+        ({"only": ["speedup", "pie"]}, "no chart named pie; there are batching, crossover, "),
+        ({"theme": "neon"}, "no theme named neon; there are light, dark"),
+        ({"size": "poster"}, "no size named poster; there are slide, paper"),
+        ({"formats": ["jpg"]}, "no format named jpg; there are png, svg, pdf"),
+        ({"only": ["machines"]}, "machines shows several runs side by side: give two or more"),
+    ],
+)
+def test_what_cannot_be_drawn_is_named(tmp_path: Path, asked: dict[str, Any], why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        draw_all([made([], {})], [tmp_path], **asked)
 
 
 def test_drawing_leaves_matplotlib_as_it_was() -> None:
@@ -345,13 +354,14 @@ def test_machines_compares_runs_at_the_largest_batch_that_all_have() -> None:
     assert faults(figure) == []
 
 
-@pytest.mark.parametrize("status", ["wrong", "impossible"])
-def test_a_void_cell_reaches_no_chart(status: str) -> None:
-    bad = cell("quick", 64, 1, status=status, flop_per_s=9e15, speedup=9e9)
-    cells = [bad, cell("good", 64, 1, flop_per_s=1e9, speedup=30.0)]
-    assert points(throughput.draw(made(cells, {}), LIGHT)) == {(0, "good"): {64: 1e9}}
+def test_a_void_cell_reaches_no_chart() -> None:
+    voids = ("wrong", "impossible")
+    bad = [cell(v, 64, 1, status=v, flop_per_s=9e15, speedup=9e9) for v in voids]
+    run = made([*bad, cell("good", 64, 1, flop_per_s=1e9, speedup=30.0)], {})
+    assert points(throughput.draw(run, LIGHT)) == {(0, "good"): {64: 1e9}}
     for draw in CHARTS.values():
-        assert f"quick: {status} (its only cell)" in said(draw(made(cells, {}), LIGHT))
+        text = said(draw(run, LIGHT))
+        assert all(f"{status}: {status} (its only cell)" in text for status in voids)
 
 
 def test_a_crash_keeps_the_numbers_of_its_good_visits() -> None:
@@ -480,6 +490,17 @@ def test_a_dark_pdf_on_paper_stands_beside_the_usual_chart(tmp_path: Path) -> No
 def test_charts_that_compare_want_several_runs(tmp_path: Path) -> None:
     run = made([cell("numpy_matmul", 64, 1, flop_per_s=3e9, speedup=90.0)], MACHINE)
     outs = [tmp_path / "a", tmp_path / "b"]
-    assert draw_all([run], outs[:1], ["machines"]) == []
     (path,) = draw_all([run, run], outs, ["machines"], formats=["png"])
     assert path == tmp_path / "a" / "machines.png"
+
+
+def test_of_more_kernels_than_can_be_read_the_fastest_are_shown() -> None:
+    more = [f"k{i}" for i in range(27)]
+    run = made(laptop((1000,), (1,), tuple(more)))  # thirty with the loop and NumPy's
+    for draw in (speedup.draw, spread.draw):
+        figure = draw(run, LIGHT)
+        texts = {text.get_text() for text in words(figure)}
+        rows = texts & {"python_loop", "numpy_dot", "numpy_matmul", *more}
+        assert len(rows) == 15
+        assert {"k0", "k1"} < rows
+        assert "15 slower kernels" in said(figure)

@@ -2,6 +2,7 @@
 
 import io
 import json
+import random
 import struct
 import zipfile
 from collections.abc import Callable, Mapping
@@ -289,6 +290,46 @@ def test_the_command_refuses_it_likewise(case: str, tmp_path: Path) -> None:
     out = tmp_path / "run"
     assert words in refused("run", "--layer", str(make(tmp_path)), "--out", str(out))
     assert not out.exists()
+
+
+def mutated(data: bytes, draw: random.Random) -> bytes:
+    """With a few bytes changed, taken out or put in."""
+    changed = bytearray(data)
+    for _ in range(draw.choice([1, 1, 2, 5])):
+        place = draw.randrange(len(changed))
+        match draw.randrange(3):
+            case 0:
+                changed[place] ^= 1 << draw.randrange(8)
+            case 1:
+                del changed[place : place + draw.randrange(1, 9)]
+            case 2:
+                changed[place:place] = draw.randbytes(draw.randrange(1, 9))
+    return bytes(changed)
+
+
+@pytest.mark.parametrize("kind", ["npz", "compressed.npz", "safetensors", "bf16.safetensors"])
+def test_whatever_happened_to_a_file_it_is_read_or_refused_in_one_line(
+    kind: str, tmp_path: Path
+) -> None:
+    path = tmp_path / f"a.{kind}"
+    arrays: Arrays = {"W": W, "b": B}
+    if kind.startswith("bf16"):
+        header = {"W": {"dtype": "BF16", "shape": [4, 3], "data_offsets": [0, 24]}}
+        raw(path, header, W.astype(">f4").tobytes()[:24])
+    elif kind == "safetensors":
+        safe(path, arrays)
+    else:
+        (np.savez_compressed if "comp" in kind else np.savez)(path, **arrays)  # type: ignore[arg-type]
+    whole, draw = path.read_bytes(), random.Random(0)
+    refusals: list[str] = []
+    for _ in range(400):
+        path.write_bytes(mutated(whole, draw))
+        try:
+            weights.find(str(path))
+        except BadInput as error:
+            refusals.append(str(error))
+    assert len(refusals) > 100
+    assert [said for said in refusals if not said.isprintable() or len(said) > 400] == []
 
 
 def test_leaving_out_transposed_is_the_remedy_where_it_was_wrong(tmp_path: Path) -> None:

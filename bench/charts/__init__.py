@@ -10,7 +10,7 @@ imported until something is drawn.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
@@ -93,25 +93,28 @@ def draw_all(
     written: list[Path] = []
     for name in dict.fromkeys(only or names()):
         chart = import_module(f"{__name__}.{name}")
-        parts = [(_part(run, chart), out) for run, out in zip(runs, outs, strict=True)]
-        mine = [(part, out) for part, out in parts if part is not None]
+        parts = [(part(run, chart), out) for run, out in zip(runs, outs, strict=True)]
+        mine = [(run, out) for run, out in parts if run is not None]
         if name in only and not mine:
-            there = (
-                "none with a name" if getattr(chart, "LAYERS", False) else "only layers with names"
-            )
+            named = getattr(chart, "LAYERS", False)
+            there = "none with a name" if named else "only layers with names"
             raise ValueError(f"{name} has nothing to draw: {runs[0].name} has {there}")
+        figures: Iterator[tuple[Any, Path]]  # one at a time: each takes megabytes
         if hasattr(chart, "draw"):
             figures = ((chart.draw(run, sheet), out) for run, out in mine)
+        elif len(mine) > 1:
+            figures = iter([(chart.compare([run for run, _ in mine], sheet), outs[0])])
+        elif only:
+            raise ValueError(f"{name} shows several runs side by side: give two or more")
         else:
-            several = [run for run, _ in mine]
-            figures = ((chart.compare(several, sheet), outs[0]) for _ in several[1:2])
+            continue
         for figure, out in figures:
             out.mkdir(parents=True, exist_ok=True)
             written += _save.save(figure, out / f"{name}{suffix}", formats)
     return written
 
 
-def _part(run: Run, chart: Any) -> Run | None:
+def part(run: Run, chart: Any) -> Run | None:
     """What a chart shows of a run; None where the run has cells, and none of those."""
     named = run.cells["layer"] != ""
     about_layers = getattr(chart, "LAYERS", False)

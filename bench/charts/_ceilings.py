@@ -51,8 +51,9 @@ def _of(machine: Mapping[str, Any], device: str, precisions: set[str]) -> Ceilin
     return Ceiling(device, *(peaks.get(name) or None for name in names))
 
 
-def guides(ceilings: list[Ceiling], ends: list[float]) -> list[Guide]:
+def guides(machine: Mapping[str, Any], rows: pd.DataFrame, ends: list[float]) -> list[Guide]:
     """A level line a ceiling that is known, from end to end."""
+    ceilings = of(machine, rows)
     among = len(ceilings) > 1  # then each says whose it is
     return [
         Guide(f"measured matmul\nceiling{f', {c.short}' if among else ''}", ends, [rate, rate])
@@ -61,6 +62,6 @@ def guides(ceilings: list[Ceiling], ends: list[float]) -> list[Guide]:
     ]
 
 
-def unknown(ceilings: list[Ceiling]) -> list[str]:
+def unknown(machine: Mapping[str, Any], rows: pd.DataFrame) -> list[str]:
     """A phrase for each device that has none."""
-    return [f"ceiling of {c.short}: not measured" for c in ceilings if not c.flop_per_s]
+    return [f"ceiling of {c.short}: not measured" for c in of(machine, rows) if not c.flop_per_s]

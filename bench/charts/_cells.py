@@ -7,6 +7,7 @@ import pandas as pd
 
 from bench.charts import _words
 
+MOST_ROWS = 15  # of kernels below each other that the last row can read
 HEADLINE = 1000  # the width that the headline is about
 Places = dict[int, list[int]]  # batches, and at each the widths
 VOID = ("wrong", "impossible")  # their times reach no chart

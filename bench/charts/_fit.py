@@ -27,12 +27,15 @@ def width_of(text: str, size: float = SIZE, weight: str = "normal") -> float:
 def wrapped(text: str, room: float, size: float = SIZE, weight: str = "normal") -> list[str]:
     """Lines of at most so many inches, where words allow it."""
     lines: list[str] = []
-    for word in text.split():
-        longer = f"{lines[-1]} {word}" if lines else word
-        if lines and width_of(longer, size, weight) <= room:
-            lines[-1] = longer
-        else:
-            lines.append(word)
+    for paragraph in text.split("\n"):
+        line = ""
+        for word in paragraph.split():
+            longer = f"{line} {word}".lstrip()
+            if line and width_of(longer, size, weight) > room:
+                lines.append(line)
+                longer = word
+            line = longer
+        lines += [line] if line else []
     return lines
 
 

@@ -19,7 +19,6 @@ def compare(runs: Sequence[Run], sheet: _page.Sheet) -> Figure:
     views = [_cells.choose(run.cells, NUMBER) for run in runs]
     batch = max(set.intersection(*(set(view.shown["batch"]) for view in views)), default=None)
     shown = [view.shown[view.shown["batch"] == batch] for view in views]
-    ceilings = [_ceilings.of(run.machine, rows) for run, rows in zip(runs, shown, strict=True)]
     page = _page.page(
         sheet,
         title(runs, shown),
@@ -30,8 +29,8 @@ def compare(runs: Sequence[Run], sheet: _page.Sheet) -> Figure:
         ],
         [
             f"{_words.name_of(run.name)}: {phrase}"
-            for run, mine in zip(runs, ceilings, strict=True)
-            for phrase in _ceilings.unknown(mine)
+            for run, rows in zip(runs, shown, strict=True)
+            for phrase in _ceilings.unknown(run.machine, rows)
         ],
         "; ".join(
             _footer.footer(view.cells, run.machine) for run, view in zip(runs, views, strict=True)
@@ -45,9 +44,9 @@ def compare(runs: Sequence[Run], sheet: _page.Sheet) -> Figure:
         _lines.Panel(
             run.name,
             _lines.of_rows(rows, "n_units", NUMBER, widths),
-            _ceilings.guides(mine, ends),
+            _ceilings.guides(run.machine, rows, ends),
         )
-        for run, rows, mine in zip(runs, shown, ceilings, strict=True)
+        for run, rows in zip(runs, shown, strict=True)
     ]
     along = _lines.X("width of the layer, units (log scale)", widths, str)
     return _lines.draw(page, panels, along, _lines.Y("FLOP/s (log scale)"))

@@ -1,10 +1,12 @@
 """Arithmetic against memory: each cell at its intensity, under its own device's ceilings."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import pandas as pd
 from matplotlib.figure import Figure
 
 from bench.charts import Run, _ceilings, _cells, _fit, _footer, _lines, _page
-from bench.charts._ceilings import Ceiling
 
 NUMBER = "flop_per_s"
 STATED = (0, (1, 1))
@@ -15,15 +17,14 @@ def draw(run: Run, sheet: _page.Sheet) -> Figure:
     """FLOP/s against FLOPs a byte on log axes: a point a cell."""
     view = _cells.choose(run.cells, NUMBER)
     shown = view.shown.assign(intensity=view.shown["flops"] / view.shown["bytes"])
-    ceilings = _ceilings.of(run.machine, shown)
     page = _page.page(
         sheet,
-        title(shown, ceilings),
+        title(shown, run.machine),
         [
             "A point a cell, with 95 % interval; caches may lift it above the memory's line",
             view.said,
         ],
-        [*_cells.missing(view.cells, NUMBER), *_ceilings.unknown(ceilings)],
+        [*_cells.missing(view.cells, NUMBER), *_ceilings.unknown(run.machine, shown)],
         _footer.footer(view.cells, run.machine),
     )
     if shown.empty:
@@ -39,7 +40,7 @@ def draw(run: Run, sheet: _page.Sheet) -> Figure:
     ticks = _fit.log_ticks(least / 2, most * 2, 6)
     ticks = [tick for tick in ticks if least / 1.1 <= tick <= most * 1.1] or [least]
     along = _lines.X("FLOPs for each byte of the layer's arrays (log scale)", ticks, _say)
-    panel = _lines.Panel("", lines, roofs(ceilings, least / 1.15, most * 1.15))
+    panel = _lines.Panel("", lines, roofs(run.machine, shown))
     return _lines.draw(page, [panel], along, _lines.Y("FLOP/s (log scale)"), joined=False)
 
 
@@ -47,8 +48,9 @@ def _say(intensity: float) -> str:
     return f"{intensity:.3g}"
 
 
-def title(shown: pd.DataFrame, ceilings: list[Ceiling]) -> str:
+def title(shown: pd.DataFrame, machine: Mapping[str, Any]) -> str:
     """How far the smallest batch is from the ridges, where a larger one passes them."""
+    ceilings = _ceilings.of(machine, shown)
     first = shown[shown["batch"] == shown["batch"].min()]
     ridges = [(ceiling, ridge) for ceiling in ceilings if (ridge := ceiling.ridge)]
     if ridges and len(first):
@@ -62,9 +64,10 @@ def title(shown: pd.DataFrame, ceilings: list[Ceiling]) -> str:
     return "Throughput by arithmetic intensity"
 
 
-def roofs(ceilings: list[Ceiling], low: float, high: float) -> list[_lines.Guide]:
+def roofs(machine: Mapping[str, Any], shown: pd.DataFrame) -> list[_lines.Guide]:
     """Of each device the measured roof, bent where memory is the limit, and the stated one."""
-    found = []
+    low, high = float(shown["intensity"].min()) / 1.15, float(shown["intensity"].max()) * 1.15
+    ceilings, found = _ceilings.of(machine, shown), []
     for ceiling in ceilings:
         whose = f",\n{ceiling.short}" if len(ceilings) > 1 else ""
         if rate := ceiling.flop_per_s:
@@ -74,6 +77,6 @@ def roofs(ceilings: list[Ceiling], low: float, high: float) -> list[_lines.Guide
             found.append(_lines.Guide(f"measured ceiling{whose}", x, y))
         if stated := ceiling.stated_flop_per_s:
             here = ceiling.device == "cpu"
-            words = "predicted by the\nCPU's flags and clock" if here else f"its data sheet{whose}"
+            words = "predicted by the\nCPU's flags and clock" if here else f"data sheet{whose}"
             found.append(_lines.Guide(words, [low, high], [stated, stated], STATED))
     return found

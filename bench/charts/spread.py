@@ -7,6 +7,7 @@ from bench.charts import CELL, Run, _cells, _fit, _footer, _page, _words
 
 TIMES = ("time_s", "time_low_s", "time_high_s")
 AXIS_BOTTOM, SAID = 0.7, 2.6  # inches
+LINE = _fit.SIZE * _fit.LEADING / 72
 NO_VISITS = "visits.csv and blocks.csv have no visit to show"
 FAR = 2.0  # a visit so many times slower than the estimate is drawn at the edge
 
@@ -19,16 +20,17 @@ def draw(run: Run, sheet: _page.Sheet) -> Figure:
     case = case[case["batch"] == case["batch"].min()].sort_values("time_s", ascending=False)
     here = view.cells["batch"].isin(case["batch"]) & view.cells["n_units"].isin(case["n_units"])
     rows = view.cells[here] if len(case) else view.cells
-    visits = _visits(run, case)
+    left_out = max(len(case) - _cells.MOST_ROWS, 0)
+    visits = _visits(run, case.tail(_cells.MOST_ROWS))
     page = _page.page(
         sheet,
         title(visits),
         [
-            "Each visit's seconds, in order; the estimate's 95 % interval as a band",
+            "A mark a visit, in order; band: 95 % interval",
             *(f"{r.n_units} units, batch {r.batch}" for r in case.head(1).itertuples()),
             view.said,
         ],
-        _cells.missing(rows, "time_s"),
+        _cells.missing(rows, "time_s") + ([f"{left_out} slower kernels"] if left_out else []),
         _footer.footer(rows, run.machine),
     )
     if visits.empty:
@@ -87,9 +89,11 @@ def _draw(page: _page.Page, visits: pd.DataFrame, kernels: list[str]) -> Figure:
         hollow = {"markerfacecolor": page.theme.paper, "markeredgecolor": page.theme.line(kernel)}
         axes.plot(away[~quiet], place[~quiet], **how | hollow | {"markeredgewidth": 1.5})
         aside, far = int((~quiet).sum()), int((mine["away"] > reach).sum())
-        words = f"{len(mine) - aside} count\n{aside} set aside (hollow)"
-        words += f"\n{far} beyond +{100 * reach:.0f} %" if far else ""
+        parts = [f"{len(mine) - aside} count", f"{aside} set aside (hollow)"]
+        parts += [f"{far} beyond +{100 * reach:.0f} %"] if far else []
+        words = ("\n" if row > len(parts) * LINE else ", ").join(parts)
         size = min(_fit.SIZE, row * 72 / _fit.LEADING / (words.count("\n") + 1))
+        size = min(size, _fit.SIZE * (SAID - 0.3) / _fit.width_of(words))
         y = page.top - (k + 0.5) * row
         page.write(page.right - SAID + 0.3, y, words, size, va="center", color=page.theme.muted)
     words = "away from the cell's estimate"

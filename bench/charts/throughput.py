@@ -1,13 +1,14 @@
 """How much arithmetic a kernel does a second, by width: a line a kernel, a panel a batch."""
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
 from bench.charts import Run, _ceilings, _cells, _footer, _lines, _page, _words
-from bench.charts._ceilings import Ceiling
 
 NUMBER = "flop_per_s"
 TITLE = "Throughput of one dense layer, by width"
@@ -25,16 +26,17 @@ def draw(run: Run, sheet: _page.Sheet) -> Figure:
     left_out = set(every) - set(batches)
     rows = view.cells[~view.cells["batch"].isin(left_out)]
     shown = view.shown[view.shown["batch"].isin(batches)]
-    ceilings = _ceilings.of(run.machine, shown)
     said = ["Arithmetic done a second, estimate with 95 % interval", view.said]
     if left_out:
         said.append(f"{len(batches)} of {len(every)} batches")
-    gone = [*_cells.missing(rows, NUMBER), *_ceilings.unknown(ceilings)]
-    page = _page.page(sheet, title(shown, ceilings), said, gone, _footer.footer(rows, run.machine))
+    gone = [*_cells.missing(rows, NUMBER), *_ceilings.unknown(run.machine, shown)]
+    page = _page.page(
+        sheet, title(shown, run.machine), said, gone, _footer.footer(rows, run.machine)
+    )
     if shown.empty:
         return _page.nothing(page)
     widths = sorted(int(width) for width in shown["n_units"].unique())
-    guides = _ceilings.guides(ceilings, [widths[0] / math.sqrt(2), widths[-1] * math.sqrt(2)])
+    guides = _ceiling(run.machine, shown, widths)
     panels = []
     for batch in batches:
         mine = shown[shown["batch"] == batch]
@@ -44,11 +46,11 @@ def draw(run: Run, sheet: _page.Sheet) -> Figure:
     return _lines.draw(page, panels, along, _lines.Y("FLOP/s (log scale)"))
 
 
-def title(shown: pd.DataFrame, ceilings: list[Ceiling]) -> str:
+def title(shown: pd.DataFrame, machine: Mapping[str, Any]) -> str:
     """How near to the ceiling the fastest kernel of each device comes; where there is but one
     device, how far from it the slowest stays. A ceiling that was passed is no ceiling.
     """
-    parts: list[str] = []
+    ceilings, parts = _ceilings.of(machine, shown), list[str]()
     for ceiling in ceilings:
         here = shown[shown["device"] == ceiling.device]
         best = here.groupby("kernel")[NUMBER].max().sort_values(kind="stable")
@@ -72,3 +74,10 @@ def _spread(values: list[int], most: int) -> list[int]:
     if len(values) <= most:
         return values
     return [values[round(i)] for i in np.linspace(0, len(values) - 1, most)]
+
+
+def _ceiling(
+    machine: Mapping[str, Any], shown: pd.DataFrame, widths: list[int]
+) -> list[_lines.Guide]:
+    ends = [widths[0] / math.sqrt(2), widths[-1] * math.sqrt(2)]
+    return _ceilings.guides(machine, shown, ends)

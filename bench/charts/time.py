@@ -36,7 +36,7 @@ def draw(run: Run, sheet: _page.Sheet) -> Figure:
             mine = part[_cells.has_number(part, column)]
             if len(mine):
                 lines = _lines.of_rows(mine, "n_units", column, widths)
-                panels.append(_lines.Panel(f"batch {batch}, {way}", lines, _slope(part)))
+                panels.append(_lines.Panel(f"batch {batch}\n{way}", lines, _slope(part)))
     along = _lines.X("width of the layer, units (log scale)", widths, str)
     up = _lines.Y("seconds (log scale)", lambda seconds: units.si(seconds, "s", 1))
     return _lines.draw(page, panels, along, up)
