@@ -116,9 +116,9 @@ class Event:
 class Device:
     """One of the machine's devices; all of them share its memory."""
 
-    def __init__(self, machine: Machine, index: int) -> None:
+    def __init__(self, machine: Machine, device: int) -> None:
         self._machine = machine
-        self._index = index
+        self._index = device
 
     def use(self) -> None:
         self._machine.device = self._index
@@ -275,11 +275,11 @@ class Cuda:
         assert non_blocking, "a blocking stream waits for the null stream's work, whoever's it is"
         return Stream(self._machine)
 
-    def get_elapsed_time(self, start: Event, stop: Event) -> float:
+    def get_elapsed_time(self, start_event: Event, end_event: Event) -> float:
         """In milliseconds."""
-        if not (start._reached and stop._reached):
+        if not (start_event._reached and end_event._reached):
             raise RuntimeError("cudaErrorNotReady: device not ready")
-        return (stop._ns - start._ns) / 1e6
+        return (end_event._ns - start_event._ns) / 1e6
 
 
 class Core:

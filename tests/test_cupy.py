@@ -661,15 +661,19 @@ class TestDouble:
         machine = Machine()
         cupy, stream = machine.cupy, machine.stream
         array = cupy.empty(1, "float32")
+        advanced = machine.modules()["nvmath.linalg.advanced"]
         offered = {
             name
             for thing in (
                 *(cupy, cupy.cuda, cupy.cuda.runtime, cupy.cuda.Device(0), cupy.cuda.Event()),
-                *(stream, array, array.data, cupy.get_default_memory_pool()),
+                *(stream, array, array.data, cupy.get_default_memory_pool(), machine.cupyx),
+                *(cupy._core, cupy._core._routines_linalg, advanced.Matmul.func),
+                machine.modules()["nvmath.linalg"].ComputeType,
             )
             for name in dir(thing)
             if not name.startswith("_")
         }
+        used |= {"Matmul", "MatmulEpilog", "ComputeType"}  # imported by name
         assert offered - used == set()
 
     def test_no_operation_of_numpy_passes_for_one_of_the_devices(self) -> None:
