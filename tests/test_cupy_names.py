@@ -3,6 +3,7 @@
 Both import without a driver. What they do on a device is another matter: nothing is run here.
 """
 
+import importlib
 import inspect
 import re
 from collections.abc import Iterator
@@ -49,6 +50,7 @@ def pairs() -> Iterator[tuple[str, Any, Any]]:
     pinned = SimpleNamespace(free_all_blocks=double.get_default_memory_pool().free_all_blocks)
     yield "pinned pool", pinned, cupy.cuda.PinnedMemoryPool
     yield "cupyx", machine.cupyx, cupyx
+    yield "profiler", machine.cupyx.profiler, importlib.import_module("cupyx.profiler")
 
 
 def offered() -> Iterator[tuple[str, Any, Any, str]]:
