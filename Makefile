@@ -52,11 +52,11 @@ lock: ## write locks/*.txt from pyproject.toml (ARGS=--upgrade: newest versions)
 	@.venv-lock/bin/python -m pip install --quiet --require-hashes -r locks/uv.txt
 	@echo "resolving"
 	@$(compile) -o locks/bench.txt pyproject.toml
-	@$(compile) -o locks/test.txt -c locks/bench.txt pyproject.toml --group test
-	@$(compile) -o locks/lint.txt -c locks/test.txt pyproject.toml --group test --group lint
-	@$(compile) -o locks/study.txt -c locks/bench.txt --group study
 	@$(compile) -o locks/cuda12.txt -c locks/bench.txt --group cuda12
 	@$(compile) -o locks/cuda13.txt -c locks/bench.txt --group cuda13
+	@$(compile) -o locks/test.txt -c locks/bench.txt -c locks/cuda13.txt pyproject.toml --group test
+	@$(compile) -o locks/lint.txt -c locks/test.txt pyproject.toml --group test --group lint
+	@$(compile) -o locks/study.txt -c locks/bench.txt --group study
 	@$(compile) -o locks/uv.txt --group lock
 
 clean: ## remove the environments and caches; results stay

@@ -139,7 +139,7 @@ def _load() -> ctypes.CDLL:
         try:
             return ctypes.CDLL(name)
         except OSError as error:
-            if "No such file" not in str(error) and "not found" not in str(error):
+            if "no such file" not in str(error).lower():  # macOS says it in small letters
                 raise
     raise FileNotFoundError
 

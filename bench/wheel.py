@@ -32,6 +32,9 @@ THIRTEEN, NEEDED_13 = 13000, "580"
 TURING = (7, 5)
 """The oldest compute capability that CUDA 13 compiles for: NVRTC 13 rejects sm_70."""
 
+NAME = r"^([A-Za-z0-9._-]+)(?===)"
+"""How a package's line in a lock file begins."""
+
 MACHINES = ("x86_64", "aarch64")
 
 ROCM = Path("/dev/kfd")
@@ -78,35 +81,34 @@ def locked(text: str) -> dict[str, str]:
     """A lock file's packages -> the version. One that has several versions is left out: which it is
     depends on Python, and the environment had it before (NumPy).
     """
-    pinned = re.findall(r"^([A-Za-z0-9._-]+)==([^\s;\\]+)", text, re.MULTILINE)
+    pinned = re.findall(NAME + r"==([^\s;\\]+)", text, re.MULTILINE)
     names = [name for name, _ in pinned]
     return {name: version for name, version in pinned if names.count(name) == 1}
 
 
 def needed(wheel: str, locks: Mapping[str, str]) -> dict[str, str]:
-    """What only the wheel's lock brings: package -> version. `locks`: bench, cuda12 and cuda13."""
+    """What only the wheel's lock brings: package -> version. `locks`: those of `read_locks`."""
     if wheel == "none":
         return {}
     base = locked(locks["bench"])
     return {name: v for name, v in locked(locks[wheel]).items() if name not in base}
 
 
-def unwanted(wheel: str, installed: Mapping[str, str], locks: Mapping[str, str]) -> list[str]:
-    """Installed packages that have to go before the wheel comes: every other CuPy, and what the
-    other locks brought.
+def todo(wheel: str, installed: Mapping[str, str], locks: Mapping[str, str]) -> list[str]:
+    """Words for the shell: what to install, then what to remove first; none if all is there.
+
+    Every other CuPy has to go, and with it the libraries that came for it, which would only take
+    room. Libraries that the tests use stay.
     """
     wanted = needed(wheel, locks)
-    others = {name for other in ("cuda12", "cuda13") for name in needed(other, locks)} - {*wanted}
-    return sorted(n for n in installed if (CUPY.fullmatch(n) or n in others) and n not in wanted)
-
-
-def todo(wheel: str, installed: Mapping[str, str], locks: Mapping[str, str]) -> list[str]:
-    """Words for the shell: what to install, then what to remove first; none if all is there."""
-    gone = unwanted(wheel, installed, locks)
-    wanted = needed(wheel, locks)
-    if not gone and all(installed.get(name) == version for name, version in wanted.items()):
+    others = {name for other in ("cuda12", "cuda13") for name in needed(other, locks)}
+    spare = others - set(re.findall(NAME, locks["test"], re.MULTILINE))
+    strange = [n for n in installed if n not in wanted and CUPY.fullmatch(n)]
+    useless = [n for n in installed if n not in wanted and n in spare and n not in strange]
+    there = all(installed.get(name) == version for name, version in wanted.items())
+    if there and not strange and (wanted or not useless):
         return []
-    return [wheel, *gone]
+    return [wheel, *sorted(strange + useless)]
 
 
 def beside(installed: Mapping[str, str], lock: str) -> list[str]:
@@ -128,7 +130,8 @@ def in_use() -> str:
 
 
 def read_locks() -> dict[str, str]:
-    return {name: (LOCKS / f"{name}.txt").read_text() for name in ("bench", "cuda12", "cuda13")}
+    names = ("bench", "test", "cuda12", "cuda13")
+    return {name: (LOCKS / f"{name}.txt").read_text() for name in names}
 
 
 def line(choice: Choice, work: Sequence[str]) -> str:

@@ -60,7 +60,7 @@ real_cupy = pytest.mark.skipif(
     "cupy-cuda13x" not in wheel.installed(), reason="needs cupy-cuda13x (make test installs it)"
 )
 no_driver = pytest.mark.skipif(
-    driver.ask_here().trouble != driver.ABSENT, reason="needs a machine without an NVIDIA driver"
+    driver.ask().trouble != driver.ABSENT, reason="needs a machine without an NVIDIA driver"
 )
 
 
@@ -254,6 +254,13 @@ class TestDiagnose:
         laptop = replace(LAPTOP, tried=(CPU_RUNS, no))
         assert can_run(diagnose(laptop, Asked()))
         assert not can_run(diagnose(replace(laptop, tried=(no,)), Asked(("cupy_matmul",))))
+
+    def test_a_kernel_that_waits_for_the_gpu_points_at_its_trouble(self) -> None:
+        no = Tried("cupy_matmul", 0, "", "unavailable", "no NVIDIA driver on this machine")
+        assert troubles(replace(LAPTOP, tried=(no,)))[-1].remedy == "see driver above"
+        assert troubles(replace(GPU_BOX, tried=(no,), cupys={}))[-1].remedy == "see CuPy above"
+        other = replace(no, reason="jax is not installed")
+        assert troubles(replace(LAPTOP, tried=(other,)))[-1].remedy.startswith("put right what")
 
     def test_a_gpu_that_nobody_asked_for_stops_nobody(self) -> None:
         broken = replace(GPU_BOX, probes=(Probe(0, "hung"),), tried=(CPU_RUNS,))

@@ -1,5 +1,6 @@
 """What NVIDIA's driver says, asked of a stub of it; and what goes wrong at each call."""
 
+import ctypes
 import json
 import subprocess
 import sys
@@ -33,6 +34,14 @@ def test_without_a_driver_there_is_nothing(monkeypatch: pytest.MonkeyPatch) -> N
     found = driver.ask_here()
     assert found == Driver(trouble="no NVIDIA driver (libcuda.so.1)")
     assert found.release is None
+
+
+def test_macos_says_it_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    def absent(name: str) -> None:
+        raise OSError(f"dlopen({name}, 0x0006): tried: '{name}' (no such file)")
+
+    monkeypatch.setattr(ctypes, "CDLL", absent)
+    assert driver.ask_here().trouble == driver.ABSENT
 
 
 def test_wsl_has_it_in_a_folder_of_its_own(stubs: Path, monkeypatch: pytest.MonkeyPatch) -> None:

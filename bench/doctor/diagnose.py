@@ -1,6 +1,7 @@
 """What was seen -> findings: pure, so that each can be tested on a machine that has none of it."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -64,6 +65,9 @@ BUSY = 0.1
 PROHIBITED, EXCLUSIVE = 2, 3
 """NVML's compute modes in which no process, or one only, may use a GPU."""
 
+GPU_WORDS = re.compile("CUDA|NVIDIA|CuPy")
+"""What a kernel's reason names where the GPU is the cause."""
+
 LITTLE_BYTES = 2**30
 """Free memory of the host below which little fits."""
 
@@ -86,7 +90,7 @@ def diagnose(seen: Seen, asked: Asked) -> list[Finding]:
     gpu = [*_driver(seen, asked)]
     if (seen.driver.version or LOWEST) >= LOWEST:  # below that, no CuPy is the right one
         gpu += [*_cupy(seen), *_devices(seen)]
-    kernels = [_kernel(tried, asked) for tried in seen.tried]
+    kernels = [_kernel(tried, asked, gpu) for tried in seen.tried]
     if asked.device is None and asked.kernels and all(f.level == "ok" for f in kernels):
         # what was asked for runs: the GPU's troubles are somebody else's
         gpu = [replace(f, level="advice") if f.level == "problem" else f for f in gpu]
@@ -266,13 +270,17 @@ def _state(subject: str, state: State) -> Iterator[Finding]:
         yield Finding(subject, "advice", said, COOL)
 
 
-def _kernel(tried: Tried, asked: Asked) -> Finding:
+def _kernel(tried: Tried, asked: Asked, gpu: Sequence[Finding]) -> Finding:
+    """One kernel; where the GPU keeps it from running, what stands above says what to do."""
     if tried.status == "ok":
         return Finding(tried.kernel, "ok", f"runs on {tried.device}")
     words = f"{tried.status}: {tried.reason}"
     if tried.status in ("unavailable", "unsupported"):
         level: Level = "problem" if asked.kernels else "advice"
-        return Finding(tried.kernel, level, words, "put right what it names, or leave it out")
+        cause = next((f.subject for f in gpu if f.level != "ok"), None)
+        above = cause is not None and GPU_WORDS.search(tried.reason)
+        remedy = f"see {cause} above" if above else "put right what it names, or leave it out"
+        return Finding(tried.kernel, level, words, remedy)
     remedy = "its file is at fault, or the library it uses: run it alone, with --kernel"
     return Finding(tried.kernel, "problem", words, remedy)
 
