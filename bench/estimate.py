@@ -33,8 +33,9 @@ LAUNCH_BOUND = 0.8
 """From this share of its time on, the host's launch is what a cell on a device consists of. Below
 1, because a launch by itself may be found quicker than one of many that follow each other."""
 
-SYNCHRONOUS = 0.98
-"""From this share of its latency on, a launch returns with the work done."""
+FENCE, FENCE_S = 0.02, 1e-6
+"""A fence that takes less than this share of a latency, or less than these seconds, had nothing to
+wait for: the launch had returned with the work done."""
 
 ENOUGH = 6
 """Visits from which on the interval holds 95 %: with fewer it spans all of them."""
@@ -317,7 +318,7 @@ def _launch_bound(
         return "no"
     if launch_s is None or latency_s is None:
         return ""
-    if launch_s >= SYNCHRONOUS * latency_s:
+    if latency_s - launch_s < max(FENCE * latency_s, FENCE_S):
         return "no"
     return "yes" if launch_s >= LAUNCH_BOUND * time.value else "no"
 

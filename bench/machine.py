@@ -60,7 +60,7 @@ def facts(worker: FactsReply, threads: int) -> dict[str, Any]:
         ],
         "threads": threads,
         "gpus": driver.record(driver.ask()),
-        "cupy": cupy(),
+        "gpu_library": wheel.in_use(),
         "commit": _git("rev-parse", "HEAD"),
         "clean": _git("status", "--porcelain", "--", *CODE) == "",
         "load": round(os.getloadavg()[0], 2),
@@ -117,14 +117,8 @@ def identity(found: dict[str, Any]) -> dict[str, str]:
         "threads": str(found["threads"]),
         "GPUs": ", ".join(f"{gpu['name']} at {gpu['bus']}" for gpu in found["gpus"]["devices"]),
         "the NVIDIA driver's CUDA": str(found["gpus"].get("driver") or ""),
-        "CuPy": found.get("cupy", ""),
+        "the GPU's library": found.get("gpu_library", ""),
     }
-
-
-def cupy() -> str:
-    """The CuPy that is installed, by its wheel's name; empty where there is none."""
-    found = sorted(wheel.installed().items())
-    return ", ".join(f"{name} {version}" for name, version in found if wheel.CUPY.fullmatch(name))
 
 
 def _cpu() -> dict[str, Any]:

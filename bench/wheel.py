@@ -123,6 +123,12 @@ def installed() -> dict[str, str]:
     return {re.sub(r"[-_.]+", "-", name).lower(): version for name, version in found if name}
 
 
+def in_use() -> str:
+    """The CuPy that is installed, with its version; empty where there is none."""
+    found = sorted(installed().items())
+    return ", ".join(f"{name} {version}" for name, version in found if CUPY.fullmatch(name))
+
+
 def read_locks() -> dict[str, str]:
     names = ("bench", "test", "cuda12", "cuda13")
     return {name: (LOCKS / f"{name}.txt").read_text() for name in names}

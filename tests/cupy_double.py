@@ -36,6 +36,7 @@ class Machine:
         self.transfers = 0  # over the bus
         self.float32 = DEFAULT  # how products of float32 are computed
         self.free = free
+        self.limit: int | None = None  # of CuPy's pool
         self.unused = 0  # freed by its owner, kept by CuPy's pool
         self.pinned_unused = 0
         self.devices = devices
@@ -48,7 +49,12 @@ class Machine:
 
     def modules(self) -> dict[str, Any]:
         """What `import` is to find."""
-        return {"cupy": self.cupy, "cupyx": self.cupyx, **self.nvmath.modules()}
+        return {
+            "cupy": self.cupy,
+            "cupyx": self.cupyx,
+            "cupyx.profiler": self.cupyx.profiler,
+            **self.nvmath.modules(),
+        }
 
     def clock(self) -> float:
         """The host's clock, in seconds."""
@@ -116,9 +122,9 @@ class Event:
 class Device:
     """One of the machine's devices; all of them share its memory."""
 
-    def __init__(self, machine: Machine, index: int) -> None:
+    def __init__(self, machine: Machine, device: int) -> None:
         self._machine = machine
-        self._index = index
+        self._index = device
 
     def use(self) -> None:
         self._machine.device = self._index
@@ -142,6 +148,9 @@ class Array:
         self._waiting = 0  # pieces of work that have yet to write here
         if base is not None:
             return
+        if machine.limit is not None and values.nbytes > machine.limit:
+            self._values = np.empty(0)
+            raise MemoryError(f"Out of memory allocating {values.nbytes} bytes (limit)")
         if machine.unused >= values.nbytes:
             machine.unused -= values.nbytes
         elif machine.free >= values.nbytes:
@@ -240,6 +249,9 @@ class Pool:
         self._machine = machine
         self._kept = kept
 
+    def set_limit(self, size: int) -> None:
+        self._machine.limit = size or None
+
     def free_bytes(self) -> int:
         unused: int = getattr(self._machine, self._kept)
         return unused
@@ -258,6 +270,12 @@ class Runtime:
 
     def getDeviceCount(self) -> int:  # noqa: N802 - CUDA's names
         return self._machine.devices
+
+    def driverGetVersion(self) -> int:  # noqa: N802
+        return 13020
+
+    def runtimeGetVersion(self) -> int:  # noqa: N802
+        return 13000
 
     def getDeviceProperties(self, device: int) -> dict[str, Any]:  # noqa: N802
         return {
@@ -288,11 +306,11 @@ class Cuda:
         assert non_blocking, "a blocking stream waits for the null stream's work, whoever's it is"
         return Stream(self._machine)
 
-    def get_elapsed_time(self, start: Event, stop: Event) -> float:
+    def get_elapsed_time(self, start_event: Event, end_event: Event) -> float:
         """In milliseconds."""
-        if not (start._reached and stop._reached):
+        if not (start_event._reached and end_event._reached):
             raise RuntimeError("cudaErrorNotReady: device not ready")
-        return (stop._ns - start._ns) / 1e6
+        return (end_event._ns - start_event._ns) / 1e6
 
 
 class Core:
@@ -311,6 +329,8 @@ class Core:
 
 class CuPy:
     """The module itself."""
+
+    __version__ = "14 (a double of it)"
 
     def __init__(self, machine: Machine) -> None:
         self._machine = machine
@@ -426,11 +446,33 @@ class CuPyX:
 
     def __init__(self, machine: Machine) -> None:
         self._machine = machine
+        self.profiler = Profiler(machine)
 
     def empty_pinned(self, shape: Any, dtype: Any) -> Pinned:
         array = np.empty(shape, dtype).view(Pinned)
         self._machine.pinned_unused += array.nbytes
         return array
+
+
+class Profiler:
+    """cupyx.profiler."""
+
+    def __init__(self, machine: Machine) -> None:
+        self._machine = machine
+
+    def benchmark(
+        self, func: Callable[..., Any], args: Any, *, n_repeat: int, n_warmup: int
+    ) -> SimpleNamespace:
+        """Each call between two events on the current stream, waited for."""
+        cuda, seconds = self._machine.cupy.cuda, []
+        for _ in range(n_warmup + n_repeat):
+            start, stop = cuda.Event(), cuda.Event()
+            start.record(self._machine.stream)
+            func(*args)
+            stop.record(self._machine.stream)
+            stop.synchronize()
+            seconds.append(cuda.get_elapsed_time(start, stop) / 1e3)
+        return SimpleNamespace(gpu_times=np.array([seconds[n_warmup:]]))
 
 
 class NvMath:

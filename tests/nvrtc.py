@@ -29,11 +29,19 @@ def source(kernel: Any, dtype: np.dtype[Any], ndim: int) -> str:
     from cupy._core import _carray, _kernel
 
     _, _, types = kernel._decide_params_type((dtype, dtype), (dtype,))
-    information = functools.partial(_kernel._ArgInfo, NDARRAY, cupy.ndarray, dtype, ndim)
-    z, b, y = information(True, True), information(ndim == 1, True), information(True, True)
-    index = _kernel._ArgInfo(INDEXER, _carray.Indexer, None, ndim, True, True)
+    in_order, index_32_bits = True, True
+    whole, row = (
+        _kernel._ArgInfo(NDARRAY, cupy.ndarray, dtype, ndim, contiguous, index_32_bits)
+        for contiguous in (in_order, ndim == 1)
+    )
+    index = _kernel._ArgInfo(INDEXER, _carray.Indexer, None, ndim, in_order, index_32_bits)
     text: str = _kernel._get_elementwise_kernel_code(
-        (z, b, y, index), types, kernel.params, kernel.operation, kernel.name, kernel.preamble
+        (whole, row, whole, index),
+        types,
+        kernel.params,
+        kernel.operation,
+        kernel.name,
+        kernel.preamble,
     )
     return text
 
@@ -70,7 +78,7 @@ def library(major: int) -> ctypes.CDLL:
 
 
 def compiled(text: str, arch: int, major: int) -> bytes:
-    """The machine code (cubin) for one architecture. Raises CompileError with the compiler's log."""
+    """Machine code (cubin) for one architecture. Raises CompileError with the compiler's log."""
     from cupy._core import core
 
     nvrtc = library(major)

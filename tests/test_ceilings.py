@@ -391,9 +391,15 @@ class TestLaunchBound:
         trip: dict[Quantity, float] = {"launch": 1e-5, "latency": 2e-5}
         assert cell("cpu", 1e-5, {}, trip).launch_bound == "no"
 
-    def test_never_where_a_launch_returns_with_the_work_done(self) -> None:
-        trip: dict[Quantity, float] = {"launch": 1e-5, "latency": 1.01e-5}
-        assert cell(BOARD, 1e-5, {}, trip).launch_bound == "no"
+    @pytest.mark.parametrize(
+        ("launch_s", "fence_s", "said"),
+        [(2e-6, 0.9e-6, "no"), (2e-6, 1.1e-6, "yes"), (1e-3, 1.9e-5, "no"), (1e-3, 2.2e-5, "yes")],
+    )
+    def test_never_where_a_launch_returns_with_the_work_done(
+        self, launch_s: float, fence_s: float, said: str
+    ) -> None:
+        trip: dict[Quantity, float] = {"launch": launch_s, "latency": launch_s + fence_s}
+        assert cell(BOARD, launch_s, {}, trip).launch_bound == said
 
     def test_unknown_where_no_launch_was_timed_or_there_is_no_time(self) -> None:
         assert cell(BOARD, 1e-5, {}).launch_bound == ""

@@ -26,6 +26,7 @@ from kernels import ACTIVATIONS, Layer, Step, Unavailable, Unsupported, _cupy
 
 FOLDER = Path(kernels.__file__).parent
 NAMES = ("cupy_matmul", "cupy_fused", "nvmath_fused")
+GPU_CHECK = sorted(Path(__file__).parent.glob("gpu/*.py"))
 SOURCES = [FOLDER / f"{name}.py" for name in ("_cupy", "_activations", *NAMES)]
 
 # more examples than units, so that a mix-up of the two axes can't pass
@@ -654,22 +655,33 @@ class TestDouble:
     def test_it_offers_nothing_that_the_kernels_do_not_use(self) -> None:
         used = {
             node.attr
-            for path in SOURCES
+            for path in (*SOURCES, *GPU_CHECK)
             for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
             if isinstance(node, ast.Attribute)
         }
         machine = Machine()
         cupy, stream = machine.cupy, machine.stream
         array = cupy.empty(1, "float32")
+        advanced = machine.modules()["nvmath.linalg.advanced"]
         offered = {
             name
             for thing in (
                 *(cupy, cupy.cuda, cupy.cuda.runtime, cupy.cuda.Device(0), cupy.cuda.Event()),
-                *(stream, array, array.data, cupy.get_default_memory_pool()),
+                *(stream, array, array.data, cupy.get_default_memory_pool(), machine.cupyx),
+                machine.cupyx.profiler,
+                *(cupy._core, cupy._core._routines_linalg, advanced.Matmul.func),
+                machine.modules()["nvmath.linalg"].ComputeType,
             )
             for name in dir(thing)
             if not name.startswith("_")
         }
+        used |= {
+            "Matmul",
+            "MatmulEpilog",
+            "ComputeType",
+            "profiler",
+            "benchmark",
+        }  # imported by name
         assert offered - used == set()
 
     def test_no_operation_of_numpy_passes_for_one_of_the_devices(self) -> None:
