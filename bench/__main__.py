@@ -267,6 +267,12 @@ def doctor(
     raise typer.Exit(0 if diagnose.can_run(findings) else 1)
 
 
+def _gpus() -> int:
+    from bench import driver
+
+    return len(driver.ask().devices)
+
+
 def main() -> NoReturn:
     """Run a command; whatever the user got wrong is one line on stderr and exit code 2."""
     streams.replace()
