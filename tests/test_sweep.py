@@ -2,6 +2,7 @@
 
 import itertools
 import tempfile
+import tomllib
 from pathlib import Path
 from typing import Any, get_args
 
@@ -330,3 +331,37 @@ def test_what_is_added_to_a_run_is_added_to_its_layers() -> None:
     found = {(case.layer, case.batch) for case in asked.cases()}
     assert found == {("fc", 7), ("fc", 9), *((n, b) for n in ("bare", "") for b in (1, 7, 9))}
     assert asked.kernels == ("numpy_dot",)
+
+
+toml_values = st.recursive(
+    st.integers(-(2**63), 2**63 - 1) | st.floats() | st.booleans() | awkward_text | st.just(""),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(awkward_text, inner, max_size=2),
+    max_leaves=4,
+)
+fields_of_layers = st.fixed_dictionaries(
+    {},
+    optional={
+        "name": layer_names | toml_values,
+        "n_in": st.integers(1, 9) | toml_values,
+        "n_units": st.integers(1, 9) | toml_values,
+        "batches": st.just([1, 2]) | toml_values,
+        "activation": st.just("relu") | toml_values,
+        "source": toml_values,
+        "weights": toml_values,
+        "more": toml_values,
+    },
+)
+
+
+@settings(exact, max_examples=300)
+@given(st.lists(fields_of_layers | toml_values, max_size=3) | toml_values)
+def test_any_table_of_layers_is_read_and_written_again_or_refused_in_one_line(asked: Any) -> None:
+    try:
+        read = sweep.make({"batches": [1], "layers": asked})
+    except BadInput as error:
+        said = str(error)
+    else:
+        said = ""
+        assert sweep.make(tomllib.loads(sweep.dumps(read))) == read
+    assert said.isprintable() or not said
+    assert len(said) < 500
