@@ -68,6 +68,7 @@ BOUNDS: dict[str, tuple[float, float]] = {
     "error": (0, 1.8e308),  # a wrong answer may be as wrong as it likes
     "quiet_s": TRIP,
     "cpu_s": TRIP,
+    "cores_busy": (0, LARGEST),
     "*": (1e-30, 1e30),
 }
 """From where to where a column's numbers go; "*" is any other that is not whole. Whatever is
@@ -102,6 +103,7 @@ class Visit:
     at_s: float  # when the visit began, seconds since the epoch
     wall_s: float | None  # the visit's length on the wall clock
     cpu_s: float | None  # CPU time that the worker used in it, all threads
+    cores_busy: float | None  # CPU seconds a second while the blocks ran, all threads of the worker
     quiet_s: float | None  # waited afterwards until the worker's threads stood still
     control_s: float | None  # what the control took beside the blocks, on the slowest core
     measured_s: float | None  # how long the blocks and the control took together
@@ -164,6 +166,7 @@ class Cell:
     time_high_s: float | None
     median_s: float | None  # median over visits of the visit's median block
     best_s: float | None  # the fastest block seen
+    cores_busy: float | None  # median over quiet visits of what the blocks kept busy, of `threads`
     latency_s: float | None  # one launch and its fence, on the host's clock
     launch_s: float | None  # what the host itself spends on a launch
     send_s: float | None  # input to where the kernel computes
