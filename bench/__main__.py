@@ -26,7 +26,7 @@ def run(
     kernel: Annotated[
         list[str] | None,
         typer.Option(
-            help="A name from kernels/, or a .py file; may be repeated. None: all of them."
+            help="A name from kernels/, a .py file, or all; may be repeated. None: the sweep's."
         ),
     ] = None,
     widths: Annotated[
@@ -130,7 +130,8 @@ def gate(
     ),
     sweep: Annotated[str, typer.Option(help="gate, another sweep, or a TOML file.")] = "gate",
     kernel: Annotated[
-        list[str] | None, typer.Option(help="Just this one; may be repeated. None: all of them.")
+        list[str] | None,
+        typer.Option(help="Just this one, or all; may be repeated. None: the sweep's."),
     ] = None,
     budget: Annotated[str | None, typer.Option(help="About how long, like 90s or 5m.")] = None,
     slower_than: Annotated[str, typer.Option(help="The slowdown that is asked about.")] = "5%",
@@ -212,10 +213,10 @@ def _compare(
     settled = sweep.read(name)
     shown = screen.Screen(lambda: "")
     known = visit.facts(1).kernels
+    kernels = sweep.which(asked or settled.kernels, known)
     for kernel in asked:
-        if kernel not in known:
+        if kernel not in (*known, sweep.ALL):
             raise BadInput(f"no kernel {kernel!r}; known: {', '.join(known)}")
-    kernels = asked or settled.kernels or known
     return compare.compare(
         [Cell(kernel, case) for case in settled.cases() for kernel in kernels],
         both,

@@ -32,11 +32,12 @@ def start(name: str, changes: dict[str, Any], out: Path | None) -> int:
     _refuse_twins(asked)
     fields["threads"] = sweep.make(fields).threads or usable_cores()
     worker = visit.facts(fields["threads"])
-    fields["kernels"] = asked or list(worker.kernels)
+    fields["kernels"] = list(sweep.which(asked, worker.kernels))
+    _refuse_twins(fields["kernels"])
     settled = sweep.make(fields)
     folder = out or ROOT / "results" / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{Path(name).stem}"
     with visit.Visitor(settled.threads, settled.seed, settled.launch_limit_s) as visitor:
-        _load(visitor, asked)
+        _load(visitor, [kernel for kernel in settled.kernels if kernel not in worker.kernels])
         with store.Run.create(folder, settled) as opened:
             return _measure(opened, settled, visitor, worker, [], [])
 
@@ -52,12 +53,14 @@ def go_on(name: str, added: dict[str, Any], limits: dict[str, Any]) -> int:
     opened, settled = store.Run.resume(folder)
     with opened:
         fields = msgspec.to_builtins(settled)
-        added["kernels"] = absolute(added["kernels"] or [])
+        worker = visit.facts(settled.threads)
+        added["kernels"] = added["kernels"] and sweep.which(
+            absolute(added["kernels"]), worker.kernels
+        )
         for field, more in added.items():
             fields[field] = list(dict.fromkeys([*fields[field], *(more or [])]))
         _refuse_twins(fields["kernels"])
         settled = sweep.make(fields | {k: v for k, v in limits.items() if v is not None})
-        worker = visit.facts(settled.threads)
         visits, blocks = store.load(folder, Visit), store.load(folder, Block)
         then = _identity(folder) if visits else {}
         now = machine.identity(machine.facts(worker, settled.threads))

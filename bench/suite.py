@@ -25,7 +25,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Make a test of each kernel on each case, the least work first."""
     chosen = _chosen(metafunc.config)
     cases = chosen.cases()
-    metafunc.parametrize("kernel", chosen.kernels or kernels.names())
+    metafunc.parametrize("kernel", sweep.which(chosen.kernels, kernels.names()))
     metafunc.parametrize("case", cases, ids=[f"{c.n_in}x{c.n_units}-b{c.batch}" for c in cases])
 
 

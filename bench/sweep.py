@@ -2,6 +2,7 @@
 
 import math
 import tomllib
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal, get_args
@@ -22,6 +23,9 @@ SWEEPS = Path(__file__).parent / "sweeps"
 
 LARGEST = 2**20
 """Units, inputs or examples at most: the operations of such a case still fit into 64 bits."""
+
+ALL = "all"
+"""Among a sweep's kernels: every one in kernels/, whether it can run here or not."""
 
 Size = Annotated[int, Meta(ge=1, le=LARGEST)]
 Seconds = Annotated[float, Meta(gt=0)]
@@ -60,7 +64,7 @@ class Sweep(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     widths: Annotated[tuple[Size, ...], Meta(min_length=1)]  # square layers: n_in = n_units = width
     batches: Annotated[tuple[Size, ...], Meta(min_length=1)]
-    kernels: tuple[str, ...] = ()  # names or paths; none: every kernel in kernels/
+    kernels: tuple[str, ...] = ()  # names or paths; none, or "all": every kernel in kernels/
     precision: Precision = "float32"
     activation: Activation = "relu"
     cache: Cache = "warm"
@@ -79,6 +83,12 @@ class Sweep(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
             for batch in self.batches
         }
         return sorted(cases, key=lambda case: (case.flops, case.n_units))
+
+
+def which(asked: Iterable[str], known: Sequence[str]) -> tuple[str, ...]:
+    """The kernels that are meant by `asked`: all that are known for `all`, or for nothing."""
+    meant = tuple(asked) or (ALL,)
+    return tuple(dict.fromkeys(k for one in meant for k in (known if one == ALL else (one,))))
 
 
 def named() -> tuple[str, ...]:
