@@ -13,15 +13,21 @@ unexport VIRTUAL_ENV CONDA_PREFIX __PYVENV_LAUNCHER__
 export PIP_USER := 0
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup bench suite gate plots test lint lock clean FORCE
+# The groups of kernels that have a library of their own, and of them those that KERNELS asks for:
+# a kernel is called after its library, numba_loop after numba.
+LIBRARIES = numba jax torch
+wanted = $(filter $(if $(filter all,$(KERNELS)),%,$(foreach kernel,$(KERNELS),$(firstword \
+	$(subst _, ,$(kernel))))),$(LIBRARIES))
+
+.PHONY: help setup bench suite gate plots test lint lock clean libraries sizes FORCE
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' Makefile
 
-setup: .venv/.bench ## make the environment, .venv (PYTHON=python3.12 picks the interpreter)
+setup: .venv/.bench libraries ## make the environment, .venv (PYTHON=python3.12 picks the interpreter)
 
-bench: .venv/.bench ## measure: table, CSV and charts (SWEEP=quick, ARGS='...')
-	.venv/bin/python -m bench run --sweep $(SWEEP) $(ARGS)
+bench: .venv/.bench libraries ## measure: table, CSV and charts (SWEEP=quick, KERNELS=all, ARGS='...')
+	.venv/bin/python -m bench run --sweep $(SWEEP) $(KERNELS:%=--kernel %) $(ARGS)
 
 suite: .venv/.bench ## the same cells under pytest-benchmark
 	.venv/bin/python -m pytest bench/suite.py --benchmark-only $(ARGS)
@@ -51,6 +57,10 @@ lock: ## write locks/*.txt from pyproject.toml (ARGS=--upgrade: newest versions)
 	@$(compile) -o locks/lint.txt -c locks/test.txt pyproject.toml --group test --group lint
 	@$(compile) -o locks/study.txt -c locks/bench.txt --group study
 	@$(compile) -o locks/uv.txt --group lock
+	@$(foreach library,$(LIBRARIES),$(compile) -o locks/$(library).txt -c locks/test.txt \
+		--group $(library) && $(compile) --format pylock.toml -c locks/$(library).txt \
+		-o .venv-lock/pylock.$(library).toml --group $(library) &&) true
+	@.venv-lock/bin/python -m bench.downloads sizes .venv-lock/pylock.*.toml >locks/sizes.csv
 
 clean: ## remove the environments and caches; results stay
 	rm -rf .venv .venv-lock .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
@@ -85,18 +95,31 @@ endif
 	@touch $@
 
 .venv/.test: locks/test.txt .venv/.bench
-	$(call add,test,.venv/.bench)
+	$(call add,test,exit 1)
 
 .venv/.lint: locks/lint.txt .venv/.test
-	$(call add,lint,.venv/.bench .venv/.test)
+	$(call add,lint,exit 1)
+
+libraries: $(if $(wanted),sizes $(wanted:%=.venv/.%))
+
+sizes: .venv/.bench
+	@.venv/bin/python -m bench.downloads tell $(wanted)
+
+# One that is there and has no stamp is the user's own, or the tests': it is left as it is. One that
+# can't be had leaves its kernels unavailable, and the others run.
+$(LIBRARIES:%=.venv/.%): .venv/.%: locks/%.txt .venv/.bench
+	$(if $(or $(wildcard $@),$(call missing,$*)),$(call add,$*,echo "note: without $* its kernels stay unavailable" >&2; exit 0))
+
+missing = $(shell .venv/bin/python -c "import importlib.util as u; print(u.find_spec('$(1)') and '' or 'yes')")
 
 define add
 @echo "adding what $(1) needs to .venv"
 @rm .venv/.bench
-@trap 'exit 1' INT; $(pip) locks/$(1).txt || { touch $(2); exit 1; }
-@$(compileall)
-@touch $(2) $@
+@trap 'exit 1' INT; $(pip) locks/$(1).txt || { $(stamp-all); $(2); }; $(compileall); touch .venv/.bench $@; $(stamp-all)
 endef
+
+# What is in .venv still is what the stamps say, none older than the one that it was built on.
+stamp-all = touch .venv/.bench; find .venv -maxdepth 1 -type f -name '.*' -exec touch {} +
 
 define check-python
 @"$(PYTHON)" -c "" 2>/dev/null || { \

@@ -40,7 +40,6 @@ WHY_NOT = {name: why_not(name) for name in kernels.names()}
 HERE = [name for name, why in WHY_NOT.items() if not why]
 
 
-
 def claims(name: str, precision: str) -> bool:
     """Whether a kernel says that it does a precision."""
     ones = np.ones((1, 1), kernels.DTYPES[precision])
