@@ -110,7 +110,7 @@ sizes: .venv/.bench
 $(LIBRARIES:%=.venv/.%): .venv/.%: locks/%.txt .venv/.bench
 	$(if $(or $(wildcard $@),$(call missing,$*)),$(call add,$*,echo "note: without $* its kernels stay unavailable" >&2; exit 0))
 
-missing = $(shell .venv/bin/python -c "import importlib.util as u; print(u.find_spec('$(1)') and '' or 'yes')")
+missing = $(shell .venv/bin/python -c "import importlib.util as u; print('' if u.find_spec('$(1)') else 'yes')")
 
 define add
 @echo "adding what $(1) needs to .venv"

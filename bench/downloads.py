@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 LOCKS = Path(__file__).parent.parent / "locks"
 
 CPU_BUILD = """\
-      from PyPI, PyTorch brings CUDA along on Linux, and here is no NVIDIA driver. A build without it
-      has about 0.2 GB, and is kept if it is there first:
+      from PyPI, PyTorch brings CUDA along on Linux, and here is no NVIDIA driver. A build without
+      it has about 0.2 GB, and is kept if it is there first:
       .venv/bin/python -m pip install torch --index-url https://download.pytorch.org/whl/cpu"""
 
 

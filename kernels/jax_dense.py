@@ -41,7 +41,7 @@ def prepare(layer: Layer, batch: int, device: int = 0) -> Step:
         raise Unsupported("precision tf32: the CPU has none")
     jax = library("jax", "jax_dense")
     jax.config.update("jax_platforms", "cpu")
-    jax.config.update("jax_enable_x64", True)
+    jax.config.update("jax_enable_x64", True)  # noqa: FBT003 - its way
     jnp = jax.numpy
     dtype, sums = jnp.dtype(layer.precision), jnp.promote_types(layer.precision, "float32")
     g = {

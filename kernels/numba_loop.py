@@ -60,13 +60,15 @@ def _compiled(dtype: str, shared: bool) -> Callable[..., None]:  # noqa: FBT001
     biases = numba.types.Array(number, 1, "C", readonly=True)
     written = numba.types.Array(number, 2, "C")
     signature = numba.void(read, read, biases, numba.intp, written)
-    prange = numba.prange
-    one, half = np.dtype(dtype).type(1), np.dtype(dtype).type(0.5)
+    # Numba's cache knows a function by its bytecode and its variables from outside, and not by
+    # `parallel`: with another range they are two functions
+    outputs = numba.prange if shared else range
+    half = np.dtype(dtype).type(0.5)
 
     def forward(rows: Any, columns: Any, biases: Any, g: int, out: Any) -> None:
         batch, n_in = rows.shape
         n_units = len(biases)
-        for k in prange(batch * n_units):
+        for k in outputs(batch * n_units):
             example, j = k // n_units, k % n_units
             z = biases[j]
             for i in range(n_in):

@@ -1,4 +1,4 @@
-"""The layer in PyTorch, as its own nn.Linear computes it, on a GPU where PyTorch has one, else here.
+"""The layer in PyTorch, as its nn.Linear computes it: on a GPU where there is one, else here.
 
     addmm(b, A_in, W) then g in place        b is (n_units,), added to every row
 

@@ -327,7 +327,7 @@ def test_one_that_takes_what_it_was_given_passes(monkeypatch: pytest.MonkeyPatch
 
 def test_a_glimpse_of_many_cores_is_none_of_its_own() -> None:
     Judge().cores(8.0, 0.004, threads=1)
-    with pytest.raises(TooManyCores, match="it kept 8.0 cores busy and was given 2 threads"):
+    with pytest.raises(TooManyCores, match=r"it kept 8\.0 cores busy and was given 2 threads"):
         Judge().cores(8.0, 0.006, threads=2)
 
 

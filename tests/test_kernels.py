@@ -45,8 +45,7 @@ def claims(name: str, precision: str) -> bool:
     ones = np.ones((1, 1), kernels.DTYPES[precision])
     try:
         kernels.load(name).prepare(Layer(ones, ones, precision=precision), 1).close()
-    except Unsupported as what:
-        assert str(what).startswith(f"precision {precision}")
+    except Unsupported:
         return False
     return True
 
