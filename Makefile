@@ -105,6 +105,7 @@ libraries: $(if $(wanted),sizes $(wanted:%=.venv/.%))
 sizes: .venv/.bench
 	@.venv/bin/python -m bench.downloads tell $(wanted)
 
+# Pip shows how far it is: it may take long.
 # One that is there and has no stamp is the user's own, or the tests': it is left as it is. One that
 # can't be had leaves its kernels unavailable, and the others run.
 $(LIBRARIES:%=.venv/.%): .venv/.%: locks/%.txt .venv/.bench
@@ -115,7 +116,7 @@ missing = $(shell .venv/bin/python -c "import importlib.util as u; print('' if u
 define add
 @echo "adding what $(1) needs to .venv"
 @rm .venv/.bench
-@trap 'exit 1' INT; $(pip) locks/$(1).txt || { $(stamp-all); $(2); }; $(compileall); touch .venv/.bench $@; $(stamp-all)
+@trap 'exit 1' INT; $(if $(filter $(1),$(LIBRARIES)),$(subst --quiet ,,$(pip)),$(pip)) locks/$(1).txt || { $(stamp-all); $(2); }; $(compileall); touch .venv/.bench $@; $(stamp-all)
 endef
 
 # What is in .venv still is what the stamps say, none older than the one that it was built on.

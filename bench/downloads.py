@@ -94,6 +94,8 @@ def tell(libraries: Iterable[str]) -> list[str]:
         largest = sorted(new, key=lambda one: -one[1])
         names = [f"{r.name} {str(r.specifier).removeprefix('==')}" for r, _ in largest[:4]]
         more = f" and {len(new) - 4} more" if len(new) > 4 else ""
+        if unknown := [r.name for r, bytes_ in new if not bytes_]:
+            more += f" (of unknown size: {', '.join(unknown)})"
         needed = sum(bytes_ for _, bytes_ in new)
         total += needed
         lines.append(f"  {library:<6}{_amount(needed):>7}  {', '.join(names)}{more}")
@@ -111,7 +113,7 @@ def _driver() -> bool:
 
 
 def _amount(size: int) -> str:
-    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{max(size / 1e6, 0.1):.3g} MB"
+    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.3g} MB"
 
 
 def sizes(locks: Iterable[str]) -> Iterator[tuple[str, str, str]]:

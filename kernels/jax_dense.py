@@ -51,14 +51,14 @@ def prepare(layer: Layer, batch: int, device: int = 0) -> Step:
         "tanh": jnp.tanh,
     }[layer.activation]
 
-    @jax.jit
-    def forward(A_in: Any, W: Any, b: Any) -> Any:
+    def whole_layer(A_in: Any, W: Any, b: Any) -> Any:
         z = jnp.matmul(A_in, W, precision="highest", preferred_element_type=sums)
         return g(z + b.astype(sums)).astype(dtype)
 
     def send(array: NDArray[Any]) -> Any:
         return jnp.asarray(array, dtype)
 
+    forward = jax.jit(whole_layer)
     W, b = send(layer.W), send(layer.b)
 
     def launch(A_in: Any) -> Any:

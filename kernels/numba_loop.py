@@ -48,7 +48,7 @@ def prepare(layer: Layer, batch: int, device: int = 0) -> Step:
         return out
 
     # the loop is compiled for rows in one piece
-    return Step(launch, send=lambda A_in: np.require(A_in, requirements="CA"))
+    return Step(launch, send=lambda A_in: np.require(A_in, requirements=("C", "A")))
 
 
 @cache
@@ -81,4 +81,6 @@ def _compiled(dtype: str, shared: bool) -> Callable[..., None]:  # noqa: FBT001
                 z = math.tanh(z)
             out[example, j] = z
 
-    return numba.njit(signature, parallel=shared, cache=True, error_model="numpy")(forward)
+    compiler = numba.njit(signature, parallel=shared, cache=True, error_model="numpy")
+    compiled: Callable[..., None] = compiler(forward)
+    return compiled

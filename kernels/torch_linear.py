@@ -46,7 +46,7 @@ def prepare(layer: Layer, batch: int, device: int = 0) -> Step:
 
     def send(array: NDArray[Any]) -> Any:
         # PyTorch shares the array's memory where it can, and won't share what is read-only
-        array = np.require(array, requirements="CAW")
+        array = np.require(array, requirements=("C", "A", "W"))
         return torch.from_numpy(array).to(place, dtype)
 
     def fetch(out: Any) -> NDArray[Any]:

@@ -73,6 +73,11 @@ def test_what_is_new_here_is_told_with_its_size() -> None:
     ]
 
 
+def test_a_size_that_is_not_known_is_not_taken_for_none(locks: Path) -> None:
+    (locks / "no_such_library.txt").write_text("beta==2.0 --hash=sha256:b1\n", encoding="utf-8")
+    assert downloads.tell(["no_such_library"])[1].endswith("beta 2.0 (of unknown size: beta)")
+
+
 def test_a_package_of_the_locked_version_is_not_new(
     locks: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

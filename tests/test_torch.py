@@ -7,7 +7,6 @@ where that is installed (tests/test_kernels.py).
 
 import ast
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +25,7 @@ CASE = Case(n_in=6, n_units=5, batch=9, precision="float32", activation="relu")
 
 
 @pytest.fixture
-def machine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine]:
+def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
     """A machine with two GPUs, and PyTorch."""
     machine = Machine(devices=2)
     monkeypatch.setitem(sys.modules, "torch", Torch(machine))

@@ -70,7 +70,7 @@ class Cuda:
         assert index == self._machine.device
         return Stream(self._machine)
 
-    def set_stream(self, stream: Stream) -> None:
+    def set_stream(self, stream: cupy_double.Stream) -> None:
         self._machine.stream = stream
 
     def Event(self, *, enable_timing: bool) -> Event:  # noqa: N802
