@@ -43,5 +43,5 @@ Another path leads from two commits to verdicts:
 `__main__.py` has the commands, `options.py` what their options mean, `session.py` a run from its
 options to its last chart, `runs.py` where runs are on disk, `signals.py` what ends a command early,
 `streams.py` the stdout and stderr that outlast their readers. `suite.py` runs the same cells under
-pytest-benchmark.
+pytest-benchmark. `downloads.py` says what `make` is about to fetch for optional kernels.
 """

@@ -38,6 +38,9 @@ def draw(
     from bench import charts
 
     try:
+        if compared(folders[0]):
+            _, *looks = how or ((),)
+            return charts.draw_comparison(folders[0], outs[0], *looks)
         read = [charts.read(folder, measured) for folder in folders]
         return charts.draw_all(read, outs, *how)
     except ValueError as error:
@@ -48,6 +51,14 @@ def draw(
             f"{where} can't be written ({error.strerror}): make room or make it writable, then"
             f" python -m bench plot {folders[0]}: what was measured is kept"
         ) from error
+
+
+def compared(folder: Path) -> bool:
+    """Whether the directory holds a comparison of two commits, not a run."""
+    from bench import store
+    from bench.records import Verdict
+
+    return (folder / store.FILES[Verdict]).is_file()
 
 
 def plots(folder: Path) -> Path:

@@ -1,12 +1,11 @@
 """What is drawn is what was measured, what is missing is named, and every word is readable."""
 
-import io
 import itertools
 import math
 import os
 import subprocess
 import sys
-from dataclasses import asdict, fields
+from dataclasses import fields
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -25,9 +24,13 @@ from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 from PIL import Image
 
-from bench import charts
-from bench.charts import _style as style
+from bench import charts, store
 from bench.charts import (
+    _cells,
+    _colours,
+    _fit,
+    _page,
+    _words,
     batching,
     crossover,
     draw_all,
@@ -81,14 +84,8 @@ def cell(kernel: str, width: int, batch: int, **known: Any) -> Cell:
     return Cell(**(row | known))
 
 
-def frame(cells: list[Cell]) -> pd.DataFrame:
-    """The cells as the charts get them: through a CSV file, where empty strings become NaN."""
-    rows = pd.DataFrame([asdict(cell) for cell in cells], columns=[f.name for f in fields(Cell)])
-    text = rows.to_csv(index=False)
-    return pd.read_csv(io.StringIO(text))
-
-
-LIGHT = style.Sheet()
+frame = store.table
+LIGHT = _page.Sheet()
 
 
 def made(cells: pd.DataFrame, machine: dict[str, Any]) -> charts.Run:
@@ -158,7 +155,7 @@ def drawn(chart: str, cells: str) -> Figure:
 
 def words(figure: Figure) -> list[Text]:
     """The text that is seen, once everything is in its place."""
-    with style.applied():
+    with _page.applied():
         figure.draw_without_rendering()
     return [t for t in figure.findobj(Text) if t.get_visible() and t.get_text().strip()]
 
@@ -249,7 +246,7 @@ def apart(figure: Figure) -> None:
 def test_every_word_is_readable_on_paper_and_in_both_themes(
     chart: str, theme: str, name: str
 ) -> None:
-    sheet = style.Sheet(theme, "paper")
+    sheet = _page.Sheet(theme, "paper")
     apart(CHARTS[chart](made(frame(AWKWARD[name]), MACHINE), sheet))
 
 
@@ -358,7 +355,7 @@ def test_spread_shows_every_visit_the_disturbed_ones_hollow() -> None:
     full, hollow = (line for line in figure.axes[0].lines if line.get_marker() == "D")
     assert np.asarray(full.get_xdata(), float) == pytest.approx([-0.02, -0.01, 0, 0.01], abs=1e-9)
     assert np.asarray(hollow.get_xdata(), float) == pytest.approx([0.3])
-    assert hollow.get_markerfacecolor() == style.THEMES["light"].paper
+    assert hollow.get_markerfacecolor() == _colours.THEMES["light"].paper
     assert "1 of 5 visits to one matmul was disturbed and set aside" in said(figure)
     bare = charts.Run("a", frame(cells), {})
     assert "have no visit to show" in said(spread.draw(bare, LIGHT))
@@ -504,7 +501,7 @@ def test_an_interval_that_holds_one_is_no_speedup() -> None:
 )
 def test_the_headline_width(widths: tuple[int, ...], expected: int) -> None:
     cells = [cell("k", w, 1, **({"speedup": 9.0} if w == 64 else {})) for w in widths]
-    assert speedup.headline_width(style.choose(frame(cells), "speedup").cells) == expected
+    assert speedup.headline_width(_cells.choose(frame(cells), "speedup").cells) == expected
 
 
 def test_a_run_without_a_number_says_so() -> None:
@@ -529,8 +526,8 @@ def test_a_kernel_looks_the_same_in_any_company() -> None:
 
     mine = cell("mine", 64, 1, flop_per_s=1e9)
     others = [cell(k, 64, 1, flop_per_s=2e9) for k in ("a", "numpy_dot", "z")]
-    assert colour([mine]) == colour([*others, mine]) == style.THEMES["light"].line("mine")
-    assert style.look("mine") == style.Look("#CC79A7", "8", (0, (5, 2)))  # in any process
+    assert colour([mine]) == colour([*others, mine]) == _colours.THEMES["light"].line("mine")
+    assert _colours.look("mine") == _colours.Look("#CC79A7", "8", (0, (5, 2)))  # in any process
 
 
 def test_the_usual_kernels_stay_apart_for_colour_blind_eyes() -> None:
@@ -548,17 +545,17 @@ def test_the_usual_kernels_stay_apart_for_colour_blind_eyes() -> None:
         return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
 
     usual = ("python_loop", "numpy_dot", "numpy_matmul", "cupy_matmul")
-    linear = {k: np.array(to_rgb(style.look(k).colour)) ** 2.2 for k in usual}
+    linear = {k: np.array(to_rgb(_colours.look(k).colour)) ** 2.2 for k in usual}
     for (name, eye), (a, b) in itertools.product(eyes.items(), itertools.combinations(usual, 2)):
         seen = [lab(np.clip(np.asarray(eye) @ linear[k], 0, 1)) for k in (a, b)]
         assert np.linalg.norm(seen[0] - seen[1]) > 15, (name, a, b)
-        assert style.look(a).marker != style.look(b).marker
+        assert _colours.look(a).marker != _colours.look(b).marker
 
 
 def test_long_names_are_shortened_and_broken() -> None:
-    assert style.name_of("a" * 99).count("a") == 39
-    assert style.broken("numpy_matmul") == "numpy_matmul"
-    lines = style.broken("a_kernel_with_a_name_of_forty_characters").split("\n")
+    assert _words.name_of("a" * 99).count("a") == 39
+    assert _words.broken("numpy_matmul") == "numpy_matmul"
+    lines = _words.broken("a_kernel_with_a_name_of_forty_characters").split("\n")
     assert "".join(lines) == "a_kernel_with_a_name_of_forty_characters"
     assert max(map(len, lines)) <= 24
 
@@ -567,21 +564,21 @@ def test_long_names_are_shortened_and_broken() -> None:
 @given(st.lists(st.tuples(st.floats(0, 10), st.floats(0.1, 0.5)), min_size=1, max_size=12))
 def test_labels_keep_apart_inside_and_in_order(labels: list[tuple[float, float]]) -> None:
     wanted, heights = zip(*labels, strict=True)
-    placed = style.apart(wanted, heights, 0, 10)
+    placed = _fit.apart(wanted, heights, 0, 10)
     order = sorted(range(len(placed)), key=lambda i: (wanted[i], placed[i]))
     edges = [e for i in order for e in (placed[i] - heights[i] / 2, placed[i] + heights[i] / 2)]
     assert all(b >= a - 1e-9 for a, b in itertools.pairwise([0, *edges, 10]))
 
 
 def test_a_label_with_room_stays_where_it_is_wanted() -> None:
-    assert style.apart([5, 1, 5.2], [1, 1, 1], 0, 10) == pytest.approx([4.6, 1, 5.6])
+    assert _fit.apart([5, 1, 5.2], [1, 1, 1], 0, 10) == pytest.approx([4.6, 1, 5.6])
 
 
 @settings(max_examples=50)
 @given(st.floats(-12, 12), st.floats(0.5, 12), st.integers(2, 8))
 def test_log_ticks_are_few_and_inside(start: float, decades: float, most: int) -> None:
     low, high = 10**start, 10 ** (start + decades)
-    ticks = style.log_ticks(low, high, most)
+    ticks = _fit.log_ticks(low, high, most)
     assert 1 <= len(ticks) <= most
     assert low * 0.999 <= ticks[0] <= ticks[-1] <= high * 1.001
 
@@ -595,8 +592,8 @@ def luminance(colour: str) -> float:
 
 @pytest.mark.parametrize("theme", charts.THEMES)
 def test_text_has_contrast_enough_in_both_themes(theme: str) -> None:
-    colours = style.THEMES[theme]
-    kernels = [*style._LOOKS, *(f"kernel_{i}" for i in range(200))]
+    colours = _colours.THEMES[theme]
+    kernels = [*_colours._LOOKS, *(f"kernel_{i}" for i in range(200))]
     texts = {colours.ink, colours.muted, *(colours.text(kernel) for kernel in kernels)}
     for text in texts:
         dim, bright = sorted(luminance(colour) for colour in (text, colours.paper))
@@ -608,7 +605,7 @@ TOLERANCE = 6.0  # of 255, in the mean of a block of 8 x 8 pixels
 
 
 def small(figure: Figure) -> Image.Image:
-    with style.applied():
+    with _page.applied():
         canvas = FigureCanvasAgg(figure)
         canvas.draw()  # type: ignore[no-untyped-call]
         whole = Image.fromarray(np.asarray(canvas.buffer_rgba()))  # type: ignore[no-untyped-call]

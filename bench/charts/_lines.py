@@ -12,12 +12,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bench import units
-from bench.charts import _style as style
+from bench.charts import _colours, _fit, _page, _words
 
 ONE_ROW = 4  # more panels stand in two rows
 AXIS_BOTTOM = 0.3  # inches
 TITLE_SIZE = 16.0
-ROW = style.SIZE * style.LEADING / 72
+ROW = _fit.SIZE * _fit.LEADING / 72
 NUDGE = 0.16  # inches that a tick's label may stand beside its tick
 Levels = list[list[tuple[float, float]]]
 
@@ -40,7 +40,7 @@ class Guide:
     text: str
     x: Sequence[float]
     y: Sequence[float]
-    dash: style.Dash = (0, (6, 2, 1, 2))
+    dash: _colours.Dash = (0, (6, 2, 1, 2))
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ def of_rows(rows: pd.DataFrame, x: str, y: str, places: Sequence[float]) -> list
     return lines
 
 
-def draw(page: style.Page, panels: list[Panel], x: X, y: Y, *, joined: bool = True) -> Figure:
+def draw(page: _page.Page, panels: list[Panel], x: X, y: Y, *, joined: bool = True) -> Figure:
     """The panels, in one row or two, on what is left of the page."""
     first = 0 if len(panels) <= ONE_ROW else len(panels) // 2  # the shorter row on top
     grid = [row for row in (panels[:first], panels[first:]) if row]
@@ -124,7 +124,7 @@ def _ends(row: list[Panel]) -> list[_End]:
         for line in panel.lines:
             known = [(x, y) for x, y in zip(line.x, line.y, strict=True) if y > 0]
             if known:
-                text = style.broken(line.kernel)
+                text = _words.broken(line.kernel)
                 ends[line.kernel] = _End(text, line.kernel, column, *max(known))
         for guide in panel.guides:
             ends[guide.text] = _End(guide.text, "", column, guide.x[-1], guide.y[-1])
@@ -135,7 +135,7 @@ def _ends(row: list[Panel]) -> list[_End]:
 class _Layout:
     """Where the panels are, in inches, and what their axes share."""
 
-    page: style.Page
+    page: _page.Page
     grid: list[list[Panel]]
     ends: list[list[_End]]  # the lines to label, a list a row of panels; none with a legend
     along: X
@@ -166,25 +166,25 @@ class _Layout:
     @cached_property
     def axis_left(self) -> float:
         """The room for the labels of the ticks, and for the axis's title."""
-        ticks = [100.0] if self.up.share else style.log_ticks(*self.y, 99)
-        return 0.42 + max(style.width_of(self.up.say(tick)) for tick in ticks)
+        ticks = [100.0] if self.up.share else _fit.log_ticks(*self.y, 99)
+        return 0.42 + max(_fit.width_of(self.up.say(tick)) for tick in ticks)
 
     def title(self, panel: Panel) -> str:
         """A panel's title over as many lines as it needs."""
-        lines = style.wrapped(panel.title, self.wide + self.gap - 0.1, TITLE_SIZE, "bold")
+        lines = _fit.wrapped(panel.title, self.wide + self.gap - 0.1, TITLE_SIZE, "bold")
         return "\n".join(lines)
 
     @cached_property
     def heading(self) -> float:
         """The height that the panels' titles take."""
         lines = max(self.title(panel).count("\n") + 1 for panel in self.panels)
-        return lines * TITLE_SIZE * style.LEADING / 72 + 0.1
+        return lines * TITLE_SIZE * _fit.LEADING / 72 + 0.1
 
     @cached_property
     def gap(self) -> float:
         """Between panels with no label between them: the outer ticks' labels reach into it."""
         said = [self.along.say(tick) for tick in self.along.ticks]
-        return max(0.3, (style.width_of(said[0]) + style.width_of(said[-1])) / 2 + 0.05)
+        return max(0.3, (_fit.width_of(said[0]) + _fit.width_of(said[-1])) / 2 + 0.05)
 
     @cached_property
     def gutters(self) -> list[float]:
@@ -194,7 +194,7 @@ class _Layout:
             for end in ends:
                 # Right of the last panel of a short row there is nothing in the way.
                 if end.column < len(row) - 1 or len(row) == len(rooms):
-                    room = style.width_of(end.text, weight="bold") + 0.3
+                    room = _fit.width_of(end.text, weight="bold") + 0.3
                     rooms[end.column] = max(rooms[end.column], room)
         return rooms
 
@@ -218,7 +218,7 @@ class _Layout:
         levels: Levels = [[], []]
         edges = [math.inf, math.inf]  # where the last label of each line begins, from the right
         for tick in sorted(self.along.ticks, reverse=True):
-            half = style.width_of(self.along.say(tick)) / 2 + 0.03
+            half = _fit.width_of(self.along.say(tick)) / 2 + 0.03
             middle = self.place(tick)
             level = next((i for i in (0, 1) if middle + half <= edges[i] + NUDGE), None)
             if level is not None:
@@ -265,7 +265,7 @@ def _axes(layout: _Layout, r: int, c: int) -> Axes:
     axes = page.axes(left, bottom, wide, tall)
     axes.set_xscale("log", base=2)
     axes.set_xlim(*layout.x)
-    style.fix_ticks(axes.xaxis, layout.along.ticks, [""] * len(layout.along.ticks))
+    _fit.fix_ticks(axes.xaxis, layout.along.ticks, [""] * len(layout.along.ticks))
     if r == len(layout.grid) - 1:
         for level, labels in enumerate(layout.ticks):
             for tick, x in labels:
@@ -275,9 +275,9 @@ def _axes(layout: _Layout, r: int, c: int) -> Axes:
     heights = [0.0, 25.0, 50.0, 75.0, 100.0]
     if not layout.up.share:
         axes.set_yscale("log")
-        heights = style.log_ticks(*layout.y, int(tall / 0.3))
+        heights = _fit.log_ticks(*layout.y, int(tall / 0.3))
     axes.set_ylim(*layout.y)
-    style.fix_ticks(axes.yaxis, heights, [layout.up.say(height) for height in heights])
+    _fit.fix_ticks(axes.yaxis, heights, [layout.up.say(height) for height in heights])
     axes.tick_params(labelleft=c == 0)
     page.write(
         left, bottom + tall + 0.1, layout.title(layout.grid[r][c]), TITLE_SIZE, weight="bold"
@@ -285,18 +285,18 @@ def _axes(layout: _Layout, r: int, c: int) -> Axes:
     return axes
 
 
-def _legend(page: style.Page, panels: list[Panel]) -> None:
+def _legend(page: _page.Page, panels: list[Panel]) -> None:
     """Names in columns above the panels, for more lines than can be labelled at their ends."""
-    names = {line.kernel: style.name_of(line.kernel) for p in panels for line in p.lines}
+    names = {line.kernel: _words.name_of(line.kernel) for p in panels for line in p.lines}
     guides = {g.text: g for panel in panels for g in panel.guides}
     names |= {text: text.replace("\n", " ") for text in guides}
-    size, room = style.SIZE + 1, (page.top - page.bottom) / 3
+    size, room = _fit.SIZE + 1, (page.top - page.bottom) / 3
     while size > 6:
         size -= 1
-        column = max(style.width_of(text, size) for text in names.values()) + 0.9
+        column = max(_fit.width_of(text, size) for text in names.values()) + 0.9
         columns = max(1, int((page.right - page.left) / column))
         rows = math.ceil(len(names) / columns)
-        row = size * style.LEADING / 72
+        row = size * _fit.LEADING / 72
         if rows * row <= room:
             break
     for i, (name, text) in enumerate(names.items()):
@@ -308,11 +308,11 @@ def _legend(page: style.Page, panels: list[Panel]) -> None:
     page.top -= rows * row + 0.1
 
 
-def _dashed(page: style.Page, guide: Guide) -> dict[str, Any]:
+def _dashed(page: _page.Page, guide: Guide) -> dict[str, Any]:
     return {"color": page.theme.muted, "linewidth": 1.5, "linestyle": guide.dash}
 
 
-def _paint(page: style.Page, axes: Axes, panel: Panel, *, joined: bool) -> None:
+def _paint(page: _page.Page, axes: Axes, panel: Panel, *, joined: bool) -> None:
     """The guides, then each line with its interval at each point."""
     for guide in panel.guides:
         axes.plot(guide.x, guide.y, **_dashed(page, guide))
@@ -326,12 +326,12 @@ def _paint(page: style.Page, axes: Axes, panel: Panel, *, joined: bool) -> None:
         axes.errorbar(line.x, y, yerr=spread, label=line.kernel, capsize=5, elinewidth=2, **how)
 
 
-def _label(page: style.Page, axes: Axes, ends: list[_End]) -> None:
+def _label(page: _page.Page, axes: Axes, ends: list[_End]) -> None:
     """Names right of the panel, as near to the ends of their lines as they can be."""
     to_inches = page.figure.dpi_scale_trans.inverted()
     (_, low), (right, high) = to_inches.transform(axes.get_window_extent().get_points())
     points = [to_inches.transform(axes.transData.transform((end.x, end.y))) for end in ends]
-    places = style.apart([y for _, y in points], [_height(end) for end in ends], low, high + ROW)
+    places = _fit.apart([y for _, y in points], [_height(end) for end in ends], low, high + ROW)
     for end, (x, y), place in zip(ends, points, places, strict=True):
         colour = page.theme.line(end.kernel) if end.kernel else page.theme.muted
         leader = {"color": colour, "linewidth": 1, "linestyle": "dotted"}

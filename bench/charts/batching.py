@@ -3,32 +3,31 @@
 import pandas as pd
 from matplotlib.figure import Figure
 
-from bench.charts import Run, _lines
-from bench.charts import _style as style
+from bench.charts import Run, _cells, _footer, _lines, _page, _words
 
 NUMBER = "flop_per_s"
 
 
-@style.applied()
-def draw(run: Run, sheet: style.Sheet) -> Figure:
+@_page.applied()
+def draw(run: Run, sheet: _page.Sheet) -> Figure:
     """The share against the batch, at the headline width: a line a kernel."""
-    view = style.choose(run.cells, NUMBER)
-    measured = view.cells[style.has_number(view.cells, NUMBER)]
-    width = style.headline_width(measured)
+    view = _cells.choose(run.cells, NUMBER)
+    measured = view.cells[_cells.has_number(view.cells, NUMBER)]
+    width = _cells.headline_width(measured)
     rows = view.cells[view.cells["n_units"] == width] if width else view.cells
-    shown = rows[style.has_number(rows, NUMBER)]
+    shown = rows[_cells.has_number(rows, NUMBER)]
     best = shown.groupby("kernel")[NUMBER].transform("max")
     names = [NUMBER, f"{NUMBER}_low", f"{NUMBER}_high"]
     shown = shown.assign(best=best, **{name: 100 * shown[name] / best for name in names})
-    page = style.page(
+    page = _page.page(
         sheet,
         title(shown, width),
         ["Throughput, as a share of the kernel's own best, with 95 % interval", view.said],
-        style.missing(rows, NUMBER),
-        style.footer(rows, run.machine),
+        _cells.missing(rows, NUMBER),
+        _footer.footer(rows, run.machine),
     )
     if shown.empty:
-        return style.nothing(page)
+        return _page.nothing(page)
     batches = sorted(int(batch) for batch in shown["batch"].unique())
     panel = _lines.Panel(f"{width} units", _lines.of_rows(shown, "batch", NUMBER, batches))
     along = _lines.X("batch: examples at a time (log scale)", batches, str)
@@ -46,6 +45,6 @@ def title(shown: pd.DataFrame, width: int | None) -> str:
         if first[f"{NUMBER}_high"] < 50:
             batch = first["batch"]
             case = "one example at a time" if batch == 1 else f"batch {batch}"
-            who, share = style.spoken(first["kernel"]), f"{first[NUMBER]:.2g} %"
+            who, share = _words.spoken(first["kernel"]), f"{first[NUMBER]:.2g} %"
             return f"With {case}, {who} reaches {share} of its best"
     return f"Throughput by batch{units}"

@@ -9,8 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from bench import units
-from bench.charts import Run
-from bench.charts import _style as style
+from bench.charts import Run, _cells, _fit, _footer, _page, _words
 
 LEFT, BELOW, HEADING, GAP = 1.1, 0.75, 0.4, 0.5  # inches
 SMALL = 6.0
@@ -36,23 +35,23 @@ class Tile:
         return units.times(self.lead) + ("" if self.known else "?")
 
 
-@style.applied()
-def draw(run: Run, sheet: style.Sheet) -> Figure:
+@_page.applied()
+def draw(run: Run, sheet: _page.Sheet) -> Figure:
     """The grid with inputs resident and, where a device has memory of its own, with transfers."""
-    view = style.choose(run.cells, "time_s")
-    shown = view.cells[style.has_number(view.cells, "time_s")]
+    view = _cells.choose(run.cells, "time_s")
+    shown = view.cells[_cells.has_number(view.cells, "time_s")]
     grids = {"inputs where the kernel computes": tiles(shown)}
     if _far(shown).any():
         grids["with transfers"] = tiles(with_transfers(shown))
-    page = style.page(
+    page = _page.page(
         sheet,
         title(shown, grids),
         ["The fastest kernel, and how many times the next one takes", view.said],
-        style.missing(view.cells, "time_s"),
-        style.footer(view.cells, run.machine),
+        _cells.missing(view.cells, "time_s"),
+        _footer.footer(view.cells, run.machine),
     )
     if shown.empty:
-        return style.nothing(page)
+        return _page.nothing(page)
     if any(not tile.known for found in grids.values() for tile in found):
         page.foot(["? where too few visits, or a time with transfers, leave no interval."])
     _draw(page, grids)
@@ -61,7 +60,7 @@ def draw(run: Run, sheet: style.Sheet) -> Figure:
 
 def _far(shown: pd.DataFrame) -> "pd.Series[bool]":
     """Which cells ran on a device with memory of its own."""
-    return style.has_number(shown, "end_to_end_s") & ~shown["device"].isin(["cpu", ""])
+    return _cells.has_number(shown, "end_to_end_s") & ~shown["device"].isin(["cpu", ""])
 
 
 def with_transfers(shown: pd.DataFrame) -> pd.DataFrame:
@@ -102,8 +101,8 @@ def title(shown: pd.DataFrame, grids: dict[str, list[Tile]]) -> str:
     kernels = [tile.kernel for tile in wins]
     most = max(sorted(set(kernels)), key=kernels.count)
     leads = [tile.lead for tile in wins if tile.kernel == most]
-    return style.sentence(
-        f"{style.spoken(most)} is fastest in {len(leads)} of {len(here)} cases,"
+    return _words.sentence(
+        f"{_words.spoken(most)} is fastest in {len(leads)} of {len(here)} cases,"
         f" by up to {units.times(max(leads))}"
     )
 
@@ -114,7 +113,7 @@ def _start(found: list[Tile], gpu: set[str]) -> str:
     return "from {} units at batch {}".format(*min(wins)) if wins else ""
 
 
-def _draw(page: style.Page, grids: dict[str, list[Tile]]) -> None:
+def _draw(page: _page.Page, grids: dict[str, list[Tile]]) -> None:
     every = [tile for found in grids.values() for tile in found]
     widths = sorted({tile.width for tile in every})
     batches = sorted({tile.batch for tile in every})
@@ -127,21 +126,21 @@ def _draw(page: style.Page, grids: dict[str, list[Tile]]) -> None:
         top = page.top - HEADING
         page.write(left, page.top - 0.2, heading, 16, weight="bold", va="center")
         for x, width in enumerate(widths):
-            size = min(style.SIZE, style.SIZE * step * 0.95 / style.width_of(str(width)))
+            size = min(_fit.SIZE, _fit.SIZE * step * 0.95 / _fit.width_of(str(width)))
             below = top - row * len(batches) - 0.2
             page.write(left + (x + 0.5) * step, below, str(width), size, ha="center", **how)
         page.write(left, top - row * len(batches) - 0.5, "width of the layer, units", **how)
         for y, batch in enumerate(batches):
             middle = top - (y + 0.5) * row
-            said = f"batch\n{batch}" if row > 2.2 * style.SIZE / 72 else f"{batch}"
-            page.write(left - 0.15, middle, said, min(style.SIZE, row * 50), ha="right", **how)
+            said = f"batch\n{batch}" if row > 2.2 * _fit.SIZE / 72 else f"{batch}"
+            page.write(left - 0.15, middle, said, min(_fit.SIZE, row * 50), ha="right", **how)
         for tile in found:
             start = left + widths.index(tile.width) * step
             _paint(page, tile, start, top - (batches.index(tile.batch) + 1) * row, step, row)
         left += wide + LEFT + GAP
 
 
-def _paint(page: style.Page, tile: Tile, x: float, y: float, step: float, row: float) -> None:
+def _paint(page: _page.Page, tile: Tile, x: float, y: float, step: float, row: float) -> None:
     """A frame in the kernel's colour, heavy where the lead is clear; its name and its lead."""
     clear = tile.clear and tile.known
     colour, inset = page.theme.line(tile.kernel), min(0.05, step / 10)
@@ -157,15 +156,15 @@ def _paint(page: style.Page, tile: Tile, x: float, y: float, step: float, row: f
             transform=page.figure.dpi_scale_trans,
         )
     )
-    name = style.broken(tile.kernel, 12)
+    name = _words.broken(tile.kernel, 12)
     lines = [tile.said] if tile.said == "no difference" else [tile.said, *name.split("\n")]
-    tall = (row - 4 * inset) * 72 / style.LEADING
+    tall = (row - 4 * inset) * 72 / _fit.LEADING
     room = step - 4 * inset - 0.08
-    size = min(style.SIZE, tall / len(lines))
-    size = min(size, *(style.SIZE * room / style.width_of(line, weight="bold") for line in lines))
+    size = min(_fit.SIZE, tall / len(lines))
+    size = min(size, *(_fit.SIZE * room / _fit.width_of(line, weight="bold") for line in lines))
     if size < SMALL and len(lines) > 1:  # the frame's colour is left to say which
         lines = lines[:1]
-        size = min(style.SIZE, tall, style.SIZE * room / style.width_of(lines[0], weight="bold"))
+        size = min(_fit.SIZE, tall, _fit.SIZE * room / _fit.width_of(lines[0], weight="bold"))
     colour = page.theme.text(tile.kernel) if clear else page.theme.muted
     how: dict[str, Any] = {"ha": "center", "va": "center", "weight": "bold", "color": colour}
     page.write(x + step / 2, y + row / 2, "\n".join(lines), size, **how)

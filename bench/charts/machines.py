@@ -6,31 +6,30 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from bench import units
-from bench.charts import Run, _lines
-from bench.charts import _style as style
+from bench.charts import Run, _ceilings, _cells, _footer, _lines, _page, _words
 
 NUMBER = "flop_per_s"
 TITLE = "Throughput of one dense layer, run by run"
 
 
-@style.applied()
-def compare(runs: Sequence[Run], sheet: style.Sheet) -> Figure:
+@_page.applied()
+def compare(runs: Sequence[Run], sheet: _page.Sheet) -> Figure:
     """A panel a run, a line a kernel, each with its machine's own ceiling."""
-    views = [style.choose(run.cells, NUMBER) for run in runs]
-    measured = [view.cells[style.has_number(view.cells, NUMBER)] for view in views]
+    views = [_cells.choose(run.cells, NUMBER) for run in runs]
+    measured = [view.cells[_cells.has_number(view.cells, NUMBER)] for view in views]
     batch = max(set.intersection(*(set(rows["batch"]) for rows in measured)), default=None)
     shown = [rows[rows["batch"] == batch] for rows in measured]
-    page = style.page(
+    page = _page.page(
         sheet,
         title(runs, shown),
         ["Arithmetic done a second, 95 % interval", *(f"batch {batch}" for _ in [batch] if batch)],
         [],
         "; ".join(
-            style.footer(view.cells, run.machine) for run, view in zip(runs, views, strict=True)
+            _footer.footer(view.cells, run.machine) for run, view in zip(runs, views, strict=True)
         ),
     )
     if batch is None:
-        return style.nothing(page, "no batch has numbers in all of these runs")
+        return _page.nothing(page, "no batch has numbers in all of these runs")
     widths = sorted({int(width) for rows in shown for width in rows["n_units"]})
     panels = [
         _lines.Panel(
@@ -54,12 +53,12 @@ def title(runs: Sequence[Run], shown: Sequence[pd.DataFrame]) -> str:
     tops.sort()
     if len(tops) == 2 and tops[0][2] < tops[1][1]:
         (slow, _, _, slower), (fast, _, _, faster) = tops
-        names = (style.name_of(name) for name in (faster, slower))
+        names = (_words.name_of(name) for name in (faster, slower))
         return f"At its best, {next(names)} does {units.times(fast / slow)} what {next(names)} does"
     return TITLE
 
 
 def _ceiling(run: Run, widths: list[int]) -> list[_lines.Guide]:
-    rate = style.peak(run.machine, "measured_flop_per_s")
+    rate = _ceilings.peak(run.machine, "measured_flop_per_s")
     ends = [float(widths[0]), float(widths[-1])]
     return [_lines.Guide("measured matmul\nceiling, CPU", ends, [rate, rate])] if rate else []

@@ -6,30 +6,29 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from bench.charts import Run, _lines
-from bench.charts import _style as style
+from bench.charts import Run, _ceilings, _cells, _fit, _footer, _lines, _page
 
 NUMBER = "flop_per_s"
 
 
-@style.applied()
-def draw(run: Run, sheet: style.Sheet) -> Figure:
+@_page.applied()
+def draw(run: Run, sheet: _page.Sheet) -> Figure:
     """FLOP/s against FLOPs a byte on log axes: a point a cell."""
-    view = style.choose(run.cells, NUMBER)
-    shown = view.cells[style.has_number(view.cells, NUMBER)]
+    view = _cells.choose(run.cells, NUMBER)
+    shown = view.cells[_cells.has_number(view.cells, NUMBER)]
     shown = shown.assign(intensity=shown["flops"] / shown["bytes"])
-    page = style.page(
+    page = _page.page(
         sheet,
         title(shown, run.machine),
         [
             "A point a cell, with 95 % interval; caches may lift it above the memory's line",
             view.said,
         ],
-        style.missing(view.cells, NUMBER),
-        style.footer(view.cells, run.machine),
+        _cells.missing(view.cells, NUMBER),
+        _footer.footer(view.cells, run.machine),
     )
     if shown.empty:
-        return style.nothing(page)
+        return _page.nothing(page)
     lines = []
     for kernel, mine in shown.sort_values("intensity", kind="stable").groupby("kernel", sort=False):
         x, y, low, high = (
@@ -38,7 +37,7 @@ def draw(run: Run, sheet: style.Sheet) -> Figure:
         )
         lines.append(_lines.Line(str(kernel), x, y, low, high))
     least, most = float(shown["intensity"].min()), float(shown["intensity"].max())
-    ticks = style.log_ticks(least / 2, most * 2, 6)
+    ticks = _fit.log_ticks(least / 2, most * 2, 6)
     ticks = [tick for tick in ticks if least / 1.1 <= tick <= most * 1.1] or [least]
     along = _lines.X("FLOPs for each byte of the layer's arrays (log scale)", ticks, _say)
     panel = _lines.Panel("", lines, _roofs(run.machine, least, most))
@@ -64,14 +63,14 @@ def title(shown: pd.DataFrame, machine: Mapping[str, Any]) -> str:
 
 def _measured(machine: Mapping[str, Any]) -> tuple[float | None, float | None]:
     names = ("measured_flop_per_s", "measured_bytes_per_s")
-    rate, memory = (style.peak(machine, name) for name in names)
+    rate, memory = (_ceilings.peak(machine, name) for name in names)
     return rate, memory
 
 
 def _roofs(machine: Mapping[str, Any], low: float, high: float) -> list[_lines.Guide]:
     """The measured roof, bent where memory is the limit, and the arithmetic that the CPU states."""
     rate, memory = _measured(machine)
-    stated = style.peak(machine, "theoretical_flop_per_s")
+    stated = _ceilings.peak(machine, "theoretical_flop_per_s")
     ends = [low / 1.15, high * 1.15]
     roofs = []
     if rate:

@@ -10,8 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bench import units
-from bench.charts import Run
-from bench.charts import _style as style
+from bench.charts import Run, _cells, _colours, _fit, _footer, _page, _words
 
 NUMBER = "speedup"
 BASELINE = "python_loop"
@@ -21,36 +20,36 @@ MOST_DECADES = 250  # of an axis: beyond them a float ends
 PANEL_TITLE, AXIS_BOTTOM, GAP = 0.45, 0.7, 0.35  # inches
 
 
-@style.applied()
-def draw(run: Run, sheet: style.Sheet) -> Figure:
+@_page.applied()
+def draw(run: Run, sheet: _page.Sheet) -> Figure:
     """Speed-ups over the loop at the headline width, for the smallest and the largest batch."""
-    view = style.choose(run.cells, NUMBER)
+    view = _cells.choose(run.cells, NUMBER)
     width = headline_width(view.cells)
     rows = view.cells[view.cells["n_units"] == width]
-    shown = rows[style.has_number(rows, NUMBER)]
+    shown = rows[_cells.has_number(rows, NUMBER)]
     batches = sorted(int(batch) for batch in shown["batch"].unique())
     batches = sorted({batches[0], batches[-1]}) if batches else []
     if batches:
         rows, shown = (part[part["batch"].isin(batches)] for part in (rows, shown))
     kernels = _order(rows, shown)
-    page = style.page(
+    page = _page.page(
         sheet,
         title(shown, width, batches),
         ["Times as fast as python_loop on the same case, estimate with 95 % interval", view.said],
-        style.missing(rows[~rows["kernel"].isin(kernels)], NUMBER, UNSAID),
-        style.footer(rows, run.machine),
+        _cells.missing(rows[~rows["kernel"].isin(kernels)], NUMBER, UNSAID),
+        _footer.footer(rows, run.machine),
     )
     if not batches:
-        timed = style.has_number(view.cells, "time_s").any()
-        return style.nothing(page, UNSAID if timed else style.NO_NUMBER)
+        timed = _cells.has_number(view.cells, "time_s").any()
+        return _page.nothing(page, UNSAID if timed else _page.NO_NUMBER)
     panels = {batch: [_bar(rows, batch, kernel) for kernel in kernels] for batch in batches}
     return _draw(page, kernels, panels)
 
 
 def headline_width(rows: pd.DataFrame) -> int | None:
     """The headline's; of the widths that have a loop to compare with, where any has."""
-    based = rows[(rows["speedup_basis"] != "") & style.has_number(rows, NUMBER)]
-    return style.headline_width(based if len(based) else rows)
+    based = rows[(rows["speedup_basis"] != "") & _cells.has_number(rows, NUMBER)]
+    return _cells.headline_width(based if len(based) else rows)
 
 
 def title(shown: pd.DataFrame, width: int | None, batches: list[int]) -> str:
@@ -101,10 +100,12 @@ def _bar(rows: pd.DataFrame, batch: int, kernel: str) -> Bar:
     mine = rows[(rows["kernel"] == kernel) & (rows["batch"] == batch)]
     none = math.nan
     if kernel == BASELINE:
-        predicted = not style.has_number(mine, "time_s").any()
+        predicted = not _cells.has_number(mine, "time_s").any()
         return Bar(kernel, 1.0, none, none, predicted, units.times(1, 1), "the baseline")
-    if not style.has_number(mine, NUMBER).any():
-        status = "not in this run" if mine.empty else style.words(mine["status"].iloc[0], UNSAID)
+    if not _cells.has_number(mine, NUMBER).any():
+        status = (
+            "not in this run" if mine.empty else _words.of_status(mine["status"].iloc[0], UNSAID)
+        )
         return Bar(kernel, none, none, none, predicted=False, head="", tail=status)
     row = mine.iloc[0]
     value, low, high = (float(row[c]) for c in (NUMBER, f"{NUMBER}_low", f"{NUMBER}_high"))
@@ -123,11 +124,11 @@ def said(value: float, low: float, high: float) -> tuple[str, str]:
     return "no measurable difference" if low <= 1 <= high else units.times(value), interval
 
 
-def _draw(page: style.Page, kernels: list[str], panels: dict[int, list[Bar]]) -> Figure:
+def _draw(page: _page.Page, kernels: list[str], panels: dict[int, list[Bar]]) -> Figure:
     row = min(1.4, (page.top - page.bottom - PANEL_TITLE - AXIS_BOTTOM) / len(kernels))
     bottom = page.top - PANEL_TITLE - row * len(kernels)
-    label = _Label(page, min(style.SIZE, row * 50), row >= 2.7 * style.SIZE / 72)
-    left = page.left + style.names_beside(page, kernels, page.top - PANEL_TITLE, row)
+    label = _Label(page, min(_fit.SIZE, row * 50), row >= 2.7 * _fit.SIZE / 72)
+    left = page.left + _page.names_beside(page, kernels, page.top - PANEL_TITLE, row)
 
     bars = [bar for panel in panels.values() for bar in panel]
     low = min(np.nanmin([1.0, bar.value, bar.low]) for bar in bars) / 1.15
@@ -144,9 +145,9 @@ def _draw(page: style.Page, kernels: list[str], panels: dict[int, list[Bar]]) ->
         axes.set_xlim(low, low * 10 ** (wide / decade))
         axes.set_ylim(len(kernels) - 0.5, -0.5)
         reach = max(3.0, *(bar.reach for bar in panel))
-        ticks = style.log_ticks(low, reach, int(math.log10(reach / low) * decade / 0.9) + 1)
-        style.fix_ticks(axes.xaxis, ticks, [units.times(tick, 1) for tick in ticks])
-        style.fix_ticks(axes.yaxis, [], [])
+        ticks = _fit.log_ticks(low, reach, int(math.log10(reach / low) * decade / 0.9) + 1)
+        _fit.fix_ticks(axes.xaxis, ticks, [units.times(tick, 1) for tick in ticks])
+        _fit.fix_ticks(axes.yaxis, [], [])
         axes.spines["left"].set_visible(False)
         axes.spines["bottom"].set_bounds(low, reach)
         axes.axvline(1, color=page.theme.muted, linewidth=1.5)
@@ -177,13 +178,20 @@ def _case(batch: int) -> str:
     return "one example (batch 1)" if batch == 1 else f"batch {batch}"
 
 
-def _paint(page: style.Page, axes: Axes, bar: Bar, k: int) -> None:
+def _paint(page: _page.Page, axes: Axes, bar: Bar, k: int) -> None:
     """A bar from 1 and its interval; hatched where the loop's time is a prediction."""
     colour = page.theme.line(bar.kernel)
     if bar.kernel == BASELINE:
         hollow = page.theme.paper if bar.predicted else colour
         axes.plot(
-            1, k, style.look(bar.kernel).marker, ms=12, mec=colour, mfc=hollow, mew=2, clip_on=False
+            1,
+            k,
+            _colours.look(bar.kernel).marker,
+            ms=12,
+            mec=colour,
+            mfc=hollow,
+            mew=2,
+            clip_on=False,
         )
         return
     if not math.isnan(bar.value):
@@ -207,14 +215,14 @@ class _Part:
 
     @property
     def advance(self) -> float:
-        return style.width_of(self.text, self.size, self.weight) + 0.12
+        return _fit.width_of(self.text, self.size, self.weight) + 0.12
 
 
 @dataclass(frozen=True, slots=True)
 class _Label:
     """Writes what is said right of a bar: on two lines, or on one where rows are low."""
 
-    page: style.Page
+    page: _page.Page
     size: float
     two_lines: bool
 
@@ -230,7 +238,7 @@ class _Label:
 
     def write(self, bar: Bar, x: float, y: float) -> None:
         lines = self._lines(bar)
-        step = self.size * style.LEADING / 72
+        step = self.size * _fit.LEADING / 72
         baseline = y - self.size / 72 * 0.36 + (len(lines) - 1) * step / 2
         for i, line in enumerate(lines):
             start = x

@@ -3,25 +3,24 @@
 import pandas as pd
 from matplotlib.figure import Figure
 
-from bench.charts import CELL, Run
-from bench.charts import _style as style
+from bench.charts import CELL, Run, _cells, _fit, _footer, _page, _words
 
 AXIS_BOTTOM, SAID = 0.7, 2.6  # inches
 NO_VISITS = "visits.csv and blocks.csv have no visit to show"
 FAR = 2.0  # a visit so many times slower than the estimate is drawn at the edge
 
 
-@style.applied()
-def draw(run: Run, sheet: style.Sheet) -> Figure:
+@_page.applied()
+def draw(run: Run, sheet: _page.Sheet) -> Figure:
     """A row a kernel, a mark a visit: how far its seconds are from the cell's estimate."""
-    view = style.choose(run.cells, "time_s")
-    measured = view.cells[style.has_number(view.cells, "time_s")]
-    case = measured[measured["n_units"] == style.headline_width(measured)]
+    view = _cells.choose(run.cells, "time_s")
+    measured = view.cells[_cells.has_number(view.cells, "time_s")]
+    case = measured[measured["n_units"] == _cells.headline_width(measured)]
     case = case[case["batch"] == case["batch"].min()].sort_values("time_s", ascending=False)
     here = view.cells["batch"].isin(case["batch"]) & view.cells["n_units"].isin(case["n_units"])
     rows = view.cells[here] if len(case) else view.cells
     visits = _visits(run, case)
-    page = style.page(
+    page = _page.page(
         sheet,
         title(visits),
         [
@@ -29,11 +28,11 @@ def draw(run: Run, sheet: style.Sheet) -> Figure:
             *(f"{r.n_units} units, batch {r.batch}" for r in case.head(1).itertuples()),
             view.said,
         ],
-        style.missing(rows, "time_s"),
-        style.footer(rows, run.machine),
+        _cells.missing(rows, "time_s"),
+        _footer.footer(rows, run.machine),
     )
     if visits.empty:
-        return style.nothing(page, NO_VISITS if len(case) else style.NO_NUMBER)
+        return _page.nothing(page, NO_VISITS if len(case) else _page.NO_NUMBER)
     return _draw(page, visits, list(dict.fromkeys(visits["kernel"])))
 
 
@@ -50,14 +49,14 @@ def title(visits: pd.DataFrame) -> str:
     if visits.empty:
         return "Every visit to the headline case"
     mine = visits[visits["kernel"] == visits["kernel"].iloc[-1]]
-    aside, told = int((~mine["quiet"].astype(bool)).sum()), style.spoken(mine["kernel"].iloc[0])
+    aside, told = int((~mine["quiet"].astype(bool)).sum()), _words.spoken(mine["kernel"].iloc[0])
     count = f"{aside or 'None'} of {len(mine)} visits to {told}"
     return f"{count} {'was' if aside < 2 else 'were'} disturbed and set aside"
 
 
-def _draw(page: style.Page, visits: pd.DataFrame, kernels: list[str]) -> Figure:
+def _draw(page: _page.Page, visits: pd.DataFrame, kernels: list[str]) -> Figure:
     row = min(1.4, (page.top - page.bottom - AXIS_BOTTOM) / len(kernels))
-    left = page.left + style.names_beside(page, kernels, page.top, row)
+    left = page.left + _page.names_beside(page, kernels, page.top, row)
     bottom = page.top - row * len(kernels)
     wide = page.right - SAID - left
     axes = page.axes(left, bottom, wide, row * len(kernels))
@@ -69,10 +68,10 @@ def _draw(page: style.Page, visits: pd.DataFrame, kernels: list[str]) -> Figure:
         s for s in (0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0) if (reach - least) / s < wide / 0.9
     )
     places = [step * n for n in range(-9, 10) if least <= step * n <= reach]
-    style.fix_ticks(
+    _fit.fix_ticks(
         axes.xaxis, places, [f"{100 * place:+.0f} %" if place else "0 %" for place in places]
     )
-    style.fix_ticks(axes.yaxis, [], [])
+    _fit.fix_ticks(axes.yaxis, [], [])
     axes.spines["left"].set_visible(False)
     axes.axvline(0, color=page.theme.muted, linewidth=1.5)
     for k, kernel in enumerate(kernels):
@@ -87,7 +86,7 @@ def _draw(page: style.Page, visits: pd.DataFrame, kernels: list[str]) -> Figure:
         aside, far = int((~quiet).sum()), int((mine["away"] > reach).sum())
         words = f"{len(mine) - aside} count\n{aside} set aside (hollow)"
         words += f"\n{far} beyond +{100 * reach:.0f} %" if far else ""
-        size = min(style.SIZE, row * 72 / style.LEADING / (words.count("\n") + 1))
+        size = min(_fit.SIZE, row * 72 / _fit.LEADING / (words.count("\n") + 1))
         y = page.top - (k + 0.5) * row
         page.write(page.right - SAID + 0.3, y, words, size, va="center", color=page.theme.muted)
     words = "away from the cell's estimate"

@@ -8,8 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from bench.charts import Run, _lines
-from bench.charts import _style as style
+from bench.charts import Run, _ceilings, _cells, _footer, _lines, _page, _words
 
 NUMBER = "flop_per_s"
 TITLE = "Throughput of one dense layer, by width"
@@ -17,11 +16,11 @@ MOST_PANELS = 6
 MANY_KERNELS = 4  # more can't be labelled beside panels in two rows
 
 
-@style.applied()
-def draw(run: Run, sheet: style.Sheet) -> Figure:
+@_page.applied()
+def draw(run: Run, sheet: _page.Sheet) -> Figure:
     """Throughput against width on log axes, with its interval and the machine's ceiling."""
-    view = style.choose(run.cells, NUMBER)
-    measured = view.cells[style.has_number(view.cells, NUMBER)]
+    view = _cells.choose(run.cells, NUMBER)
+    measured = view.cells[_cells.has_number(view.cells, NUMBER)]
     every = sorted(int(batch) for batch in measured["batch"].unique())
     many = measured["kernel"].nunique() > MANY_KERNELS
     batches = _spread(every, _lines.ONE_ROW if many and len(every) > MOST_PANELS else MOST_PANELS)
@@ -31,10 +30,12 @@ def draw(run: Run, sheet: style.Sheet) -> Figure:
     said = ["Arithmetic done a second, estimate with 95 % interval", view.said]
     if left_out:
         said.append(f"{len(batches)} of {len(every)} batches")
-    gone = style.missing(rows, NUMBER)
-    page = style.page(sheet, title(shown, run.machine), said, gone, style.footer(rows, run.machine))
+    gone = _cells.missing(rows, NUMBER)
+    page = _page.page(
+        sheet, title(shown, run.machine), said, gone, _footer.footer(rows, run.machine)
+    )
     if shown.empty:
-        return style.nothing(page)
+        return _page.nothing(page)
     widths = sorted(int(width) for width in shown["n_units"].unique())
     panels = [
         _lines.Panel(
@@ -50,7 +51,7 @@ def draw(run: Run, sheet: style.Sheet) -> Figure:
 
 def title(shown: pd.DataFrame, machine: Mapping[str, Any]) -> str:
     """How near to the ceiling the fastest kernel comes, and how far from it the slowest stays."""
-    rate = style.peak(machine, "measured_flop_per_s")
+    rate = _ceilings.peak(machine, "measured_flop_per_s")
     best = shown.groupby("kernel")[NUMBER].max().sort_values(kind="stable")
     here = shown[shown["device"] == "cpu"]["kernel"]
     if not rate or len(best) < 2 or not set(best.index) <= set(here):
@@ -59,9 +60,9 @@ def title(shown: pd.DataFrame, machine: Mapping[str, Any]) -> str:
     if high > rate:  # a ceiling that was passed is no ceiling
         return TITLE
     low, high = (f"{100 * part / rate:.2g}" for part in (low, high))
-    return style.sentence(
-        f"{style.spoken(fast)} reaches {high} % of this machine's ceiling; "
-        f"{style.spoken(slow)} {low} %"
+    return _words.sentence(
+        f"{_words.spoken(fast)} reaches {high} % of this machine's ceiling; "
+        f"{_words.spoken(slow)} {low} %"
     )
 
 
@@ -75,7 +76,7 @@ def _spread(values: list[int], most: int) -> list[int]:
 def _ceiling(
     machine: Mapping[str, Any], shown: pd.DataFrame, widths: list[int]
 ) -> list[_lines.Guide]:
-    rate = style.peak(machine, "measured_flop_per_s")
+    rate = _ceilings.peak(machine, "measured_flop_per_s")
     if not rate:
         return []
     # A GPU's line passes above it, so then it says whose ceiling it is.

@@ -4,36 +4,35 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from bench import units
-from bench.charts import Run, _lines
-from bench.charts import _style as style
+from bench.charts import Run, _cells, _footer, _lines, _page, _words
 
 WAYS = {"time_s": "pipelined", "latency_s": "latency"}
 
 
-@style.applied()
-def draw(run: Run, sheet: style.Sheet) -> Figure:
+@_page.applied()
+def draw(run: Run, sheet: _page.Sheet) -> Figure:
     """Time against width on log axes, pipelined and latency, at the smallest and largest batch."""
-    view = style.choose(run.cells, "time_s")
-    measured = view.cells[style.has_number(view.cells, "time_s")]
+    view = _cells.choose(run.cells, "time_s")
+    measured = view.cells[_cells.has_number(view.cells, "time_s")]
     batches = sorted(int(batch) for batch in measured["batch"].unique())
     batches = sorted({batches[0], batches[-1]}) if batches else []
     rows = view.cells[view.cells["batch"].isin(batches)] if batches else view.cells
-    shown = rows[style.has_number(rows, "time_s")]
-    page = style.page(
+    shown = rows[_cells.has_number(rows, "time_s")]
+    page = _page.page(
         sheet,
         title(shown),
         ["Seconds a launch, in a row (95 % interval) or alone with its fence", view.said],
-        style.missing(rows, "time_s"),
-        style.footer(rows, run.machine),
+        _cells.missing(rows, "time_s"),
+        _footer.footer(rows, run.machine),
     )
     if shown.empty:
-        return style.nothing(page)
+        return _page.nothing(page)
     widths = sorted(int(width) for width in shown["n_units"].unique())
     panels = []
     for batch in batches:
         part = shown[shown["batch"] == batch]
         for column, way in WAYS.items():
-            mine = part[style.has_number(part, column)]
+            mine = part[_cells.has_number(part, column)]
             if len(mine):
                 lines = _lines.of_rows(mine, "n_units", column, widths)
                 panels.append(_lines.Panel(f"batch {batch}, {way}", lines, _slope(part)))
@@ -51,7 +50,7 @@ def title(shown: pd.DataFrame) -> str:
         work, time = (mine[name].iloc[-1] / mine[name].iloc[0] for name in ("flops", "time_s"))
         if work > 2 * time:
             at = "one example" if mine["batch"].iloc[0] == 1 else f"batch {mine['batch'].iloc[0]}"
-            told = style.spoken(mine["kernel"].iloc[0])
+            told = _words.spoken(mine["kernel"].iloc[0])
             times = [units.times(number, 2) for number in (work, time)]
             return f"{times[0]} the work takes {told} {times[1]} the time ({at})"
     return "Time of one launch, by width"

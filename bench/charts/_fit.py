@@ -1,0 +1,76 @@
+"""Text that fits: how wide it is, where it breaks, how labels keep apart, which ticks there are."""
+
+import math
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+import numpy as np
+from matplotlib.font_manager import FontProperties
+from matplotlib.textpath import text_to_path
+from matplotlib.ticker import FixedLocator, NullLocator
+
+FONT = "DejaVu Sans"  # comes with matplotlib
+SIZE = 14.0  # points: the smallest text on a slide that the last row can read
+LEADING = 1.3  # line height over text size
+
+
+@cache
+def width_of(text: str, size: float = SIZE, weight: str = "normal") -> float:
+    """Inches that the longest line of a text takes."""
+    font = FontProperties(family=FONT, size=size, weight=weight)
+    measured = text_to_path.get_text_width_height_descent
+    return max(float(measured(line, font, ismath=False)[0]) for line in text.split("\n")) / 72
+
+
+def wrapped(text: str, room: float, size: float = SIZE, weight: str = "normal") -> list[str]:
+    """Lines of at most so many inches, where words allow it."""
+    lines: list[str] = []
+    for word in text.split():
+        longer = f"{lines[-1]} {word}" if lines else word
+        if lines and width_of(longer, size, weight) <= room:
+            lines[-1] = longer
+        else:
+            lines.append(word)
+    return lines
+
+
+def log_ticks(low: float, high: float, most: int) -> list[float]:
+    """Round numbers for a log axis: decades, at most `most`; 1, 2, 5 in a short range."""
+    decades = range(math.ceil(math.log10(low) - 1e-9), math.floor(math.log10(high) + 1e-9) + 1)
+    if len(decades) >= 2:
+        return [10.0**d for d in decades if d % math.ceil(len(decades) / max(most, 1)) == 0]
+    tenths = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    ticks = [m * 10.0**d for d in tenths for m in (1, 2, 5)]
+    return [tick for tick in ticks if low <= tick <= high][:most]
+
+
+def fix_ticks(axis: Any, places: Sequence[float], labels: Sequence[str]) -> None:
+    """Ticks exactly there, and none between."""
+    axis.set_major_locator(FixedLocator(list(places)))
+    axis.set_minor_locator(NullLocator())
+    axis.set_ticklabels(labels)
+
+
+def apart(
+    wanted: Sequence[float], heights: Sequence[float], low: float, high: float
+) -> list[float]:
+    """Centres as near to the wanted ones as can be, in their order, that don't overlap.
+
+    Less the room that the labels below need, the centres only have to rise: so neighbours that
+    would fall are pooled at their mean, and all is kept between `low` and `high`.
+    """
+    order = sorted(range(len(wanted)), key=lambda i: wanted[i])
+    below = np.cumsum([0.0] + [heights[i] for i in order])
+    room = [below[k] + heights[i] / 2 for k, i in enumerate(order)]
+    pools: list[list[float]] = []
+    for k, i in enumerate(order):
+        pools.append([wanted[i] - room[k]])
+        while len(pools) > 1 and np.mean(pools[-2]) > np.mean(pools[-1]):
+            last = pools.pop()
+            pools[-1] += last
+    offsets = [float(np.mean(pool)) for pool in pools for _ in pool]
+    placed = [0.0] * len(wanted)
+    for k, i in enumerate(order):
+        placed[i] = max(low, min(offsets[k], high - below[-1])) + room[k]
+    return placed
