@@ -9,7 +9,8 @@ the threads would take longer than the work, and one of them does it all.
 
 What it costs: a sum is one chain of additions, each waiting for the last, because floating-point
 addition is not associative and the compiler may not reorder it (no `fastmath` here). So it uses one
-lane of the vector units, and a product a few clock cycles: the CPU could do tens of times as much.
+lane of the vector units, and takes about two clock cycles a product: for 1000 units and 128 examples
+numpy_matmul is 26 times as fast.
 Nothing is blocked for the caches either. Compiling takes some seconds, once a machine: the result
 is kept in __pycache__.
 
@@ -27,8 +28,8 @@ import numpy as np
 from kernels import ACTIVATIONS, DTYPES, Layer, Step, Unsupported, library
 
 SHARED = 100_000
-"""Products (batch * n_in * n_units) from which on it is worth waking the threads: at a nanosecond
-each that is 0.1 ms, and waking them takes 5 to 50 us."""
+"""Products (batch * n_in * n_units) from which on it is worth waking the threads: at half a
+nanosecond each that is 50 us, and waking them takes some microseconds."""
 
 
 def prepare(layer: Layer, batch: int, device: int = 0) -> Step:

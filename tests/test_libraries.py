@@ -57,6 +57,47 @@ def test_every_library_has_the_threads_that_a_worker_is_given(name: str, threads
     assert done.stdout.split() == [str(threads)]
 
 
+BOTH_LOOPS = """
+import pathlib
+import numpy as np
+import kernels
+
+def busy():
+    texts = [p.read_text() for p in pathlib.Path("/proc/self/task").glob("*/schedstat")]
+    return [int(text.split()[0]) for text in texts]
+
+def threads(batch):
+    W = np.ones((300, 300), "float32")
+    step = kernels.load("numba_loop").prepare(kernels.Layer(W, W[:1].copy()), batch)
+    A_in = np.ones((batch, 300), "float32")
+    step.launch(A_in)
+    before = busy()
+    for _ in range(20 if batch > 1 else 1000):
+        step.launch(A_in)
+    after = busy()
+    used = [b - a for a, b in zip(before, after, strict=True)]
+    return sum(ns > sum(used) / 10 for ns in used)
+
+print(threads(1), threads(100))
+"""
+
+
+@pytest.mark.skipif(find_spec("numba") is None, reason="needs numba: make setup KERNELS=all")
+@pytest.mark.skipif(
+    not Path("/proc/self/schedstat").exists(), reason="needs Linux's CPU time of each thread"
+)
+def test_a_cached_loop_of_one_thread_is_not_taken_for_that_of_all(tmp_path: Path) -> None:
+    # Numba's cache doesn't look at `parallel`, so the second loop could be the first one again
+    done = subprocess.run(
+        [sys.executable, "-c", BOTH_LOOPS],
+        env={**link.environment(2), "NUMBA_CACHE_DIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.split() == ["1", "2"]
+
+
 def test_one_that_is_not_there_is_named_with_the_command_that_installs_it() -> None:
     with pytest.raises(Unavailable) as caught:
         kernels.library("no_such_library", "numba_loop")
