@@ -193,5 +193,11 @@ def absolute(kernels: Sequence[str]) -> list[str]:
     return [str(Path(k).absolute()) if k.endswith(".py") else k for k in kernels]
 
 
+def refuse_unknown(kernel: str, known: Sequence[str]) -> None:
+    """Raise BadInput unless it is one of those known, or a file."""
+    if kernel not in known and not Path(kernel).is_file():
+        raise BadInput(f"no kernel {kernel!r}; known: {', '.join(known)}, or a .py file")
+
+
 def stem(kernel: str) -> str:
     return Path(kernel).stem if kernel.endswith(".py") else kernel

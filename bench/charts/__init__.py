@@ -8,7 +8,7 @@ underscore are what charts share. Nothing heavy is imported until something is d
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -91,10 +91,15 @@ def draw_all(
     written: list[Path] = []
     for name in dict.fromkeys(only or names()):
         chart = import_module(f"{__name__}.{name}")
+        figures: Iterator[tuple[Any, Path]]  # one at a time: each takes megabytes
         if hasattr(chart, "draw"):
             figures = ((chart.draw(run, sheet), out) for run, out in zip(runs, outs, strict=True))
+        elif len(runs) > 1:
+            figures = iter([(chart.compare(runs, sheet), outs[0])])
+        elif only:
+            raise ValueError(f"{name} shows several runs side by side: give two or more")
         else:
-            figures = ((chart.compare(runs, sheet), outs[0]) for _ in runs[1:2])
+            continue
         for figure, out in figures:
             out.mkdir(parents=True, exist_ok=True)
             written += _save.save(figure, out / f"{name}{suffix}", formats)
