@@ -15,15 +15,22 @@ unexport VIRTUAL_ENV CONDA_PREFIX __PYVENV_LAUNCHER__
 export PIP_USER := 0
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup bench doctor suite gate plots test lint lock clean gpu gpu-word FORCE
+# The groups of kernels that have a library of their own, and of them those that KERNELS asks for:
+# a kernel is called after its library, numba_loop after numba.
+LIBRARIES = numba jax torch
+wanted = $(filter $(if $(filter all,$(KERNELS)),%,$(foreach kernel,$(KERNELS),$(firstword \
+	$(subst _, ,$(kernel))))),$(LIBRARIES))
+
+.PHONY: help setup bench doctor suite gate plots test lint lock clean gpu gpu-word libraries sizes
+.PHONY: FORCE
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' Makefile
 
-setup: gpu ## make the environment, .venv (PYTHON=python3.12, GPU=none or cuda12 or cuda13)
+setup: gpu libraries ## make the environment, .venv (PYTHON=python3.12, GPU=none or cuda12 or cuda13)
 
-bench: gpu ## measure: table, CSV and charts (SWEEP=quick, GPU=none, ARGS='...')
-	.venv/bin/python -m bench run --sweep $(SWEEP) $(ARGS)
+bench: gpu libraries ## measure: table, CSV and charts (SWEEP=quick, KERNELS=all, GPU=none, ARGS='...')
+	.venv/bin/python -m bench run --sweep $(SWEEP) $(KERNELS:%=--kernel %) $(ARGS)
 
 doctor: .venv/.bench ## what can run here, and what to do about the rest (ARGS=--json)
 	.venv/bin/python -m bench doctor $(ARGS)
@@ -53,11 +60,17 @@ lock: ## write locks/*.txt from pyproject.toml (ARGS=--upgrade: newest versions)
 	@echo "resolving"
 	@$(compile) -o locks/bench.txt pyproject.toml
 	@$(compile) -o locks/cuda12.txt -c locks/bench.txt --group cuda12
-	@$(compile) -o locks/cuda13.txt -c locks/bench.txt --group cuda13
+	@$(compile) -o locks/torch.txt -c locks/bench.txt --group torch
+	@$(compile) -o locks/cuda13.txt -c locks/torch.txt -c locks/bench.txt --group cuda13
 	@$(compile) -o locks/test.txt -c locks/bench.txt -c locks/cuda13.txt pyproject.toml --group test
 	@$(compile) -o locks/lint.txt -c locks/test.txt pyproject.toml --group test --group lint
 	@$(compile) -o locks/study.txt -c locks/bench.txt --group study
 	@$(compile) -o locks/uv.txt --group lock
+	@$(foreach library,$(filter-out torch,$(LIBRARIES)),$(compile) -o locks/$(library).txt \
+		-c locks/test.txt --group $(library) &&) true
+	@$(foreach library,$(LIBRARIES),$(compile) --format pylock.toml -c locks/$(library).txt \
+		-o .venv-lock/pylock.$(library).toml --group $(library) &&) true
+	@.venv-lock/bin/python -m bench.downloads sizes .venv-lock/pylock.*.toml >locks/sizes.csv
 
 clean: ## remove the environments and caches; results stay
 	rm -rf .venv .venv-lock .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
@@ -94,10 +107,23 @@ endif
 	@touch $@
 
 .venv/.test: locks/test.txt .venv/.bench
-	$(call add,test,.venv/.bench)
+	$(call add,test,exit 1)
 
 .venv/.lint: locks/lint.txt .venv/.test
-	$(call add,lint,.venv/.bench .venv/.test)
+	$(call add,lint,exit 1)
+
+libraries: $(if $(wanted),sizes $(wanted:%=.venv/.%))
+
+sizes: .venv/.bench
+	@.venv/bin/python -m bench.downloads tell $(wanted)
+
+# Pip shows how far it is: it may take long.
+# One that is there and has no stamp is the user's own, or the tests': it is left as it is. One that
+# can't be had leaves its kernels unavailable, and the others run.
+$(LIBRARIES:%=.venv/.%): .venv/.%: locks/%.txt .venv/.bench
+	$(if $(or $(wildcard $@),$(call missing,$*)),$(call add,$*,echo "note: without $* its kernels stay unavailable" >&2; exit 0))
+
+missing = $(shell .venv/bin/python -c "import importlib.util as u; print('' if u.find_spec('$(1)') else 'yes')")
 
 # What a GPU needs has no stamp: the driver is asked anew each time, and .venv what is in it. CuPy's
 # wheels hold the same files, so another one goes first, once all that replaces it is here.
@@ -110,7 +136,7 @@ gpu: gpu-word .venv/.bench
 	rm -f .venv/.bench .venv/.test .venv/.lint; \
 	[ $$# = 0 ] || $(uninstall) "$$@"; \
 	[ $$wheel = none ] || $(pip) locks/$$wheel.txt --no-index --find-links .venv/.wheels; \
-	$(compileall); touch .venv/.bench
+	$(compileall); $(stamp-all)
 
 gpu-word:
 	@case '$(GPU)' in auto|none|cuda12|cuda13) ;; *) \
@@ -121,10 +147,12 @@ define add
 @rm .venv/.bench
 @others=$$(.venv/bin/python -m bench.wheel beside locks/$(1).txt); \
 	[ -z "$$others" ] || $(uninstall) $$others
-@trap 'exit 1' INT; $(pip) locks/$(1).txt || { touch $(2); exit 1; }
-@$(compileall)
-@touch $(2) $@
+@trap 'exit 1' INT; $(if $(filter $(1),$(LIBRARIES)),$(subst --quiet ,,$(pip)),$(pip)) locks/$(1).txt \
+	|| { $(stamp-all); $(2); }; $(compileall); touch .venv/.bench $@; $(stamp-all)
 endef
+
+# What is in .venv still is what the stamps say, none older than the one that it was built on.
+stamp-all = touch .venv/.bench; find .venv -maxdepth 1 -type f -name '.*' -exec touch {} +
 
 define check-python
 @"$(PYTHON)" -c "" 2>/dev/null || { \

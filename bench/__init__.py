@@ -48,5 +48,5 @@ what to do about the rest; apart.py runs what may crash or hang.
 `__main__.py` has the commands, `options.py` what their options mean, `session.py` a run from its
 options to its last chart, `runs.py` where runs are on disk, `signals.py` what ends a command early,
 `streams.py` the stdout and stderr that outlast their readers. `suite.py` runs the same cells under
-pytest-benchmark.
+pytest-benchmark. `downloads.py` says what `make` is about to fetch for optional kernels.
 """

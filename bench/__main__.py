@@ -28,7 +28,7 @@ def run(
     kernel: Annotated[
         list[str] | None,
         typer.Option(
-            help="A name from kernels/, or a .py file; may be repeated. None: all of them."
+            help="A name from kernels/, a .py file, or all; may be repeated. None: the sweep's."
         ),
     ] = None,
     widths: Annotated[
@@ -154,7 +154,8 @@ def gate(
     ),
     sweep: Annotated[str, typer.Option(help="gate, another sweep, or a TOML file.")] = "gate",
     kernel: Annotated[
-        list[str] | None, typer.Option(help="Just this one; may be repeated. None: all of them.")
+        list[str] | None,
+        typer.Option(help="Just this one, or all; may be repeated. None: the sweep's."),
     ] = None,
     budget: Annotated[str | None, typer.Option(help="About how long, like 90s or 5m.")] = None,
     slower_than: Annotated[str, typer.Option(help="The slowdown that is asked about.")] = "5%",

@@ -142,6 +142,7 @@ class Gathered:
     slowness: dict[int, float] = field(default_factory=dict)  # of the machine, in the visit
     limit: float = math.inf  # of the slowness: above it a visit is disturbed
     blocks: dict[int, list[float]] = field(default_factory=dict)
+    cores_busy: dict[int, float] = field(default_factory=dict)
     seconds: dict[str, dict[int, float]] = field(default_factory=dict)  # each quantity's medians
 
     @property
@@ -176,6 +177,8 @@ class Gathered:
         self.times[visit.pass_number] = of_blocks(blocks["time"])
         self.slowness[visit.pass_number] = quiet.slowness(visit)
         self.blocks[visit.pass_number] = blocks["time"]
+        if visit.cores_busy is not None:
+            self.cores_busy[visit.pass_number] = visit.cores_busy
 
 
 def gather(visits: Iterable[Visit], blocks: Iterable[Block]) -> dict[tuple[Any, ...], Gathered]:
@@ -240,9 +243,11 @@ def _cell(judged: Judged, loops: Sequence[Judged]) -> Cell:
     counted = one.good if time else {}
     speedup, basis = _speedup(judged, loops)
 
-    def middle(quantity: str) -> float | None:
-        found = one.seconds.get(quantity, {})
+    def over_counted(found: dict[int, float]) -> float | None:
         return median(found[p] for p in counted if p in found) if counted.keys() & found else None
+
+    def middle(quantity: str) -> float | None:
+        return over_counted(one.seconds.get(quantity, {}))
 
     def share(rate: float | None) -> float | None:
         return 100 * case.flops / time.value / rate if time and rate else None
@@ -270,6 +275,7 @@ def _cell(judged: Judged, loops: Sequence[Judged]) -> Cell:
         time_high_s=time.high if time and time.known else None,
         median_s=median(median(one.blocks[p]) for p in counted) if time else None,
         best_s=min(map(min, one.blocks.values())) if time else None,
+        cores_busy=over_counted(one.cores_busy),
         latency_s=middle("latency"),
         launch_s=middle("launch"),
         send_s=middle("send"),

@@ -45,7 +45,7 @@ class What:
     """What is compared, and how long for."""
 
     sweep: str
-    kernels: tuple[str, ...]  # none: those of the sweep, or all
+    kernels: tuple[str, ...]  # none: those of the sweep
     slower_than: float
     budget_s: float | None  # none: the sweep's
     seed: int
@@ -108,9 +108,9 @@ def _compare(
         raise BadInput("the gate draws its inputs: leave layers with weights out of the sweep")
     known = sorted({name for reply in compare.facts(both) for name in reply.kernels})
     for kernel in what.kernels:
-        if kernel not in known:
+        if kernel not in (*known, sweep.ALL):
             raise BadInput(f"no kernel {kernel!r} on either side; known: {', '.join(known)}")
-    kernels = what.kernels or settled.kernels or known
+    kernels = sweep.which(what.kernels or settled.kernels, known)
     return compare.compare(
         [Cell(kernel, case) for case in settled.cases() for kernel in kernels],
         both,

@@ -38,8 +38,23 @@ TWICE = 2.0
 """What takes more than so many times as long as it should is looked into."""
 
 
+GREEDY = 1.5
+"""A kernel may keep so many times as many cores busy as it was given threads: an asynchronous
+library's own threads work while the one that launches queues what comes next."""
+
+LONG_S = 5e-3
+"""Blocks shorter than this together say little of that: threads spin on for a moment."""
+
+
+class TooManyCores(Exception):
+    """A kernel used more threads than it was given: says how many cores it kept busy."""
+
+
 class Judge:
-    """Looks into what kernels do, and remembers whom it has found honest. Raises check.Wrong."""
+    """Looks into what kernels do, and remembers whom it has found honest.
+
+    Raises check.Wrong, and TooManyCores.
+    """
 
     def __init__(
         self, clock: timing.Clock = time.perf_counter, sleep: timing.Sleep = time.sleep
@@ -58,6 +73,12 @@ class Judge:
                 f"its marks missed {missed_s:.2g} s of a block:"
                 " times taken with them would be too short"
             )
+
+    def cores(self, busy: float, took_s: float, threads: int) -> None:
+        """All kernels run with the same number of threads, or their times can't be compared."""
+        if took_s >= LONG_S and busy > GREEDY * threads:
+            given = f"{threads} thread{'s' if threads > 1 else ''}"
+            raise TooManyCores(f"it kept {busy:.1f} cores busy and was given {given}")
 
     def fence(self, cell: OpenCell, trip: timing.RoundTrip) -> None:
         """A fetch that takes long may be waiting for work that the fence left undone."""

@@ -30,7 +30,9 @@ THREAD_VARIABLES = (
     "BLIS_NUM_THREADS",
     "VECLIB_MAXIMUM_THREADS",
     "NUMBA_NUM_THREADS",
+    "PJRT_NPROC",  # XLA's, and with it JAX's
 )
+"""What libraries read how many threads they may use from. PyTorch reads OpenMP's."""
 
 
 class Facts(msgspec.Struct, frozen=True, tag=True):
@@ -133,6 +135,7 @@ class Times(msgspec.Struct, frozen=True, tag=True):
     """Seconds per launch, a number a block."""
 
     seconds: tuple[float, ...]
+    cores_busy: float  # CPU seconds a second while the blocks ran, all threads of the worker
     control_s: float  # what the control took, before or after, whichever was longer
     measured_s: float  # how long all of it took
     waited_s: float | None  # for a core, all threads of the worker together, meanwhile

@@ -82,6 +82,7 @@ BOUNDS: dict[str, tuple[float, float]] = {
     "cpu_s": TRIP,
     **dict.fromkeys(("device_mhz", "device_memory_mhz", "device_watts"), (0, 1e9)),
     "device_celsius": (-274, 1e6),
+    "cores_busy": (0, LARGEST),
     "*": (1e-30, 1e30),
 }
 """From where to where a column's numbers go; "*" is any other that is not whole. Whatever is
@@ -126,6 +127,7 @@ class Visit:
     throttled_s: float | None  # time in it that a CPU quota held this container back
     suspended_s: float | None  # time in it that the machine slept
     stepped_s: float | None  # what the wall clock was set forward by in it
+    cores_busy: float | None = None  # CPU seconds a second while the blocks ran, all threads
     device_mhz: float | None = None  # the device's clocks as its last block's work was queued,
     device_memory_mhz: float | None = None  # where it has clocks of its own and tells them
     device_celsius: float | None = None
@@ -221,6 +223,7 @@ class Cell:
     )
     predicted_s: float | None  # of a skipped cell: what it was predicted to take
     error: float | None  # the largest RMS error over its visits, as in visits.csv
+    cores_busy: float | None = None  # median over quiet visits: what blocks kept busy of `threads`
     percent_of_measured: float | None = None  # of what a large product reached on its device
     percent_of_stated: float | None = None  # of what the device's data sheet gives
     launch_bound: str = ""  # yes | no: does time_s consist of launch_s; empty where not known

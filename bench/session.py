@@ -44,13 +44,16 @@ def start(
     _refuse_twins(asked)
     fields["threads"] = sweep.make(fields).threads or usable_cores()
     worker = visit.facts(fields["threads"])
-    fields["kernels"] = asked or list(worker.kernels)
+    fields["kernels"] = list(sweep.which(asked, worker.kernels))
+    _refuse_twins(fields["kernels"])
     settled = sweep.make(fields)
     _refuse_layers(settled)
     stem = "layer" if found else Path(name).stem
     folder = out or ROOT / "results" / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{stem}"
     with visit.Visitor(settled.threads, settled.seed, settled.launch_limit_s) as visitor:
-        _load(visitor, asked, settled)
+        _load(
+            visitor, [kernel for kernel in settled.kernels if kernel not in worker.kernels], settled
+        )
         with store.Run.create(folder, settled) as opened:
             notes = [f"{one.said}; measured in {settled.precision}" for one in found]
             return _measure(opened, settled, visitor, worker, [], [], notes)
@@ -64,12 +67,13 @@ def go_on(name: str, added: dict[str, Any], limits: dict[str, Any]) -> int:
     folder = runs.find(name)
     opened, settled = store.Run.resume(folder)
     with opened:
-        added["kernels"] = absolute(added["kernels"] or [])
+        worker = visit.facts(settled.threads)
+        asked = added["kernels"] and sweep.which(absolute(added["kernels"]), worker.kernels)
+        added["kernels"] = list(asked or [])
         fields = sweep.extended(settled, {field: more or [] for field, more in added.items()})
         _refuse_twins(fields["kernels"])
         settled = sweep.make(fields | {k: v for k, v in limits.items() if v is not None})
         _refuse_layers(settled)
-        worker = visit.facts(settled.threads)
         visits, blocks = store.load(folder, Visit), store.load(folder, Block)
         then = _identity(folder) if visits else {}
         now = machine.identity(machine.facts(worker, settled.threads))

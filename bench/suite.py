@@ -26,7 +26,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     chosen = _chosen(metafunc.config)
     cases = chosen.cases()
     ids = [f"{c.layer}{'-' if c.layer else ''}{c.n_in}x{c.n_units}-b{c.batch}" for c in cases]
-    metafunc.parametrize("kernel", chosen.kernels or kernels.names())
+    metafunc.parametrize("kernel", sweep.which(chosen.kernels, kernels.names()))
     metafunc.parametrize("case", cases, ids=ids)
 
 

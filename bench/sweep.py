@@ -2,6 +2,7 @@
 
 import math
 import tomllib
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args
@@ -25,6 +26,9 @@ LARGEST = 2**20
 
 LONGEST_NAME = 60
 """Characters of a layer's name: it stands beside a row of a table and of a chart."""
+
+ALL = "all"
+"""Among a sweep's kernels: every one in kernels/, whether it can run here or not."""
 
 Size = Annotated[int, Meta(ge=1, le=LARGEST)]
 Sizes = tuple[Size, ...]
@@ -98,7 +102,7 @@ class Sweep(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     widths: Sizes = ()  # square layers: n_in = n_units = width
     batches: Sizes = ()
     layers: tuple[Named, ...] = ()
-    kernels: tuple[str, ...] = ()  # names or paths; none: every kernel in kernels/
+    kernels: tuple[str, ...] = ()  # names or paths; none, or "all": every kernel in kernels/
     precision: Precision = "float32"
     activation: Activation = "relu"
     cache: Cache = "warm"
@@ -133,6 +137,12 @@ class Sweep(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     def weights(self) -> dict[str, Weights]:
         """By name, the layers whose numbers come from a file."""
         return {layer.name: layer.weights for layer in self.layers if layer.weights}
+
+
+def which(asked: Iterable[str], known: Sequence[str]) -> tuple[str, ...]:
+    """The kernels that are meant by `asked`: all that are known for `all`, or for nothing."""
+    meant = tuple(asked) or (ALL,)
+    return tuple(dict.fromkeys(k for one in meant for k in (known if one == ALL else (one,))))
 
 
 def named() -> tuple[str, ...]:

@@ -81,6 +81,7 @@ def refusal(cell: Cell, number: int, pass_number: int, status: Status, reason: s
         at_s=round(time.time(), 3),
         wall_s=None,
         cpu_s=None,
+        cores_busy=None,
         quiet_s=None,
         control_s=None,
         measured_s=None,
@@ -148,6 +149,7 @@ class Visitor:
         if times is not None:
             row = replace(
                 row,
+                cores_busy=times.cores_busy,
                 control_s=times.control_s,
                 measured_s=times.measured_s,
                 waited_s=times.waited_s,

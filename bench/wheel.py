@@ -102,7 +102,9 @@ def todo(wheel: str, installed: Mapping[str, str], locks: Mapping[str, str]) -> 
     """
     wanted = needed(wheel, locks)
     others = {name for other in ("cuda12", "cuda13") for name in needed(other, locks)}
-    spare = others - set(re.findall(NAME, locks["test"], re.MULTILINE))
+    # PyTorch needs the same libraries, in the same versions
+    used = locks["test"] + (locks.get("torch", "") if "torch" in installed else "")
+    spare = others - set(re.findall(NAME, used, re.MULTILINE))
     strange = [n for n in installed if n not in wanted and CUPY.fullmatch(n)]
     useless = [n for n in installed if n not in wanted and n in spare and n not in strange]
     there = all(installed.get(name) == version for name, version in wanted.items())
@@ -130,7 +132,7 @@ def in_use() -> str:
 
 
 def read_locks() -> dict[str, str]:
-    names = ("bench", "test", "cuda12", "cuda13")
+    names = ("bench", "test", "cuda12", "cuda13", "torch")
     return {name: (LOCKS / f"{name}.txt").read_text() for name in names}
 
 

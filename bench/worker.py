@@ -25,7 +25,7 @@ import threadpoolctl
 
 import kernels
 from bench import ceilings, check, control, inputs, link, memory, timing, weights
-from bench.honesty import Judge
+from bench.honesty import Judge, TooManyCores
 from bench.machine import usable_cores
 from bench.opencell import OpenCell
 from bench.surroundings import BROUGHT_BY_IMPORTS, Changed, Surroundings
@@ -48,6 +48,7 @@ class Worker:
         clock: timing.Clock = time.perf_counter,
         sleep: timing.Sleep = time.sleep,
     ) -> None:
+        self._threads = threads
         self._control = control.Control(threads)
         self._clock = clock
         self._judge = Judge(clock, sleep)
@@ -220,7 +221,7 @@ class Worker:
         start, waited = self._clock(), control.waited_s()
         before = self._control.seconds()
         seen = Look(cell.step.device, self._clock)
-        began, cpu_s = self._clock(), time.process_time()
+        began, real_began, cpu_s = self._clock(), time.perf_counter(), time.process_time()
         if cell.cache == "cold":
             seconds, cell.out = timing.cold_blocks(cell.step, cell.x, request.count, seen)
         else:
@@ -229,13 +230,15 @@ class Worker:
             )
             cell.step.device.fence(cell.out)
         took = self._clock() - began - seen.took_s
-        cores_busy = (time.process_time() - cpu_s) / max(self._clock() - began, 1e-9)
+        cores_busy = (time.process_time() - cpu_s) / max(time.perf_counter() - real_began, 1e-9)
         control_s = control.slowest(before, self._control.seconds(), cores_busy)
         now_waited, measured_s = control.waited_s(), self._clock() - start
+        self._judge.cores(cores_busy, took, self._threads)
         if cell.cache == "warm":
             self._judge.marks(cell, request.loops * sum(seconds), took)
         return link.Times(
             tuple(seconds),
+            cores_busy=cores_busy,
             control_s=control_s,
             measured_s=measured_s,
             waited_s=None if waited is None or now_waited is None else now_waited - waited,
@@ -335,7 +338,7 @@ def refusal(error: Exception, kernel: kernels.Kernel | None) -> link.Refused:
             return link.Refused("unsupported", text, digest)
         case BadInput():  # a layer's file that is not as it was
             return link.Refused("error", text, digest)
-        case Changed():
+        case Changed() | TooManyCores():
             return link.Refused("error", text, digest)
         case check.Wrong():
             return link.Refused("wrong", text, digest)

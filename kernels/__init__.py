@@ -29,6 +29,7 @@ file that needs it.
 import contextlib
 import ctypes
 import hashlib
+import importlib
 import importlib.util
 import os
 import sys
@@ -60,6 +61,21 @@ held in float32, and a kernel that computes in them converts on its own side."""
 
 class Unavailable(Exception):
     """The kernel can't run on this machine; the message says why and what would help."""
+
+
+def library(name: str, kernel: str) -> ModuleType:
+    """A kernel's own library, imported when the kernel is prepared.
+
+    Raises Unavailable: with the command that installs it, or with why it can't be imported.
+    """
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name != name:
+            raise Unavailable(f"{name} can't be imported: {error}") from error
+        raise Unavailable(f"{name} is not installed: make setup KERNELS={kernel}") from None
+    except (ImportError, OSError) as error:  # a shared library that is missing is either
+        raise Unavailable(f"{name} can't be imported: {error}") from error
 
 
 class Unsupported(Exception):

@@ -1,9 +1,11 @@
 """Kernels that cheat or err are named in the row, and what only looks like it passes."""
 
 import threading
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import cheats
@@ -15,6 +17,7 @@ from devices import HostClock, SimulatedDevice, UnfencedDevice, prepare_on
 
 import kernels
 from bench import inputs, link, timing
+from bench.honesty import Judge, TooManyCores
 from bench.surroundings import Surroundings
 from bench.sweep import Case
 from bench.visit import Cell, Visitor
@@ -294,6 +297,40 @@ def test_threads_left_running_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not closed.quiet
 
 
+def cores(busy: float, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A visit of a kernel that keeps one core busy, on a CPU clock that says `busy` of them."""
+
+    def one_core(layer: kernels.Layer, A_in: Any) -> Any:
+        end = time.process_time() + 0.01
+        while time.process_time() < end:
+            pass
+        return np.maximum(A_in @ layer.W + layer.b, 0)
+
+    clock = SimpleNamespace(
+        perf_counter=time.process_time,  # as if nothing else ran on this machine
+        process_time=lambda: busy * time.process_time(),
+    )
+    monkeypatch.setattr("bench.worker.time", clock)
+    return visited(worker_with(cheats.numpy(one_core)))
+
+
+def test_a_kernel_that_takes_more_threads_than_it_was_given_is_an_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    status, reason = refused(cores(1.9, monkeypatch))
+    assert (status, reason) == ("error", "it kept 1.9 cores busy and was given 1 thread")
+
+
+def test_one_that_takes_what_it_was_given_passes(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert isinstance(cores(1.4, monkeypatch), link.Closed)
+
+
+def test_a_glimpse_of_many_cores_is_none_of_its_own() -> None:
+    Judge().cores(8.0, 0.004, threads=1)
+    with pytest.raises(TooManyCores, match=r"it kept 8\.0 cores busy and was given 2 threads"):
+        Judge().cores(8.0, 0.006, threads=2)
+
+
 class Restless:
     """A worker whose threads never rest, as the parent sees it."""
 
@@ -304,7 +341,9 @@ class Restless:
             case link.Open():
                 return link.Opened("0", "cpu", 1, 0.02, 0.1)
             case link.Measure():
-                return link.Times((0.02,), control_s=1e-5, measured_s=0.02, waited_s=0.0)
+                return link.Times(
+                    (0.02,), cores_busy=1.0, control_s=1e-5, measured_s=0.02, waited_s=0.0
+                )
             case link.RoundTrips():
                 return link.Trips(0.0, 0.0, 0.02, 0.0, 0.02)
         return link.Closed(0.1, 0.1, 0, quiet_s=2.0, quiet=False)

@@ -74,6 +74,14 @@ def has_no_number(cell: Cell) -> bool:
     return cell.visits == 0 and all(getattr(cell, name) is None for name in NUMBERS)
 
 
+def test_the_cores_that_a_cell_kept_busy_are_those_of_its_quiet_visits() -> None:
+    book = Book()
+    for turn, busy in enumerate((1.0, 2.0, 1.5, 9.0), 1):
+        control_s = 2.0 if busy == 9.0 else 1.0
+        book.good("k", turn, 1e-3, cores_busy=busy, control_s=control_s, wall_s=1.0)
+    assert book.cell("k").cores_busy == 1.5
+
+
 class TestOfVisits:
     """The median and its interval."""
 

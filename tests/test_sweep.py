@@ -119,6 +119,27 @@ def test_flops_are_the_multiplications_and_additions_of_the_definition(
     assert Case(n_in, n_units, batch, "float32", "relu").flops == operations
 
 
+@pytest.mark.parametrize(
+    ("asked", "meant"),
+    [
+        ([], ["a", "b", "c"]),
+        (["all"], ["a", "b", "c"]),
+        (["b"], ["b"]),
+        (["b", "mine.py", "all"], ["b", "mine.py", "a", "c"]),
+        (["nosuch"], ["nosuch"]),
+    ],
+)
+def test_all_means_every_kernel_once(asked: list[str], meant: list[str]) -> None:
+    assert list(sweep.which(asked, ["a", "b", "c"])) == meant
+
+
+def test_the_sweeps_that_come_with_the_project_run_without_optional_libraries() -> None:
+    for name in sweep.named():
+        kernels = sweep.read(name).kernels
+        assert {"python_loop", "numpy_dot", "numpy_matmul", "cupy_matmul"} <= set(kernels)
+        assert {kernel.partition("_")[0] for kernel in kernels} == {"python", "numpy", "cupy"}
+
+
 @exact
 @given(precision=st.sampled_from(sorted(ITEMSIZE)), n_in=small, n_units=small, batch=small)
 def test_bytes_are_those_of_each_array_once(

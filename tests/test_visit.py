@@ -37,6 +37,8 @@ def test_an_honest_kernel_gives_a_row_and_blocks_of_every_quantity(visitor: visi
     assert 1 <= len(times) <= visit.BLOCKS
     assert all(b.loops * b.seconds > 0 for b in blocks)
     assert row.wall_s is not None
+    assert row.cores_busy is not None
+    assert row.cores_busy > 0
     assert row.cpu_s is not None
     assert 0 < row.cpu_s < 10 * row.wall_s
     assert row.control_s is not None

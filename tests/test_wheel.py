@@ -122,6 +122,7 @@ LOCKS = {
     "numpy==2.4.6 ; python < '3.12'\nnumpy==2.5.5\npip-x==1\n",
     "cuda13": "cupy-cuda13x==14.2.0 \\\n    # via x\ncuda-toolkit==13.5 ; linux\n"
     "nvidia-cublas==13\n",
+    "torch": "torch==2.15\nnvidia-cublas==13\n",
 }
 WITH_12 = {
     "cupy-cuda12x": "14.2.0",
@@ -150,6 +151,9 @@ class TestTodo:
             ("cuda13", WITH_13 | {"nvidia-cublas-cu12": "12.9"}, []),
             ("none", {"nvidia-cublas": "13"}, ["none", "nvidia-cublas"]),
             ("none", {"nvidia-nvrtc-cu12": "12.9"}, []),
+            # PyTorch's own are left to it
+            ("none", {"torch": "2.15", "nvidia-cublas": "13"}, []),
+            ("cuda12", WITH_13 | {"torch": "2.15"}, ["cuda12", "cupy-cuda13x"]),
             # older than the lock; a library gone; two wheels; some that this project never adds
             ("cuda13", WITH_13 | {"cupy-cuda13x": "13.6.0"}, ["cuda13"]),
             ("cuda13", {"cupy-cuda13x": "14.2.0"}, ["cuda13"]),
@@ -194,6 +198,13 @@ class TestTodo:
             assert found["cuda-toolkit"].startswith(name[-2:])
             assert "--hash=sha256:" in locks[name]
             assert "https://pypi" not in locks[name]
+
+    def test_cupy_and_pytorch_agree_on_nvidias_libraries(self) -> None:
+        locks = wheel.read_locks()
+        cupy, torch = wheel.locked(locks["cuda13"]), wheel.locked(locks["torch"])
+        common = cupy.keys() & torch.keys()
+        assert "nvidia-cublas" in common
+        assert all(cupy[name] == torch[name] for name in common)
 
     def test_numpy_is_the_environments_own(self) -> None:
         locks = wheel.read_locks()

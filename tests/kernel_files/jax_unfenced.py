@@ -1,16 +1,10 @@
-"""The same with its fence forgotten, as so often: the times would be those of the calls."""
+"""jax_dense with its fence forgotten, as so often: the times would be those of the calls."""
 
-import os
+from dataclasses import replace
 
-os.environ.setdefault("JAX_PLATFORMS", "cpu")
-
-import jax
-import jax.numpy as jnp
-
-from kernels import Step
+import kernels
 
 
 def prepare(layer, batch, device=0):
-    W, b = jnp.asarray(layer.W), jnp.asarray(layer.b)
-    launch = jax.jit(lambda A_in: jnp.maximum(A_in @ W + b, 0))
-    return Step(launch, send=jnp.asarray)
+    step = kernels.load("jax_dense").prepare(layer, batch, device)
+    return replace(step, device=kernels.HOST)
