@@ -13,10 +13,10 @@ unexport VIRTUAL_ENV CONDA_PREFIX __PYVENV_LAUNCHER__
 export PIP_USER := 0
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup bench suite gate plots test lint lock clean FORCE
+.PHONY: help setup bench suite gate plots test gpu-check lint lock clean FORCE
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
 
 setup: .venv/.bench ## make the environment, .venv (PYTHON=python3.12 picks the interpreter)
 
@@ -34,6 +34,9 @@ plots: .venv/.bench ## draw a run's charts anew (RUN=..., else the latest)
 
 test: .venv/.test ## run the tests (ARGS='-k name')
 	.venv/bin/python -m pytest $(ARGS)
+
+gpu-check: .venv/.bench ## on a GPU: is all of it right there? Ends with a page for an issue
+	.venv/bin/python -m pytest tests/gpu -m gpu --gpu-check -W default $(ARGS)
 
 lint: .venv/.lint ## check style, types and layering
 	.venv/bin/python -m ruff check
