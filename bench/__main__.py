@@ -1,4 +1,4 @@
-"""The commands: `python -m bench run | plot | gate | kernels`. Owns options, paths and print."""
+"""The commands: `python -m bench run | plot | gate | kernels | doctor`. Owns options and print."""
 
 import os
 import sys
@@ -37,7 +37,9 @@ def run(
         str | None, typer.Option(help="float64, float32, tf32, float16 or bfloat16.")
     ] = None,
     activation: Annotated[str | None, typer.Option(help="linear, relu, sigmoid or tanh.")] = None,
-    device: Annotated[int | None, typer.Option(help="Which GPU, from 0.")] = None,
+    device: Annotated[
+        str | None, typer.Option(help="Which GPU, from 0; several like 0,1, or all.")
+    ] = None,
     threads: Annotated[
         int | None, typer.Option(help="Threads of the libraries; 0: one a usable core.")
     ] = None,
@@ -71,7 +73,7 @@ def run(
         "batches": options.integers("batches", batches),
         "precision": precision,
         "activation": activation,
-        "device": device,
+        "device": options.devices(device, _gpus),
         "threads": threads,
         "cache": cache,
         "seed": seed,
@@ -192,14 +194,55 @@ def kernels(
         shown.add_column(heading, overflow="fold")
     known = visit.facts(threads).kernels
     for name in session.absolute(kernel or []) or known:
-        if name not in known and not Path(name).is_file():
-            raise BadInput(f"no kernel {name!r}; known: {', '.join(known)}, or a .py file")
+        session.refuse_unknown(name, known)
         summary, verdict = visit.describe(name, device, threads)
         here, said, colour = "yes", summary, "green"
         if isinstance(verdict, link.Refused):
             here, said, colour = verdict.status, verdict.reason, "yellow"
         shown.add_row(Text(plain(session.stem(name))), Text(here, colour), Text(plain(said)))
     streams.console().print(shown)
+
+
+@app.command()
+def doctor(
+    kernel: Annotated[
+        list[str] | None, typer.Option(help="Shall run; may be repeated. None: all that can here.")
+    ] = None,
+    device: Annotated[int | None, typer.Option(help="Shall run: this GPU, from 0.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,  # noqa: FBT002
+) -> None:
+    """What can run here and, for each thing that can't, why and what to do.
+
+    Exits with 0 where everything asked for can run: by default, what this machine has the hardware
+    for; 1 where something can't; 2 for bad input.
+    """
+    from bench import visit
+    from bench.doctor import diagnose, observe, show
+    from bench.doctor.seen import Asked
+    from bench.machine import usable_cores
+
+    if device is not None and device < 0:
+        raise BadInput(f"--device is {device}, should be 0 or more")
+    threads = usable_cores()
+    worker = visit.facts(threads)
+    names = session.absolute(kernel or [])
+    for name in names:
+        session.refuse_unknown(name, worker.kernels)
+    asked = Asked(tuple(names), device)
+    seen = observe.observe(asked, worker, threads)
+    findings = diagnose.diagnose(seen, asked)
+    if json:
+        print(show.as_json(findings, observe.as_record(seen)))
+    else:
+        streams.console().print(show.as_table(findings))
+        streams.console().print(f"\n{show.conclusion(findings)}", markup=False, soft_wrap=True)
+    raise typer.Exit(0 if diagnose.can_run(findings) else 1)
+
+
+def _gpus() -> int:
+    from bench import driver
+
+    return len(driver.ask().devices)
 
 
 def _compare(

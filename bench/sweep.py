@@ -24,6 +24,7 @@ LARGEST = 2**20
 """Units, inputs or examples at most: the operations of such a case still fit into 64 bits."""
 
 Size = Annotated[int, Meta(ge=1, le=LARGEST)]
+Index = Annotated[int, Meta(ge=0, le=LARGEST)]
 Seconds = Annotated[float, Meta(gt=0)]
 
 
@@ -64,12 +65,18 @@ class Sweep(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     precision: Precision = "float32"
     activation: Activation = "relu"
     cache: Cache = "warm"
-    device: Annotated[int, Meta(ge=0, le=LARGEST)] = 0
+    device: Index | Annotated[tuple[Index, ...], Meta(min_length=1)] = 0  # which GPU, or several
     threads: Annotated[int, Meta(ge=0, le=LARGEST)] = 0  # 0: one a usable core
     seed: Annotated[int, Meta(ge=0, le=2**63 - 1)] = 0
     budget_s: Seconds = 120.0  # the whole run stops after this
     target: Annotated[float, Meta(gt=0, lt=1)] = 0.02  # a cell is done at this relative half-width
     launch_limit_s: Seconds = 0.3  # cells predicted to need longer for one launch are skipped
+
+    @property
+    def devices(self) -> tuple[int, ...]:
+        """The devices asked for, each once."""
+        asked = (self.device,) if isinstance(self.device, int) else self.device
+        return tuple(dict.fromkeys(asked))
 
     def cases(self) -> list[Case]:
         """Every width with every batch, the least work first."""

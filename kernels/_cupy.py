@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kernels import DTYPES, Unavailable, Unsupported
+from kernels import DTYPES, Rates, State, Step, Unavailable, Unsupported, _nvidia, _nvml
 
 NEEDS = {"tf32": 80, "bfloat16": 80}
 """Compute capability, times ten, from which cuBLAS has a precision; the others are everywhere."""
@@ -161,12 +161,13 @@ class CudaDevice:
         self._device.use()
         self.stream = cupy.cuda.Stream(non_blocking=True)
         self.stream.use()
-        properties = cupy.cuda.runtime.getDeviceProperties(index)
+        properties = self._properties = cupy.cuda.runtime.getDeviceProperties(index)
         bus = cupy.cuda.runtime.deviceGetPCIBusId(index)
         self.name = f"cuda:{index} {properties['name'].decode()} at {bus}"
         self.capability = int(self._device.compute_capability)  # 90 is 9.0
         self._cache_bytes: int = properties["l2CacheSize"]
         self._eviction_buffer: Any = None
+        self._monitor = _nvml.monitor(bus)
         # CUPY_TF32=1 would make float32 something else than what was asked for
         full_float32(cupy)
 
@@ -205,3 +206,33 @@ class CudaDevice:
             self._eviction_buffer = self.cupy.empty(self._cache_bytes, "uint8")
         buffer = self._eviction_buffer
         buffer.data.memset_async(0, buffer.nbytes, self.stream)
+
+    def state(self) -> State | None:
+        """Clocks, temperature, power and what holds them back, from NVML."""
+        return self._monitor.state() if self._monitor else None
+
+    def stated(self, precision: str) -> Rates:
+        return _nvidia.stated(self._properties, precision)
+
+    def product(self, n: int, precision: str) -> Step:
+        """Two (n, n) matrices of ones, by cuBLAS."""
+        multiply, dtype = product(self, precision), device_dtype(self, precision)
+        A, W = (self.cupy.ones((n, n), dtype) for _ in range(2))
+        out = self.cupy.empty((n, n), dtype)
+
+        def launch(_: Any) -> Any:
+            multiply(A, W, out)
+            return out
+
+        return Step(launch, device=self)
+
+    def copy(self, size: int) -> Step:
+        """From one half of `size` bytes to the other, on this device's stream."""
+        half = size // 2
+        source, target = (self.cupy.ones(half, "uint8") for _ in range(2))
+
+        def launch(_: Any) -> Any:
+            target.data.copy_from_device_async(source.data, half, self.stream)
+            return target
+
+        return Step(launch, device=self)

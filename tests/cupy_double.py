@@ -237,6 +237,10 @@ class Pointer:
         memory = self._array._values.reshape(-1).view(np.uint8)[:size]
         stream._add(MEMSET_NS, lambda: memory.fill(value), self._array)
 
+    def copy_from_device_async(self, src: "Pointer", size: int, stream: Stream) -> None:
+        target, source = (p._array._values.reshape(-1).view(np.uint8)[:size] for p in (self, src))
+        stream._add(MEMSET_NS, lambda: np.copyto(target, source), self._array)
+
 
 class Pool:
     """Freed memory, kept for the next array: `kept` names where the machine counts it."""
@@ -274,7 +278,16 @@ class Runtime:
         return 13000
 
     def getDeviceProperties(self, device: int) -> dict[str, Any]:  # noqa: N802
-        return {"name": b"Simulated GPU", "l2CacheSize": 4096}
+        return {
+            "name": b"Simulated GPU",
+            "l2CacheSize": 4096,
+            "major": 9,
+            "minor": 0,
+            "multiProcessorCount": 10,
+            "clockRate": 1_000_000,  # kHz
+            "memoryClockRate": 2_000_000,
+            "memoryBusWidth": 1024,  # bits
+        }
 
     def deviceGetPCIBusId(self, device: int) -> str:  # noqa: N802
         return f"0000:{device + 0x17:02x}:00.0"
