@@ -59,7 +59,7 @@ def everything(machine: Machine, helper: Any, folder: Path) -> None:
     for name, activation, precision in DOES:
         case = Case(6, 5, 9, precision, activation)
         step = prepared(case, name=name)
-        device = step.device
+        device: Any = step.device
         start = device.mark(None)
         out = step.launch(step.send(arrays(case).A_in))
         assert device.seconds(start, device.mark(out)) > 0
@@ -67,6 +67,10 @@ def everything(machine: Machine, helper: Any, folder: Path) -> None:
         step.fetch(out)
         device.flush()
         assert device.free_bytes() > 0
+        device.state()
+        device.stated(precision)
+        for ceiling in (device.product(2, precision), device.copy(64)):
+            device.fence(ceiling.launch(None))
         step.close()
         device.release()
     refused("nvmath_fused", "float32", "tanh")
