@@ -21,11 +21,11 @@ LIBRARIES = numba jax torch
 wanted = $(filter $(if $(filter all,$(KERNELS)),%,$(foreach kernel,$(KERNELS),$(firstword \
 	$(subst _, ,$(kernel))))),$(LIBRARIES))
 
-.PHONY: help setup bench doctor suite gate plots test lint lock clean gpu gpu-word libraries sizes
+.PHONY: help setup bench doctor suite gate plots test gpu-check lint lock clean gpu gpu-word libraries sizes
 .PHONY: FORCE
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
 
 setup: gpu libraries ## make the environment, .venv (PYTHON=python3.12, GPU=none or cuda12 or cuda13)
 
@@ -46,6 +46,9 @@ plots: .venv/.bench ## draw a run's charts anew (RUN=..., else the latest)
 
 test: .venv/.test ## run the tests (ARGS='-k name')
 	.venv/bin/python -m pytest $(ARGS)
+
+gpu-check: gpu ## on a GPU: is all of it right there? Ends with a page for an issue
+	.venv/bin/python -m pytest tests/gpu -m gpu --gpu-check -W default $(ARGS)
 
 lint: .venv/.lint ## check style, types and layering
 	.venv/bin/python -m ruff check

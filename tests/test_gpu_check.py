@@ -76,6 +76,7 @@ def gpu_check(folder: Path, *options: str, mistake: str = "", driver: bool = Tru
             **os.environ,
             "PYTHONPATH": os.pathsep.join(map(str, (folder, ROOT / "tests"))),
             "LD_LIBRARY_PATH": str(folder),
+            "OPENBLAS_NUM_THREADS": "1",  # its threads would spin for nothing
         },
         capture_output=True,
         text=True,
