@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from bench.charts._lines import Guide
+from bench.charts._panels import Guide
 
 
 @dataclass(frozen=True, slots=True)
