@@ -170,7 +170,7 @@ def _draw(page: _page.Page, grids: dict[str, list[Tile]]) -> None:
         page.write(left, top - row * len(batches) - 0.5, "width of the layer, units", **how)
         for y, batch in enumerate(batches if name == RESIDENT else []):
             middle = top - (y + 0.5) * row
-            said = f"batch\n{batch}" if row > 2.2 * _fit.SIZE / 72 else f"{batch}"
+            said = f"batch\n{batch}" if row > 2.6 * _fit.SIZE / 72 else f"{batch}"
             page.write(left - 0.15, middle, said, min(_fit.SIZE, row * 50), ha="right", **how)
         for tile in found:
             start = left + widths.index(tile.width) * step
