@@ -108,7 +108,7 @@ def _label(page: _page.Page, axes: Axes, ends: list[End]) -> None:
     for end, (x, y), place in zip(ends, points, places, strict=True):
         colour = page.theme.line(end.kernel) if end.kernel else page.theme.muted
         leader = {"color": colour, "linewidth": 1, "linestyle": "dotted"}
-        page.stroke([x, max(x, right), right + 0.2], [y, y, place], **leader)
+        page.stroke([min(x, right), right, right + 0.2], [y, y, place], **leader)
         colour = page.theme.text(end.kernel) if end.kernel else page.theme.muted
         weight = "bold" if end.kernel else "normal"
         page.write(right + 0.25, place, end.text, va="center", color=colour, weight=weight)
