@@ -1,6 +1,8 @@
 # Everything runs in .venv, made with python3's own venv and pip from the hashed files in locks/.
 PYTHON ?= python3
 SWEEP ?= default
+# auto: what the driver says; none: no CuPy; cuda12, cuda13: that wheel
+GPU ?= auto
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -13,20 +15,23 @@ unexport VIRTUAL_ENV CONDA_PREFIX __PYVENV_LAUNCHER__
 export PIP_USER := 0
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup bench suite gate plots test lint lock clean FORCE
+.PHONY: help setup bench doctor suite gate plots test lint lock clean gpu gpu-word FORCE
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' Makefile
 
-setup: .venv/.bench ## make the environment, .venv (PYTHON=python3.12 picks the interpreter)
+setup: gpu ## make the environment, .venv (PYTHON=python3.12, GPU=none or cuda12 or cuda13)
 
-bench: .venv/.bench ## measure: table, CSV and charts (SWEEP=quick, ARGS='...')
+bench: gpu ## measure: table, CSV and charts (SWEEP=quick, GPU=none, ARGS='...')
 	.venv/bin/python -m bench run --sweep $(SWEEP) $(ARGS)
 
-suite: .venv/.bench ## the same cells under pytest-benchmark
+doctor: .venv/.bench ## what can run here, and what to do about the rest (ARGS=--json)
+	.venv/bin/python -m bench doctor $(ARGS)
+
+suite: gpu ## the same cells under pytest-benchmark
 	.venv/bin/python -m pytest bench/suite.py --benchmark-only $(ARGS)
 
-gate: .venv/.bench ## did a kernel get slower? (BASE=main, ARGS='...')
+gate: gpu ## did a kernel get slower? (BASE=main, ARGS='...')
 	.venv/bin/python -m bench gate --base $(or $(BASE),main) $(ARGS)
 
 plots: .venv/.bench ## draw a run's charts anew (RUN=..., else the latest)
@@ -47,7 +52,9 @@ lock: ## write locks/*.txt from pyproject.toml (ARGS=--upgrade: newest versions)
 	@.venv-lock/bin/python -m pip install --quiet --require-hashes -r locks/uv.txt
 	@echo "resolving"
 	@$(compile) -o locks/bench.txt pyproject.toml
-	@$(compile) -o locks/test.txt -c locks/bench.txt pyproject.toml --group test
+	@$(compile) -o locks/cuda12.txt -c locks/bench.txt --group cuda12
+	@$(compile) -o locks/cuda13.txt -c locks/bench.txt --group cuda13
+	@$(compile) -o locks/test.txt -c locks/bench.txt -c locks/cuda13.txt pyproject.toml --group test
 	@$(compile) -o locks/lint.txt -c locks/test.txt pyproject.toml --group test --group lint
 	@$(compile) -o locks/study.txt -c locks/bench.txt --group study
 	@$(compile) -o locks/uv.txt --group lock
@@ -63,6 +70,8 @@ compile = .venv-lock/bin/uv pip compile --quiet --universal --generate-hashes --
 # made anew from an empty .venv, and so is an environment whose interpreter is gone or is not the
 # PYTHON that was asked for. Pip downloads before it installs, so a lost network leaves .bench good.
 pip = .venv/bin/python -m pip install --quiet --no-compile --require-hashes -r
+download = .venv/bin/python -m pip download --quiet --require-hashes -d
+uninstall = .venv/bin/python -m pip uninstall --quiet --yes
 # on every core, where pip would take one
 compileall = .venv/bin/python -m compileall -qq -j 0 .venv/lib || true
 
@@ -90,9 +99,28 @@ endif
 .venv/.lint: locks/lint.txt .venv/.test
 	$(call add,lint,.venv/.bench .venv/.test)
 
+# What a GPU needs has no stamp: the driver is asked anew each time, and .venv what is in it. CuPy's
+# wheels hold the same files, so another one goes first, once all that replaces it is here.
+gpu: gpu-word .venv/.bench
+	@set -e; work=$$(.venv/bin/python -m bench.wheel $(GPU)); set -- $$work; \
+	[ $$# -gt 0 ] || exit 0; wheel=$$1; shift; \
+	trap 'rm -rf .venv/.wheels' EXIT; trap 'exit 1' INT; mkdir -p .venv/.wheels; \
+	[ $$wheel = none ] || $(download) .venv/.wheels -r locks/$$wheel.txt || { \
+		echo "error: CuPy can't be downloaded: try again, or go without it: make GPU=none $(MAKECMDGOALS)" >&2; exit 1; }; \
+	rm -f .venv/.bench .venv/.test .venv/.lint; \
+	[ $$# = 0 ] || $(uninstall) "$$@"; \
+	[ $$wheel = none ] || $(pip) locks/$$wheel.txt --no-index --find-links .venv/.wheels; \
+	$(compileall); touch .venv/.bench
+
+gpu-word:
+	@case '$(GPU)' in auto|none|cuda12|cuda13) ;; *) \
+		echo 'error: GPU=$(GPU) is none of auto, none, cuda12, cuda13' >&2; exit 1;; esac
+
 define add
 @echo "adding what $(1) needs to .venv"
 @rm .venv/.bench
+@others=$$(.venv/bin/python -m bench.wheel beside locks/$(1).txt); \
+	[ -z "$$others" ] || $(uninstall) $$others
 @trap 'exit 1' INT; $(pip) locks/$(1).txt || { touch $(2); exit 1; }
 @$(compileall)
 @touch $(2) $@

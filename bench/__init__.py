@@ -13,11 +13,13 @@ The data path, a module a step:
         v
       worker.py         holds kernels (kernels/*.py), one process a kernel
         | memory.py     how much of the machine's memory it may take
+        | weights.py    a layer's own numbers, from a file
         | inputs.py     the arrays and the float64 answer
         | check.py      is the output right?
         | honesty.py    is it computed from the input, each time, in the time that it says?
         | surroundings.py   has the kernel left alone what it shares?
         | timing.py     the clock
+        | ceilings.py   what a device that isn't the CPU can do
         | control.py    how fast the machine is meanwhile
         | conditions.py what the operating system says of it
         v
@@ -26,7 +28,7 @@ The data path, a module a step:
         | quiet.py      which visits count: those that the machine let alone
         | estimate.py   one visit is one datum -> an estimate with its interval
         | peaks.py      what the machine could do
-        | machine.py    what the machine is; facts.py reads it back
+        | machine.py    what the machine is; driver.py its GPUs; facts.py reads it back
         v
     results/<run>/cells.csv, machine.json
         | table.py, units.py    the table and the headline
@@ -39,6 +41,9 @@ Another path leads from two commits to verdicts:
 
     sides.py -> rounds.py -> compare.py -> gate.py -> gate_report.py
     each side's kernels, rounds of blocks in turn, screen and confirm, decide, tell
+
+Beside both: wheel.py chooses what `make` installs for a GPU, doctor/ says what can run here and
+what to do about the rest; apart.py runs what may crash or hang.
 
 `__main__.py` has the commands, `options.py` what their options mean, `session.py` a run from its
 options to its last chart, `runs.py` where runs are on disk, `signals.py` what ends a command early,

@@ -1,4 +1,4 @@
-"""The commands: `python -m bench run | plot | gate | kernels`. Owns options, paths and print."""
+"""The commands: `python -m bench run | plot | gate | kernels | doctor`. Owns options and print."""
 
 import os
 import sys
@@ -22,7 +22,9 @@ app = typer.Typer(
 
 @app.command()
 def run(
-    sweep: Annotated[str, typer.Option(help="quick, default, full, or a TOML file.")] = "default",
+    sweep: Annotated[
+        str, typer.Option(help="quick, default, full, layers, or a TOML file.")
+    ] = "default",
     kernel: Annotated[
         list[str] | None,
         typer.Option(
@@ -32,12 +34,25 @@ def run(
     widths: Annotated[
         str | None, typer.Option(help="Units of the layers, like 16,256,1000.")
     ] = None,
+    layer: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Your own: FILE.npz or FILE.safetensors, with :NAME where it has several;"
+            " may be repeated.",
+        ),
+    ] = None,
+    transposed: Annotated[  # noqa: FBT002 - a flag
+        bool,
+        typer.Option("--transposed", help="Its W is (n_units, n_in), as PyTorch keeps it."),
+    ] = False,
     batches: Annotated[str | None, typer.Option(help="Examples at a time, like 1,64.")] = None,
     precision: Annotated[
         str | None, typer.Option(help="float64, float32, tf32, float16 or bfloat16.")
     ] = None,
     activation: Annotated[str | None, typer.Option(help="linear, relu, sigmoid or tanh.")] = None,
-    device: Annotated[int | None, typer.Option(help="Which GPU, from 0.")] = None,
+    device: Annotated[
+        str | None, typer.Option(help="Which GPU, from 0; several like 0,1, or all.")
+    ] = None,
     threads: Annotated[
         int | None, typer.Option(help="Threads of the libraries; 0: one a usable core.")
     ] = None,
@@ -71,17 +86,20 @@ def run(
         "batches": options.integers("batches", batches),
         "precision": precision,
         "activation": activation,
-        "device": device,
+        "device": options.devices(device, _gpus),
         "threads": threads,
         "cache": cache,
         "seed": seed,
     }
     limits: dict[str, Any] = {"budget_s": options.duration(budget), "target": target}
+    if transposed and not layer:
+        raise BadInput("--transposed is about --layer, which is not given")
     if resume is None:
-        code = session.start(sweep, changes | limits, out)
+        code = session.start(sweep, changes | limits, out, layer or (), transposed=transposed)
     else:
         added = {name: changes.pop(name) for name in ("kernels", "widths", "batches")}
-        given = [name for name, value in {**changes, "out": out}.items() if value is not None]
+        changes |= {"layer": layer, "out": out}
+        given = [name for name, value in changes.items() if value is not None]
         if given:
             raise BadInput(f"--resume goes on as the run began: leave out {', '.join(given)}")
         code = session.go_on(str(resume), added, limits)
@@ -204,14 +222,55 @@ def kernels(
         shown.add_column(heading, overflow="fold")
     known = visit.facts(threads).kernels
     for name in session.absolute(kernel or []) or known:
-        if name not in known and not Path(name).is_file():
-            raise BadInput(f"no kernel {name!r}; known: {', '.join(known)}, or a .py file")
+        session.refuse_unknown(name, known)
         summary, verdict = visit.describe(name, device, threads)
         here, said, colour = "yes", summary, "green"
         if isinstance(verdict, link.Refused):
             here, said, colour = verdict.status, verdict.reason, "yellow"
         shown.add_row(Text(plain(session.stem(name))), Text(here, colour), Text(plain(said)))
     streams.console().print(shown)
+
+
+@app.command()
+def doctor(
+    kernel: Annotated[
+        list[str] | None, typer.Option(help="Shall run; may be repeated. None: all that can here.")
+    ] = None,
+    device: Annotated[int | None, typer.Option(help="Shall run: this GPU, from 0.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,  # noqa: FBT002
+) -> None:
+    """What can run here and, for each thing that can't, why and what to do.
+
+    Exits with 0 where everything asked for can run: by default, what this machine has the hardware
+    for; 1 where something can't; 2 for bad input.
+    """
+    from bench import visit
+    from bench.doctor import diagnose, observe, show
+    from bench.doctor.seen import Asked
+    from bench.machine import usable_cores
+
+    if device is not None and device < 0:
+        raise BadInput(f"--device is {device}, should be 0 or more")
+    threads = usable_cores()
+    worker = visit.facts(threads)
+    names = session.absolute(kernel or [])
+    for name in names:
+        session.refuse_unknown(name, worker.kernels)
+    asked = Asked(tuple(names), device)
+    seen = observe.observe(asked, worker, threads)
+    findings = diagnose.diagnose(seen, asked)
+    if json:
+        print(show.as_json(findings, observe.as_record(seen)))
+    else:
+        streams.console().print(show.as_table(findings))
+        streams.console().print(f"\n{show.conclusion(findings)}", markup=False, soft_wrap=True)
+    raise typer.Exit(0 if diagnose.can_run(findings) else 1)
+
+
+def _gpus() -> int:
+    from bench import driver
+
+    return len(driver.ask().devices)
 
 
 def main() -> NoReturn:

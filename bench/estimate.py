@@ -6,7 +6,7 @@ visit is one number, and every interval is over visits, those that `bench.quiet`
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from itertools import pairwise
@@ -14,6 +14,7 @@ from statistics import median
 from typing import Any
 
 from bench import quiet
+from bench.peaks import CPU, Peaks
 from bench.records import PREDICTED, Block, Cell, Status, Visit
 from bench.sweep import BadInput, Case
 
@@ -27,6 +28,14 @@ ALIKE, ALIKE_VISITS = 0.2, 20
 
 IMPOSSIBLE = 1.25
 """A cell this many times above the machine's arithmetic peak didn't do its work."""
+
+LAUNCH_BOUND = 0.8
+"""From this share of its time on, the host's launch is what a cell on a device consists of. Below
+1, because a launch by itself may be found quicker than one of many that follow each other."""
+
+FENCE, FENCE_S = 0.02, 1e-6
+"""A fence that takes less than this share of a latency, or less than these seconds, had nothing to
+wait for: the launch had returned with the work done."""
 
 ENOUGH = 6
 """Visits from which on the interval holds 95 %: with fewer it spans all of them."""
@@ -121,7 +130,7 @@ def key(row: Visit | Cell) -> tuple[Any, ...]:
 
 def case_of(row: Visit | Cell) -> Case:
     """The case of a row."""
-    return Case(row.n_in, row.n_units, row.batch, row.precision, row.activation)
+    return Case(row.n_in, row.n_units, row.batch, row.precision, row.activation, row.layer)
 
 
 @dataclass(slots=True)
@@ -184,10 +193,10 @@ def gather(visits: Iterable[Visit], blocks: Iterable[Block]) -> dict[tuple[Any, 
 
 
 def cells(
-    visits: Iterable[Visit], blocks: Iterable[Block], peak_flop_per_s: float | None
+    visits: Iterable[Visit], blocks: Iterable[Block], ceilings: Mapping[str, Peaks]
 ) -> list[Cell]:
-    """One row a cell. `peak_flop_per_s`: the CPU's arithmetic ceiling, if it is known."""
-    judged = [judge(one, peak_flop_per_s) for one in gather(visits, blocks).values()]
+    """One row a cell. `ceilings`: those that are known, by device (`bench.peaks.of`)."""
+    judged = [judge(one, ceilings) for one in gather(visits, blocks).values()]
     loops = [j for j in judged if j.gathered.last.kernel == BASELINE and j.time is not None]
     rows = [_cell(one, loops) for one in judged]
     return sorted(rows, key=lambda row: (row.n_in, row.n_units, row.batch, row.kernel))
@@ -199,31 +208,34 @@ class Judged:
 
     gathered: Gathered
     case: Case
-    peak: float | None  # FLOP/s that its device can do, if that is known
+    peaks: Peaks  # what its device can do
     status: Status
     reason: str
     time: Interval | None
 
 
-def judge(one: Gathered, peak_flop_per_s: float | None) -> Judged:
+UNKNOWN = Peaks("", None, None, None)
+
+
+def judge(one: Gathered, ceilings: Mapping[str, Peaks]) -> Judged:
     """How a cell stands: a void visit, or more FLOP/s than there are, takes its time away."""
     case = case_of(one.last)
-    # the ceiling that is known is the CPU's; a device with a name of its own has another
-    peak = peak_flop_per_s if one.device == "cpu" else None
+    peaks = ceilings.get(one.device, UNKNOWN)
     if (void := one.void) is not None:
-        return Judged(one, case, peak, void.status, void.reason, None)
+        return Judged(one, case, peaks, void.status, void.reason, None)
     if not one.times:
-        return Judged(one, case, peak, one.last.status, one.last.reason, None)
+        return Judged(one, case, peaks, one.last.status, one.last.reason, None)
     time = of_visits(list(one.good.values()))
     rate = case.flops / time.value
+    peak = peaks.flop_per_s
     if peak is not None and rate > IMPOSSIBLE * peak:
         reason = f"{rate:.3g} FLOP/s; this machine's arithmetic peak is {peak:.3g}"
-        return Judged(one, case, peak, "impossible", reason, None)
-    return Judged(one, case, peak, one.last.status, one.last.reason, time)
+        return Judged(one, case, peaks, "impossible", reason, None)
+    return Judged(one, case, peaks, one.last.status, one.last.reason, time)
 
 
 def _cell(judged: Judged, loops: Sequence[Judged]) -> Cell:
-    one, case, peak, time = judged.gathered, judged.case, judged.peak, judged.time
+    one, case, peaks, time = judged.gathered, judged.case, judged.peaks, judged.time
     visit = one.last
     counted = one.good if time else {}
     speedup, basis = _speedup(judged, loops)
@@ -232,6 +244,10 @@ def _cell(judged: Judged, loops: Sequence[Judged]) -> Cell:
         found = one.seconds.get(quantity, {})
         return median(found[p] for p in counted if p in found) if counted.keys() & found else None
 
+    def share(rate: float | None) -> float | None:
+        return 100 * case.flops / time.value / rate if time and rate else None
+
+    states = [v for v in one.visits if v.status == "ok" and v.pass_number in counted]
     errors = [v.error for v in one.visits if v.error is not None]
     return Cell(
         kernel=visit.kernel,
@@ -264,14 +280,47 @@ def _cell(judged: Judged, loops: Sequence[Judged]) -> Cell:
         flop_per_s=case.flops / time.value if time else None,
         flop_per_s_low=case.flops / time.high if time and time.known else None,
         flop_per_s_high=case.flops / time.low if time and time.known else None,
-        percent_of_peak=100 * case.flops / time.value / peak if time and peak else None,
+        percent_of_peak=share(peaks.flop_per_s),
         speedup=speedup.value if speedup else None,
         speedup_low=speedup.low if speedup and speedup.known else None,
         speedup_high=speedup.high if speedup and speedup.known else None,
         speedup_basis=basis,
         predicted_s=_predicted(visit),
         error=max(errors, default=None),
+        percent_of_measured=share(peaks.measured_flop_per_s),
+        percent_of_stated=share(peaks.theoretical_flop_per_s),
+        launch_bound=_launch_bound(one.device, time, middle("launch"), middle("latency")),
+        device_mhz=_middle(v.device_mhz for v in states),
+        device_celsius=_middle(v.device_celsius for v in states),
+        device_watts=_middle(v.device_watts for v in states),
+        throttled=sum(v.device_throttled != "" for v in states),
+        layer=case.layer,
     )
+
+
+def _middle(values: Iterable[float | None]) -> float | None:
+    """The median of those that are known."""
+    known = [value for value in values if value is not None]
+    return median(known) if known else None
+
+
+def _launch_bound(
+    device: str, time: Interval | None, launch_s: float | None, latency_s: float | None
+) -> str:
+    """Whether the time is that of the host, which queues launches, and not the device's.
+
+    Pipelined launches take as long as the slower of the two. A launch that lasts as long as its
+    latency has done the work itself, as a CPU's always does: it has nothing to queue.
+    """
+    if time is None:
+        return ""
+    if device == CPU:
+        return "no"
+    if launch_s is None or latency_s is None:
+        return ""
+    if latency_s - launch_s < max(FENCE * latency_s, FENCE_S):
+        return "no"
+    return "yes" if launch_s >= LAUNCH_BOUND * time.value else "no"
 
 
 def _speedup(judged: Judged, loops: Sequence[Judged]) -> tuple[Interval | None, str]:

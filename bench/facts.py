@@ -52,9 +52,10 @@ class Ceilings(msgspec.Struct):
     """The fields of bench.peaks.Peaks."""
 
     precision: str
-    measured_flop_per_s: Rate
-    measured_bytes_per_s: Rate
+    measured_flop_per_s: Rate | None
+    measured_bytes_per_s: Rate | None
     theoretical_flop_per_s: Rate | None
+    theoretical_bytes_per_s: Rate | None = None
 
 
 class Facts(msgspec.Struct):
@@ -71,6 +72,7 @@ class Facts(msgspec.Struct):
     commit: str | None = None
     warnings: tuple[str, ...] = ()
     peaks: Ceilings | None = None
+    device_peaks: dict[str, Ceilings] = {}  # by the device's name
     stopped: str = ""
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.sweep import Case
+from bench.weights import Numbers
 
 FULL_CHECK = 2**26
 """Products (batch * n_in * n_units) up to which every output is checked; above it, samples are."""
@@ -56,20 +57,37 @@ class Part:
         )
 
 
-def draw(case: Case, seed: int, dtype: type[np.floating[Any]]) -> Arrays:
+def draw(
+    case: Case, seed: int, dtype: type[np.floating[Any]], own: Numbers | None = None
+) -> Arrays:
     """The case's arrays. The same seed gives the same bits on every machine.
 
     Uniform, mean 0; A_in has variance 1 and W variance 1/n_in, so that outputs are of order 1 at
-    every width; b has variance 1/4 and is not zero.
+    every width; b has variance 1/4 and is not zero. A layer's `own` W and b are taken as they are,
+    and A_in by a power of two larger or smaller, so that A_in @ W is of order 1 all the same: the
+    check knows errors beside numbers of that order, and a sigmoid shows none where it is flat.
     """
     A_in = _uniform((case.batch, case.n_in), 1.0, (seed, 1, case.n_in, case.batch))
-    W = _uniform(
-        (case.n_in, case.n_units), 1 / math.sqrt(case.n_in), (seed, 2, case.n_in, case.n_units)
-    )
-    b = _uniform((1, case.n_units), 0.5, (seed, 3, case.n_units))
+    if own is None:
+        W = _uniform(
+            (case.n_in, case.n_units), 1 / math.sqrt(case.n_in), (seed, 2, case.n_in, case.n_units)
+        )
+        b = _uniform((1, case.n_units), 0.5, (seed, 3, case.n_units))
+    else:
+        W, b = own.W, own.b
+        A_in *= _fitting(W, dtype)
     if case.precision == "bfloat16":
         A_in, W, b = _to_bfloat16(A_in), _to_bfloat16(W), _to_bfloat16(b)
     return Arrays(A_in.astype(dtype), W.astype(dtype), b.astype(dtype))
+
+
+def _fitting(W: NDArray[np.float64], dtype: type[np.floating[Any]]) -> float:
+    """The power of two that makes A_in @ W of order 1; not so large that A_in leaves the dtype."""
+    largest = np.abs(W).max()
+    relative = W / largest  # its squares can't overflow
+    sums = math.log2(largest) + math.log2(float(np.mean(relative**2)) * W.shape[0]) / 2
+    end = int(np.finfo(dtype).maxexp)
+    return 2.0 ** min(max(-round(sums), -end), end - 6)  # honesty's other input is 16 times it
 
 
 def _uniform(

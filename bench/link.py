@@ -19,7 +19,7 @@ import msgspec
 import psutil
 
 from bench.records import Status
-from bench.sweep import BadInput, Case
+from bench.sweep import BadInput, Case, Weights
 
 ROOT = Path(__file__).parent.parent
 
@@ -55,6 +55,8 @@ class Open(msgspec.Struct, frozen=True, tag=True):
     offset: int  # where in a page the arrays begin, in cache lines
     launch_s: float | None  # what a launch took before, if that is known
     limit_s: float  # a first launch that takes longer is not followed by a second
+    weights: Weights | None = None  # where the layer's own numbers are; none: drawn
+    rested_s: float | None = None  # since the device worked last; None: not known, so long ago
 
 
 class Measure(msgspec.Struct, frozen=True, tag=True):
@@ -78,7 +80,15 @@ class Close(msgspec.Struct, frozen=True, tag=True):
     key: int
 
 
-Request = Facts | Load | Open | Measure | RoundTrips | Close
+class Ceilings(msgspec.Struct, frozen=True, tag=True):
+    """Ask what the device that a kernel computes on can do; answered by Rates, or Refused."""
+
+    kernel: str
+    precision: str
+    device: int
+
+
+Request = Facts | Load | Open | Measure | RoundTrips | Close | Ceilings
 
 
 class FactsReply(msgspec.Struct, frozen=True, tag=True):
@@ -106,6 +116,17 @@ class Opened(msgspec.Struct, frozen=True, tag=True):
     loops: int
     launch_s: float
     error: float
+    rated: bool = False  # its device answers Ceilings
+
+
+class State(msgspec.Struct, frozen=True):
+    """The fields of kernels.State: what a device was doing, where it tells."""
+
+    mhz: float | None
+    memory_mhz: float | None
+    celsius: float | None
+    watts: float | None
+    throttled: tuple[str, ...]
 
 
 class Times(msgspec.Struct, frozen=True, tag=True):
@@ -115,6 +136,7 @@ class Times(msgspec.Struct, frozen=True, tag=True):
     control_s: float  # what the control took, before or after, whichever was longer
     measured_s: float  # how long all of it took
     waited_s: float | None  # for a core, all threads of the worker together, meanwhile
+    state: State | None = None  # of the device, as the last block's work was queued
 
 
 class Trips(msgspec.Struct, frozen=True, tag=True):
@@ -137,6 +159,15 @@ class Closed(msgspec.Struct, frozen=True, tag=True):
     quiet: bool  # False: threads still run; an error, and the worker has to be replaced
 
 
+class Rates(msgspec.Struct, frozen=True, tag=True):
+    """What a device can do at one precision: measured on it, and by its data sheet."""
+
+    measured_flop_per_s: float | None
+    measured_bytes_per_s: float | None
+    theoretical_flop_per_s: float | None
+    theoretical_bytes_per_s: float | None
+
+
 class Refused(msgspec.Struct, frozen=True, tag=True):
     """The cell has no number, and why. It is no longer open."""
 
@@ -145,7 +176,7 @@ class Refused(msgspec.Struct, frozen=True, tag=True):
     kernel_hash: str = ""
 
 
-Reply = FactsReply | Loaded | Opened | Times | Trips | Closed | Refused
+Reply = FactsReply | Loaded | Opened | Times | Trips | Closed | Rates | Refused
 
 
 class WorkerLost(Exception):

@@ -1,6 +1,5 @@
 """What this machine is, and what a reader of its numbers has to know."""
 
-import ctypes
 import hashlib
 import math
 import os
@@ -13,6 +12,7 @@ from typing import Any
 
 import psutil
 
+from bench import driver, wheel
 from bench.link import ROOT, FactsReply
 
 OVERRIDES = ("OPENBLAS_CORETYPE", "MKL_DEBUG_CPU_TYPE", "NPY_DISABLE_CPU_FEATURES")
@@ -59,7 +59,8 @@ def facts(worker: FactsReply, threads: int) -> dict[str, Any]:
             for info in worker.blas
         ],
         "threads": threads,
-        "gpus": gpus(),
+        "gpus": driver.record(driver.ask()),
+        "gpu_library": wheel.in_use(),
         "commit": _git("rev-parse", "HEAD"),
         "clean": _git("status", "--porcelain", "--", *CODE) == "",
         "load": round(os.getloadavg()[0], 2),
@@ -71,24 +72,36 @@ def facts(worker: FactsReply, threads: int) -> dict[str, Any]:
 
 def warnings(found: dict[str, Any]) -> list[str]:
     """What makes this machine's numbers mean less than they seem to."""
+    return [said for said, _ in troubles(found)]
+
+
+def troubles(found: dict[str, Any]) -> list[tuple[str, str]]:
+    """The same, each with what to do about it."""
     cores, load = found["cpu"]["cores_usable"], found["load"]
     said = [
-        f"{name}={value} makes a library run other code than it would choose here"
+        (
+            f"{name}={value} makes a library run other code than it would choose here",
+            f"unset {name}",
+        )
         for name, value in found["overrides"].items()
     ]
     if found["threads"] > cores:
-        said.append(f"{found['threads']} threads on {cores} usable cores: they take turns")
+        taking_turns = f"{found['threads']} threads on {cores} usable cores: they take turns"
+        said.append((taking_turns, f"--threads {cores}"))
     if load > 0.5 * cores:
-        said.append(f"the machine was busy before the run began: load {load} on {cores} cores")
-    said += [
-        f"{blas['library']} runs {blas['threads']} threads, not the {found['threads']} asked for"
-        for blas in found["blas"]
-        if blas["threads"] != found["threads"]
-    ]
+        busy = f"the machine was busy before the run began: load {load} on {cores} cores"
+        said.append((busy, "end what else runs (top shows it), or wait"))
+    for blas in found["blas"]:
+        has, asked = blas["threads"], found["threads"]
+        if has != asked:
+            other = f"{blas['library']} runs {has} threads, not the {asked} asked for"
+            said.append((other, f"--threads {has}, or a NumPy with another BLAS"))
     if found["cpu"]["governor"] == "powersave":
-        said.append("the CPU's governor is powersave: clocks may stay low")
+        governor = "the CPU's governor is powersave: clocks may stay low"
+        said.append((governor, "sudo cpupower frequency-set -g performance"))
     if sys.platform != "linux":
-        said.append("not Linux: no affinity, no steal time, no cache sizes are read")
+        lacking = "not Linux: no affinity, no steal time, no cache sizes are read"
+        said.append((lacking, "Linux or WSL, for numbers to rely on"))
     return said
 
 
@@ -103,6 +116,8 @@ def identity(found: dict[str, Any]) -> dict[str, str]:
         "BLAS": ", ".join(blas),
         "threads": str(found["threads"]),
         "GPUs": ", ".join(f"{gpu['name']} at {gpu['bus']}" for gpu in found["gpus"]["devices"]),
+        "the NVIDIA driver's CUDA": str(found["gpus"].get("driver") or ""),
+        "the GPU's library": found.get("gpu_library", ""),
     }
 
 
@@ -145,36 +160,3 @@ def _git(*arguments: str) -> str | None:
     except (OSError, subprocess.SubprocessError):
         return None
     return done.stdout.strip()
-
-
-def gpus() -> dict[str, Any]:
-    """The NVIDIA driver and its devices, asked of the driver's own library.
-
-    {"driver": "13.0" or None, "devices": [{"name", "bus", "compute"}], "trouble": "" or why}.
-    Written from the CUDA driver API's documentation; not yet run where there is a GPU.
-    """
-    try:
-        cuda = ctypes.CDLL("libcuda.so.1")
-    except OSError:
-        return {"driver": None, "devices": [], "trouble": "no NVIDIA driver (libcuda.so.1)"}
-    version, count = ctypes.c_int(), ctypes.c_int()
-    cuda.cuDriverGetVersion(ctypes.byref(version))
-    driver = f"{version.value // 1000}.{version.value % 1000 // 10}"
-    if error := cuda.cuInit(0) or cuda.cuDeviceGetCount(ctypes.byref(count)):
-        return {"driver": driver, "devices": [], "trouble": f"CUDA error {error}"}
-    return {"driver": driver, "devices": [_gpu(cuda, i) for i in range(count.value)], "trouble": ""}
-
-
-def _gpu(cuda: Any, index: int) -> dict[str, str]:
-    device, major, minor = ctypes.c_int(), ctypes.c_int(), ctypes.c_int()
-    name, bus = ctypes.create_string_buffer(256), ctypes.create_string_buffer(32)
-    cuda.cuDeviceGet(ctypes.byref(device), index)
-    cuda.cuDeviceGetName(name, len(name), device)
-    cuda.cuDeviceGetPCIBusId(bus, len(bus), device)
-    cuda.cuDeviceGetAttribute(ctypes.byref(major), 75, device)  # compute capability, major
-    cuda.cuDeviceGetAttribute(ctypes.byref(minor), 76, device)  # and minor
-    return {
-        "name": name.value.decode(),
-        "bus": bus.value.decode(),
-        "compute": f"{major.value}.{minor.value}",
-    }

@@ -1,5 +1,7 @@
 """What an option's text means. Raises BadInput with how it should be."""
 
+from collections.abc import Callable
+
 from bench.sweep import BadInput
 
 
@@ -9,7 +11,16 @@ def integers(name: str, text: str | None) -> list[int] | None:
     try:
         return [int(part) for part in text.split(",")]
     except ValueError:
-        raise BadInput(f"--{name} is {text!r}, should be whole numbers like 16,256,1000") from None
+        like = "0, 0,1 or all" if name == "device" else "16,256,1000"
+        raise BadInput(f"--{name} is {text!r}, should be whole numbers like {like}") from None
+
+
+def devices(text: str | None, present: Callable[[], int]) -> int | list[int] | None:
+    """From 0, 0,1 or all; `present` counts those that are here: the first even if there is none."""
+    if text is None:
+        return None
+    numbers = list(range(present())) or [0] if text == "all" else integers("device", text)
+    return numbers[0] if numbers and len(numbers) == 1 else numbers
 
 
 SECONDS = {"s": 1, "m": 60, "h": 3600}

@@ -1,8 +1,9 @@
-"""What this CPU can do: its arithmetic and memory ceilings, measured, beside what it says it is.
+"""What this machine can do: its arithmetic and memory ceilings, measured, beside what is stated.
 
-Measured by `python -m bench.peaks PRECISION` in a process of its own, so that the thread settings
-are those of the workers. It takes about a second at the start of a run; the best ever seen on the
-same machine is kept, because a ceiling read while a neighbour was busy is too low.
+The CPU's are measured by `python -m bench.peaks PRECISION` in a process of its own, so that the
+thread settings are those of the workers. It takes about a second at the start of a run; the best
+ever seen on the same machine is kept, because a ceiling read while a neighbour was busy is too low.
+Those of other devices come from their workers (`bench.ceilings`), and the best is kept likewise.
 """
 
 import contextlib
@@ -10,8 +11,8 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -30,22 +31,59 @@ numbers, the most that any CPU with the flag does."""
 
 @dataclass(frozen=True, slots=True)
 class Peaks:
-    """Ceilings of this machine, all threads together. `theoretical` is what the flags and the clock
-    rate that the CPU states would give; its true clock may be higher, or lower under load.
+    """Ceilings of one device, the CPU's of all threads together; None for what isn't known.
+
+    `theoretical` is what its units and the clock rate that it states would give (a CPU's vector
+    flags, a GPU's multiprocessors); its true clock may be higher, or lower under load.
     """
 
     precision: str
-    measured_flop_per_s: float
-    measured_bytes_per_s: float
+    measured_flop_per_s: float | None
+    measured_bytes_per_s: float | None
     theoretical_flop_per_s: float | None
+    theoretical_bytes_per_s: float | None = None
+
+    @property
+    def flop_per_s(self) -> float | None:
+        """The larger of the measured and the stated ceiling of arithmetic."""
+        known = (self.measured_flop_per_s or 0.0, self.theoretical_flop_per_s or 0.0)
+        return max(known) or None
 
 
-def ceiling(machine: dict[str, Any]) -> float | None:
-    """The larger of the measured and the stated ceiling, in FLOP/s, from machine.json's facts."""
-    peaks = machine.get("peaks")
-    if not peaks:
-        return None
-    return float(max(peaks["measured_flop_per_s"], peaks["theoretical_flop_per_s"] or 0.0))
+CPU = "cpu"
+"""The CPU's name as a device, as `kernels.Host` has it."""
+
+
+def of(machine: Mapping[str, Any]) -> dict[str, Peaks]:
+    """Each device's ceilings by the device's name, from machine.json's facts."""
+    found = dict(machine.get("device_peaks") or {})
+    if machine.get("peaks"):
+        found[CPU] = machine["peaks"]
+    names = [field.name for field in fields(Peaks)]
+    return {device: Peaks(*map(its.get, names)) for device, its in found.items()}
+
+
+def ceiling(machine: Mapping[str, Any], device: str = CPU) -> float | None:
+    """The larger of a device's measured and stated ceiling, in FLOP/s; None if neither is known."""
+    its = of(machine).get(device)
+    return its.flop_per_s if its else None
+
+
+def of_device(device: str, precision: str, found: Sequence[link.Rates], kept: Path) -> Peaks:
+    """The ceilings of one device from what it said and what was measured on it, the best of it
+    joined with the best in the file `kept`. `device` is its name with its PCI bus id.
+    """
+    flop_per_s = max(rates.measured_flop_per_s or 0.0 for rates in found)
+    bytes_per_s = max(rates.measured_bytes_per_s or 0.0 for rates in found)
+    best = _best_ever(f"{device} {precision}", flop_per_s, bytes_per_s, kept)
+    stated = found[-1]
+    return Peaks(
+        precision,
+        best[0] or None,
+        best[1] or None,
+        stated.theoretical_flop_per_s,
+        stated.theoretical_bytes_per_s,
+    )
 
 
 def of_cpu(precision: str, threads: int, machine: dict[str, Any], kept: Path) -> Peaks | None:
@@ -66,12 +104,9 @@ def of_cpu(precision: str, threads: int, machine: dict[str, Any], kept: Path) ->
     except (OSError, subprocess.CalledProcessError):
         flop_per_s, bytes_per_s = 0.0, 0.0
     name = f"{machine['fingerprint']} {precision} {threads}"
-    known = _read(kept)
-    best = known.get(name, [0.0, 0.0])
-    best = [max(best[0], flop_per_s), max(best[1], bytes_per_s)]
+    best = _best_ever(name, flop_per_s, bytes_per_s, kept)
     if not all(best):
         return None
-    _write(kept, {**known, name: best})
     return Peaks(precision, best[0], best[1], theoretical(precision, threads, machine["cpu"]))
 
 
@@ -82,6 +117,15 @@ def theoretical(precision: str, threads: int, cpu: dict[str, Any]) -> float | No
         return None
     per_cycle = FLOPS_PER_CYCLE[flags[0]] / (2 if precision == "float64" else 1)
     return float(per_cycle * cpu["mhz"] * 1e6 * min(threads, cpu["cores_usable"]))
+
+
+def _best_ever(name: str, flop_per_s: float, bytes_per_s: float, kept: Path) -> list[float]:
+    known = _read(kept)
+    best = known.get(name, [0.0, 0.0])
+    best = [max(best[0], flop_per_s), max(best[1], bytes_per_s)]
+    if any(best):
+        _write(kept, {**known, name: best})
+    return best
 
 
 def _read(path: Path) -> dict[str, list[float]]:

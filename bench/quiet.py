@@ -5,6 +5,9 @@ has one number, its slowness: what the control beside it took, lengthened by the
 its threads stood waiting. A run's quiet level is the tenth percentile of that over its visits; a
 visit that is a tenth slower is disturbed and set aside. For a cell that has no undisturbed visit
 at all, its least disturbed one sets the level.
+
+A visit that found a device's clock held back (`device_throttled`) is marked only: a GPU that is at
+its power cap under a large product is in its normal state, and would be so again.
 """
 
 import math

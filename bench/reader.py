@@ -10,7 +10,7 @@ import gc
 import types
 import typing
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
@@ -38,8 +38,10 @@ def read(path: Path, row: type[Row]) -> list[Row]:
     collects = gc.isenabled()
     gc.disable()  # looking for garbage among a million rows takes as long as reading them
     try:
-        _check_header(path, next(lines, []), [field.name for field in fields(row)])
+        header = next(lines, [])
+        _check_header(path, header, row)
         columns = [_column(name, kind) for name, kind in typing.get_type_hints(row).items()]
+        columns = columns[: len(header)]
         while values := list(islice(lines, AT_ONCE)):
             found += _rows(path, row, columns, values, len(found) + 2)
     except OSError as error:
@@ -72,11 +74,14 @@ def _windows(line: bytes) -> bool:
     return line.endswith(b"\r\n") and line.count(b"\r") == 1
 
 
-def _check_header(path: Path, header: list[str], columns: list[str]) -> None:
+def _check_header(path: Path, header: list[str], row: type[Row]) -> None:
+    """Every column, in order; one with a default came later, and an older file ends before it."""
+    columns = [field.name for field in fields(row)]
+    needed = sum(field.default is MISSING for field in fields(row))
     for have, want in zip(header, columns, strict=False):
         if have != want:
             raise BadInput(f"{path}, line 1: {_shown(have)} should be {want!r}")
-    if len(header) != len(columns):
+    if not needed <= len(header) <= len(columns):
         raise BadInput(f"{path}, line 1: {len(header)} columns should be {len(columns)}")
 
 

@@ -1,8 +1,9 @@
 """The rows of a run's files: one frozen dataclass a file, and it *is* the file's columns.
 
 Seconds are SI seconds; every other unit is in the column's name. A number that does not exist is
-empty in the file and `None` here. `visits.csv` and `blocks.csv` are the truth and are only appended
-to; `cells.csv` follows from them and `bench.estimate` at any time.
+empty in the file and `None` here. A column with a default came later: older files end before it.
+`visits.csv` and `blocks.csv` are the truth and are only appended to; `cells.csv` follows from them
+and `bench.estimate` at any time.
 """
 
 import re
@@ -42,6 +43,7 @@ WORDS: dict[str, tuple[str, ...]] = {
     "cache": get_args(Cache),
     "phase": get_args(Phase),
     "says": get_args(Says),
+    "launch_bound": ("", "yes", "no"),
 }
 """The columns that hold one of a few words."""
 
@@ -75,9 +77,11 @@ BOUNDS: dict[str, tuple[float, float]] = {
     "change_high": ANY,
     "visible": ANY,
     "control_log_ratio": ANY,
-    "error": (0, 1.8e308),  # a wrong answer may be as wrong as it likes
+    "error": (0, 1e308),  # a wrong answer may be as wrong as it likes, in a finite number
     "quiet_s": TRIP,
     "cpu_s": TRIP,
+    **dict.fromkeys(("device_mhz", "device_memory_mhz", "device_watts"), (0, 1e9)),
+    "device_celsius": (-274, 1e6),
     "*": (1e-30, 1e30),
 }
 """From where to where a column's numbers go; "*" is any other that is not whole. Whatever is
@@ -122,6 +126,12 @@ class Visit:
     throttled_s: float | None  # time in it that a CPU quota held this container back
     suspended_s: float | None  # time in it that the machine slept
     stepped_s: float | None  # what the wall clock was set forward by in it
+    device_mhz: float | None = None  # the device's clocks as its last block's work was queued,
+    device_memory_mhz: float | None = None  # where it has clocks of its own and tells them
+    device_celsius: float | None = None
+    device_watts: float | None = None
+    device_throttled: str = ""  # why its clock was held back then; empty where it was not
+    layer: str = ""  # the layer's name, where it has one
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,3 +221,11 @@ class Cell:
     )
     predicted_s: float | None  # of a skipped cell: what it was predicted to take
     error: float | None  # the largest RMS error over its visits, as in visits.csv
+    percent_of_measured: float | None = None  # of what a large product reached on its device
+    percent_of_stated: float | None = None  # of what the device's data sheet gives
+    launch_bound: str = ""  # yes | no: does time_s consist of launch_s; empty where not known
+    device_mhz: float | None = None  # these three: medians over the visits behind the numbers
+    device_celsius: float | None = None
+    device_watts: float | None = None
+    throttled: int = 0  # of those visits, the ones with a clock held back
+    layer: str = ""  # the layer's name; empty for a square of the sweep's widths

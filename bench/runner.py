@@ -4,7 +4,8 @@
                   predicted; a cell over the limit is skipped, with the prediction as the reason
     later passes  the cases that have not reached the target, each as often as its interval is wide
                   beside the widest, in random order, a case's kernels next to each other in random
-                  order: both sides of a speed-up see the same machine
+                  order: both sides of a speed-up see the same machine. Cells on another device
+                  than the CPU are visited together, so that it doesn't cool in between
 
 A run may end after any visit: by its budget, its target or Ctrl-C. What is on disk is complete.
 """
@@ -75,6 +76,7 @@ class Standing:
     again: bool = False  # what befell its last visit may have been an accident
     skipped: bool = False  # predicted to be too slow, as far as is known yet
     known: bool = False  # the files have a row of it
+    device: str = ""  # the name of the device that a visit reached
     fastest: float = math.inf  # of its times
     looked: int = -1  # how many looks were reached when it was last looked at
     half_width: float = math.inf  # what was found then, relative
@@ -142,6 +144,7 @@ class Runner:
             identity = (cell.name, cell.case, cell.device, cell.threads, cell.cache)
             if (found := gathered.get(identity)) is not None:
                 standing.known = True
+                standing.device = found.device
                 for number, seconds in found.times.items():
                     self._add(standing, number, seconds, found.slowness[number])
                 standing.skipped = found.last.status == "skipped"
@@ -200,7 +203,10 @@ class Runner:
             if self._random.random() * widest <= max(width, LEAST_SHARE * widest)
         ]
         self._random.shuffle(chosen)
-        return [cell for cells in chosen for cell in self._random.sample(cells, len(cells))]
+        shuffled = [cell for cells in chosen for cell in self._random.sample(cells, len(cells))]
+        devices = sorted({standing[cell].device for cell in shuffled})
+        self._random.shuffle(devices)
+        return sorted(shuffled, key=lambda cell: devices.index(standing[cell].device))
 
     def _visit(self, cell: Cell) -> None:
         standing = self._standing[cell]
@@ -214,6 +220,7 @@ class Runner:
         self._number += 1
         visit, blocks = self._visits.visit(cell, self._number, self._pass, launch_s)
         self._record(visit, blocks)
+        standing.device = visit.device or standing.device
         if visit.status == "ok":
             times = [block.seconds for block in blocks if block.quantity == "time"]
             self._add(standing, self._pass, estimate.of_blocks(times), quiet.slowness(visit))
@@ -222,7 +229,8 @@ class Runner:
         if visit.status == "unavailable":
             # the machine lacks something, whatever the case: no need to ask again
             for other, its in self._standing.items():
-                if other.kernel == cell.kernel and not its.refused:
+                same = (other.kernel, other.device) == (cell.kernel, cell.device)
+                if same and not its.refused:
                     self._note(other, "unavailable", visit.reason)
 
     def _add(self, standing: Standing, number: int, seconds: float, slowness: float) -> None:
@@ -239,7 +247,7 @@ class Runner:
         measured = {
             other.case: its.fastest
             for other, its in self._standing.items()
-            if other.kernel == cell.kernel and its.times
+            if (other.kernel, other.device) == (cell.kernel, cell.device) and its.times
         }
         return estimate.predict(cell.case, measured)
 

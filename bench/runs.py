@@ -19,8 +19,8 @@ def derive(folder: Path) -> "list[Cell]":
 
     if not (folder / store.FILES[Visit]).is_file():
         return store.load(folder, Cell)
-    peak = peaks.ceiling(store.machine(folder))
-    rows = estimate.cells(store.load(folder, Visit), store.load(folder, Block), peak)
+    ceilings = peaks.of(store.machine(folder))
+    rows = estimate.cells(store.load(folder, Visit), store.load(folder, Block), ceilings)
     store.write_cells(folder, rows)
     return rows
 

@@ -60,7 +60,7 @@ class Screen:
         case = state.cell.case
         self.line(
             f"pass {state.pass_number}, cell {state.visited + 1} of {state.cells}:"
-            f" {state.cell.name} {case.n_units} wide, batch {case.batch};"
+            f" {state.cell.name} {case.layer or f'{case.n_units} wide'}, batch {case.batch};"
             f" at most {units.seconds(state.left_s)} left"
         )
 
@@ -91,6 +91,7 @@ def answer(
     found: dict[str, Any],
 ) -> None:
     """The table, why cells have no number, the headline sentence, why the run stopped."""
+    ceilings = peaks.of(found)
     console = streams.console(width=WIDTH)
     console.print(table.table(rows))
     console.print(table.caption(rows), markup=False, soft_wrap=True, style="dim")
@@ -98,10 +99,12 @@ def answer(
         console.print(line, markup=False, soft_wrap=True)
     if warning := table.caution(rows):
         console.print(warning, markup=False, soft_wrap=True)
-    if sentence := table.headline(visits, blocks, peaks.ceiling(found)):
+    if sentence := table.headline(visits, blocks, ceilings):
         console.print(f"\n{sentence}", style="bold", markup=False, soft_wrap=True)
     if how_quiet := table.quietness(visits, blocks):
         console.print(f"\n{how_quiet}", markup=False, soft_wrap=True)
+    for line in (*table.ceilings(ceilings), *table.throttling(visits)):
+        console.print(line, markup=False, soft_wrap=True)
     console.print(f"stopped: {STOPPED[found['stopped']]}", markup=False, soft_wrap=True)
 
 

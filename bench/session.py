@@ -1,5 +1,6 @@
 """A run, from its settled options to its last chart: a new one, or one that goes on."""
 
+import functools
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -19,44 +20,55 @@ BAD = ("wrong", "impossible", "crashed", "error")
 """A run with a cell of one of these statuses exits with 1."""
 
 
-def start(name: str, changes: dict[str, Any], out: Path | None) -> int:
-    """A new run: settle what to measure, make its directory, measure."""
+def start(
+    name: str,
+    changes: dict[str, Any],
+    out: Path | None,
+    layers: Sequence[str] = (),
+    *,
+    transposed: bool = False,
+) -> int:
+    """A new run: settle what to measure, make its directory, measure.
+
+    `layers`: FILE[:NAME] of layers with numbers of their own, instead of the sweep's.
+    """
     import msgspec
 
-    from bench import store, sweep, visit
+    from bench import store, sweep, visit, weights
     from bench.machine import usable_cores
 
-    fields = msgspec.to_builtins(sweep.read(name))
-    fields |= {field: value for field, value in changes.items() if value is not None}
+    found = [weights.find(asked, transposed=transposed) for asked in layers]
+    changes["layers"] = [msgspec.to_builtins(one.layer) for one in found] or None
+    fields = sweep.changed(sweep.read(name), changes)
     asked = absolute(fields["kernels"])
     _refuse_twins(asked)
     fields["threads"] = sweep.make(fields).threads or usable_cores()
     worker = visit.facts(fields["threads"])
     fields["kernels"] = asked or list(worker.kernels)
     settled = sweep.make(fields)
-    folder = out or ROOT / "results" / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{Path(name).stem}"
+    _refuse_layers(settled)
+    stem = "layer" if found else Path(name).stem
+    folder = out or ROOT / "results" / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{stem}"
     with visit.Visitor(settled.threads, settled.seed, settled.launch_limit_s) as visitor:
-        _load(visitor, asked)
+        _load(visitor, asked, settled)
         with store.Run.create(folder, settled) as opened:
-            return _measure(opened, settled, visitor, worker, [], [])
+            notes = [f"{one.said}; measured in {settled.precision}" for one in found]
+            return _measure(opened, settled, visitor, worker, [], [], notes)
 
 
 def go_on(name: str, added: dict[str, Any], limits: dict[str, Any]) -> int:
     """A run that was stopped or is to be extended, taken up again on the same machine."""
-    import msgspec
-
     from bench import machine, store, sweep, visit
     from bench.records import Block, Visit
 
     folder = runs.find(name)
     opened, settled = store.Run.resume(folder)
     with opened:
-        fields = msgspec.to_builtins(settled)
         added["kernels"] = absolute(added["kernels"] or [])
-        for field, more in added.items():
-            fields[field] = list(dict.fromkeys([*fields[field], *(more or [])]))
+        fields = sweep.extended(settled, {field: more or [] for field, more in added.items()})
         _refuse_twins(fields["kernels"])
         settled = sweep.make(fields | {k: v for k, v in limits.items() if v is not None})
+        _refuse_layers(settled)
         worker = visit.facts(settled.threads)
         visits, blocks = store.load(folder, Visit), store.load(folder, Block)
         then = _identity(folder) if visits else {}
@@ -66,13 +78,22 @@ def go_on(name: str, added: dict[str, Any], limits: dict[str, Any]) -> int:
                 difference = f"{what} is {now[what]!r} here and was {was!r}"
                 raise BadInput(f"can't go on with {folder}: {difference}")
         with visit.Visitor(settled.threads, settled.seed, settled.launch_limit_s) as visitor:
-            hashes = _load(visitor, settled.kernels)
+            hashes = _load(visitor, settled.kernels, settled)
             for row in visits:
                 if row.kernel_hash and row.kernel_hash != hashes.get(row.kernel):
                     changed = f"kernel {row.kernel} has changed since {folder} began"
                     raise BadInput(f"{changed}: start a new run")
             opened.write_sweep(settled)
             return _measure(opened, settled, visitor, worker, visits, blocks)
+
+
+def _refuse_layers(settled: "Sweep") -> None:
+    """Raise BadInput for a layer's file that isn't as it was, or holds what can't be measured."""
+    from bench import weights
+
+    for layer in settled.layers:
+        if layer.weights is not None:
+            weights.refuse_unfit(layer.weights, layer, settled.precision)
 
 
 def _identity(folder: Path) -> dict[str, str]:
@@ -92,17 +113,29 @@ def _refuse_twins(kernels: Sequence[str]) -> None:
         raise BadInput(f"two kernels are called {twice[0]}: rename one, rows go by that name")
 
 
-def _load(visitor: Any, names: Sequence[str]) -> dict[str, str]:
+def _load(visitor: Any, names: Sequence[str], settled: "Sweep") -> dict[str, str]:
     """Each kernel's hash. Raises BadInput for one that can't be imported."""
     from bench import link
 
     hashes = {}
     for name in names:
-        loaded = visitor.load(name)
+        loaded = visitor.load(name, settled.devices[0])
         if isinstance(loaded, link.Refused):
             raise BadInput(f"kernel {stem(name)}: {loaded.reason}")
         hashes[stem(name)] = loaded.kernel_hash
     return hashes
+
+
+def _devices(visitor: Any, kernel: str, settled: "Sweep") -> tuple[int, ...]:
+    """On which of the devices asked for a kernel is measured: the first one alone where it computes
+    on the same one, the CPU, whichever it is given.
+    """
+    first, *others = settled.devices
+    if others:
+        names = [visitor.device(kernel, index) for index in (first, others[0])]
+        if names[0] and names[0] == names[1]:
+            return (first,)
+    return settled.devices
 
 
 def _measure(
@@ -112,6 +145,7 @@ def _measure(
     worker: Any,
     visits: "list[Visit]",
     blocks: "list[Block]",
+    notes: Sequence[str] = (),
 ) -> int:
     """Machine and ceilings, passes until there is a reason to stop, then table and charts."""
     from bench import estimate, machine, peaks, runner, screen, store, visit
@@ -119,11 +153,18 @@ def _measure(
 
     folder = opened.folder
     found = machine.facts(worker, settled.threads)
+    known = store.machine(folder).get("device_peaks", {})  # of a run that goes on
+    kept = ROOT / "results" / ".peaks.json"
 
     def take_ceilings() -> None:
-        kept = ROOT / "results" / ".peaks.json"
         ceiling = peaks.of_cpu(settled.precision, settled.threads, found, kept)
         found["peaks"] = asdict(ceiling) if ceiling else None
+
+    def told_ceilings() -> dict[str, Any]:
+        """What the workers have found out about devices so far."""
+        of = functools.partial(peaks.of_device, precision=settled.precision, kept=kept)
+        told = {device: asdict(of(device, found=its)) for device, its in visitor.rates.items()}
+        return {**known, **told}
 
     def first_answer() -> str:
         runs.derive(folder)
@@ -131,13 +172,24 @@ def _measure(
 
     opened.write_machine(found)
     shown = screen.Screen(first_answer)
-    cells = [
-        visit.Cell(kernel, case, settled.device, settled.threads, settled.cache)
-        for case in settled.cases()
-        for kernel in settled.kernels
-    ]
+    for note in notes:
+        shown.note(note)
     code = 0
     try:
+        devices = {kernel: _devices(visitor, kernel, settled) for kernel in settled.kernels}
+        cells = [
+            visit.Cell(
+                kernel,
+                case,
+                device,
+                settled.threads,
+                settled.cache,
+                settled.weights.get(case.layer),
+            )
+            for case in settled.cases()
+            for kernel in settled.kernels
+            for device in devices[kernel]
+        ]
         take_ceilings()
         opened.write_machine(found)
         shown.begin(found)
@@ -153,6 +205,7 @@ def _measure(
         )
         running.restore(visits, blocks)
         found["stopped"] = running.run()
+        visitor.rate()
         visitor.respawn()
         shown.note("stopping: ceilings once more, table and charts")
         take_ceilings()  # again: the first reading may have been disturbed, and too low
@@ -163,7 +216,8 @@ def _measure(
     with signals.held():  # a second Ctrl-C may spare the charts, but not the numbers
         visitor.respawn()  # no kernel goes on meanwhile
         visits, blocks = store.load(folder, Visit), store.load(folder, Block)
-        rows = estimate.cells(visits, blocks, peaks.ceiling(found))
+        found["device_peaks"] = told_ceilings()
+        rows = estimate.cells(visits, blocks, peaks.of(found))
         trouble = _written(opened, found, rows)
     screen.answer(rows, visits, blocks, found)
     if trouble is not None:
@@ -188,6 +242,12 @@ def _written(opened: "Run", found: dict[str, Any], rows: "list[Cell]") -> BadInp
 def absolute(kernels: Sequence[str]) -> list[str]:
     """Kernel files by absolute path, because workers may have another working directory."""
     return [str(Path(k).absolute()) if k.endswith(".py") else k for k in kernels]
+
+
+def refuse_unknown(kernel: str, known: Sequence[str]) -> None:
+    """Raise BadInput unless it is one of those known, or a file."""
+    if kernel not in known and not Path(kernel).is_file():
+        raise BadInput(f"no kernel {kernel!r}; known: {', '.join(known)}, or a .py file")
 
 
 def stem(kernel: str) -> str:

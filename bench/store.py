@@ -80,6 +80,7 @@ class Run:
                     said = "has Windows line ends, and what is added would not: convert it first"
                     raise BadInput(f"{folder / name} {said}")
         sweep = read(str(folder / "sweep.toml"))
+        _refuse_older(folder / FILES[Visit], columns(Visit))
         run = cls(folder)
         for row in (Visit, Block):
             with run._written(FILES[row]):
@@ -203,6 +204,15 @@ def _cell(value: Any) -> Any:
         return text.guarded(text.plain(value))
     # seven digits are far below any interval here, and a third of the bytes of seventeen
     return f"{value:.7g}" if isinstance(value, float) and value < 1e9 else value
+
+
+def _refuse_older(path: Path, columns: Sequence[str]) -> None:
+    """Raise BadInput where the file ends before newer columns, which new rows would have."""
+    with path.open(encoding="utf-8", errors="replace") as file:
+        known = file.readline().rstrip("\n").split(",")
+    if len(known) < len(columns) and known == list(columns[: len(known)]):
+        said = f"{path} is of an older version and has no column {columns[len(known)]}"
+        raise BadInput(f"{said}: it can be drawn, but start a new run")
 
 
 def _append(path: Path, rows: Sequence[Row]) -> None:

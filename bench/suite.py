@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 import kernels
-from bench import check, estimate, inputs, sweep
+from bench import check, estimate, inputs, sweep, weights
 from bench.sweep import Case
 
 taken: dict[str, dict[Case, float]] = {}
@@ -25,8 +25,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Make a test of each kernel on each case, the least work first."""
     chosen = _chosen(metafunc.config)
     cases = chosen.cases()
+    ids = [f"{c.layer}{'-' if c.layer else ''}{c.n_in}x{c.n_units}-b{c.batch}" for c in cases]
     metafunc.parametrize("kernel", chosen.kernels or kernels.names())
-    metafunc.parametrize("case", cases, ids=[f"{c.n_in}x{c.n_units}-b{c.batch}" for c in cases])
+    metafunc.parametrize("case", cases, ids=ids)
 
 
 def _chosen(config: pytest.Config) -> sweep.Sweep:
@@ -38,12 +39,14 @@ def _chosen(config: pytest.Config) -> sweep.Sweep:
 
 def test_forward(benchmark: Any, kernel: str, case: Case, pytestconfig: pytest.Config) -> None:
     """Check one cell's answer, then let pytest-benchmark time its launches."""
-    limit_s = _chosen(pytestconfig).launch_limit_s
+    chosen = _chosen(pytestconfig)
+    limit_s = chosen.launch_limit_s
     seen = taken.setdefault(kernel, {})
     if (estimate.predict(case, seen) or 0.0) > limit_s:
         pytest.skip(f"a launch is predicted to take over {limit_s} s")
     dtype = kernels.DTYPES[case.precision]
-    drawn = inputs.draw(case, 0, dtype)
+    own = chosen.weights.get(case.layer)
+    drawn = inputs.draw(case, 0, dtype, weights.load(own, case) if own else None)
     layer = kernels.Layer(drawn.W, drawn.b, case.activation, case.precision)
     try:
         step = kernels.load(kernel).prepare(layer, case.batch)
@@ -63,6 +66,7 @@ def test_forward(benchmark: Any, kernel: str, case: Case, pytestconfig: pytest.C
     seen[case] = time.perf_counter() - start
     benchmark.extra_info |= {
         "kernel": kernel,
+        "layer": case.layer,
         "n_in": case.n_in,
         "n_units": case.n_units,
         "batch": case.batch,

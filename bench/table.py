@@ -1,6 +1,7 @@
 """cells.csv -> what `run` prints at the end: the table and the headline sentence."""
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import Any
@@ -10,10 +11,12 @@ from rich.table import Table
 from rich.text import Text
 
 from bench import estimate, quiet, units
+from bench.peaks import CPU, Peaks
 from bench.records import Block, Cell, Visit
 from bench.text import plain
 
 HEADLINE_WIDTH = 1000
+LAUNCH_BOUND = "†"
 ORDER = ("python_loop", "numpy_dot", "numpy_matmul", "cupy_matmul")
 
 
@@ -32,20 +35,59 @@ def machine(found: Mapping[str, Any]) -> list[str]:
     return lines
 
 
+def ceilings(known: Mapping[str, Peaks]) -> list[str]:
+    """What each device but the CPU can do: measured on it, and by its data sheet."""
+    return [
+        f"{plain(device)}: {its.precision} ceiling:"
+        f" {_both(its.measured_flop_per_s, its.theoretical_flop_per_s, 'FLOP/s')};"
+        f" memory: {_both(its.measured_bytes_per_s, its.theoretical_bytes_per_s, 'B/s')}"
+        for device, its in known.items()
+        if device != CPU
+    ]
+
+
+def _both(measured: float | None, stated: float | None, unit: str) -> str:
+    said = units.si(measured, unit) if measured else "not measured"
+    return f"{said} ({units.si(stated, unit)} by its units and clock)" if stated else said
+
+
 def table(cells: Sequence[Cell]) -> Table:
-    """A row a case, a column a kernel: time with its interval, rate, speed-up over the loop."""
-    kernels = sorted({c.kernel for c in cells}, key=_place)
+    """A row a case, a column a kernel: time with its interval, rate, speed-up over the loop.
+
+    A kernel that was measured on several devices has a column for each.
+    """
+    columns = sorted({_column(c) for c in cells}, key=lambda c: (_place(c[0]), c[1]))
+    devices = Counter(kernel for kernel, _ in columns)
     shown = Table(header_style="bold", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     shown.add_column("layer\n", justify="right")
-    for kernel in kernels:
+    for kernel, index in columns:
+        of_several = f" on {index}" if devices[kernel] > 1 else ""
         # as Text: a name with brackets in it is no markup
-        shown.add_column(Text(f"{plain(kernel)}\ntime, rate, speed-up"), justify="right")
-    rows = sorted(cells, key=lambda c: (c.n_in, c.n_units, c.batch))
-    for (n_in, n_units, batch), group in groupby(rows, lambda c: (c.n_in, c.n_units, c.batch)):
-        by_kernel = {c.kernel: c for c in group}
-        entries = [entry(by_kernel[k]) if k in by_kernel else Text("-") for k in kernels]
-        shown.add_row(f"{n_in} x {n_units}\nbatch {batch}", *entries)
+        heading = f"{plain(kernel)}{of_several}\ntime, rate, speed-up"
+        shown.add_column(Text(heading), justify="right")
+    for row, group in groupby(sorted(cells, key=_row), _row):
+        here = {_column(c): c for c in group}
+        entries = [entry(here[c]) if c in here else Text("-") for c in columns]
+        shown.add_row(label(*row), *entries)
     return shown
+
+
+def _column(cell: Cell) -> tuple[str, int]:
+    return cell.kernel, cell.device_index
+
+
+def _row(cell: Cell) -> tuple[int, int, str, str, int]:
+    """What the cells of a row share; the order of the rows."""
+    activation = cell.activation if cell.layer else ""  # of the others the caption says it
+    return (cell.n_in, cell.n_units, cell.layer, activation, cell.batch)
+
+
+def label(n_in: int, n_units: int, layer: str, activation: str, batch: int) -> Text:
+    """A row's layer in two lines, by its name where it has one."""
+    shape = f"{n_in} x {n_units}"
+    if layer:
+        return Text(f"{plain(layer)}\n{shape} {activation}, batch {batch}")
+    return Text(f"{shape}\nbatch {batch}")
 
 
 def entry(cell: Cell) -> Text:
@@ -53,7 +95,8 @@ def entry(cell: Cell) -> Text:
     if cell.time_s is None:
         return Text(cell.status, style="red" if cell.status in FAILED else "dim")
     time, rate = units.si(cell.time_s, "s"), units.si(cell.flop_per_s or 0.0, "FLOP/s")
-    return Text(f"{time} {spread(cell)}\n{rate} {speedup(cell)}".strip())
+    mark = LAUNCH_BOUND if cell.launch_bound == "yes" else ""
+    return Text(f"{mark}{time} {spread(cell)}\n{rate} {speedup(cell)}".strip())
 
 
 def spread(cell: Cell) -> str:
@@ -67,13 +110,25 @@ def spread(cell: Cell) -> str:
 def caption(cells: Sequence[Cell]) -> str:
     """What the table's numbers hold for, and how to read them."""
     conditions = {
-        ", ".join((c.precision, c.activation, f"{c.threads} threads", f"{c.cache} caches"))
+        ", ".join(
+            part
+            for part in (
+                c.precision,
+                "" if c.layer else c.activation,
+                f"{c.threads} threads",
+                f"{c.cache} caches",
+            )
+            if part
+        )
         for c in cells
     }
-    return (
+    said = (
         f"{'; '.join(sorted(conditions))}; ± is half the 95 % interval of time and rate;"
         " speed-ups are over python_loop; ~ its time is predicted; =1x no difference was found"
     )
+    if any(c.launch_bound == "yes" for c in cells):
+        said += f"; {LAUNCH_BOUND} launch-bound: the device waits for the host"
+    return said
 
 
 FAILED = ("wrong", "crashed", "error", "impossible", "timeout", "out_of_memory")
@@ -121,6 +176,27 @@ def quietness(visits: Sequence[Visit], blocks: Sequence[Block]) -> str | None:
     return f"{said}, but for {_count(noisy)} that had no other (--budget for more)"
 
 
+def throttling(visits: Sequence[Visit]) -> list[str]:
+    """How many visits found a device's clock held back, and by what: a line a device.
+
+    They count all the same: under a large product a GPU at its power cap is in its normal state.
+    """
+    lines = []
+    good = [v for v in visits if v.status == "ok"]
+    for device in sorted({v.device for v in good if v.device_throttled}):
+        here = [v for v in good if v.device == device]
+        held = [v.device_throttled for v in here if v.device_throttled]
+        reasons = Counter(reason for words in held for reason in words.split("; "))
+        why = ", ".join(f"{reason} {count}" for reason, count in reasons.most_common())
+        lines.append(
+            plain(
+                f"{device} was throttled in {len(held)} of {len(here)} visits ({why}):"
+                " device_throttled in visits.csv marks them, and they count"
+            )
+        )
+    return lines
+
+
 def _count(n: int) -> str:
     return "1 cell" if n == 1 else f"{n} cells"
 
@@ -151,7 +227,9 @@ def _place(kernel: str) -> tuple[int, str]:
 
 
 def headline(
-    visits: Sequence[Visit], blocks: Sequence[Block], peak_flop_per_s: float | None = None
+    visits: Sequence[Visit],
+    blocks: Sequence[Block],
+    ceilings: Mapping[str, Peaks] | None = None,
 ) -> str | None:
     """The project's point in one sentence, from this run; None where the run doesn't hold it."""
     here = {
@@ -159,7 +237,8 @@ def headline(
         for cell in estimate.gather(visits, blocks).values()
         if (cell.last.n_in, cell.last.n_units, cell.last.batch)
         == (HEADLINE_WIDTH, HEADLINE_WIDTH, 1)
-        and estimate.judge(cell, peak_flop_per_s).time is not None
+        and not cell.last.layer
+        and estimate.judge(cell, ceilings or {}).time is not None
         and cell.last.cache == "warm"
     }
     matmul = here.get("numpy_matmul")

@@ -7,6 +7,7 @@ whether a launch returns early, and nothing needs to.
 from __future__ import annotations
 
 import gc
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -51,8 +52,24 @@ def _no_collection() -> Iterator[None]:
             gc.enable()
 
 
-def blocks(step: Step, x: Any, loops: int, count: int, *, lead: bool) -> tuple[list[float], Any]:
-    """`count` blocks in a row of `loops` launches each -> seconds a launch, and the last output."""
+def _nothing() -> None:
+    pass
+
+
+def blocks(
+    step: Step,
+    x: Any,
+    loops: int,
+    count: int,
+    *,
+    lead: bool,
+    meanwhile: Callable[[], None] = _nothing,
+) -> tuple[list[float], Any]:
+    """`count` blocks in a row of `loops` launches each -> seconds a launch, and the last output.
+
+    `meanwhile` is called once all is queued, after the last mark and before anything waits: a
+    device that works behind the host's back is under load then, and no time counts.
+    """
     device, launch = step.device, step.launch
     out: Any = None
     with _no_collection():
@@ -64,22 +81,31 @@ def blocks(step: Step, x: Any, loops: int, count: int, *, lead: bool) -> tuple[l
             for _ in repeat(None, loops):
                 out = launch(x)
             marks.append(device.mark(out))
+        meanwhile()
         pairs = pairwise(marks)
         return [device.seconds(start, stop) / loops for start, stop in pairs], out
 
 
-def cold_blocks(step: Step, x: Any, count: int) -> tuple[list[float], Any]:
-    """`count` single launches, the device's caches flushed before each -> seconds, last output."""
+def cold_blocks(
+    step: Step, x: Any, count: int, meanwhile: Callable[[], None] = _nothing
+) -> tuple[list[float], Any]:
+    """`count` single launches, the device's caches flushed before each -> seconds, last output.
+
+    `meanwhile` is called as in `blocks`, of the last launch.
+    """
     device = step.device
     out: Any = None
     times = []
     with _no_collection():
-        for _ in repeat(None, count):
+        for left in reversed(range(count)):
             device.fence(out)
             device.flush()
             start = device.mark(out)
             out = step.launch(x)
-            times.append(device.seconds(start, device.mark(out)))
+            stop = device.mark(out)
+            if not left:
+                meanwhile()
+            times.append(device.seconds(start, stop))
     return times, out
 
 
@@ -126,16 +152,26 @@ def find_loops(step: Step, x: Any, loops: int, launch_s: float) -> tuple[int, fl
         launch_s = seconds
 
 
-def warm_up(step: Step, x: Any, loops: int, clock: Clock = time.perf_counter) -> float:
-    """Run blocks until the device has had its time and three agree -> least seconds a launch."""
+def warm_up(
+    step: Step,
+    x: Any,
+    loops: int,
+    clock: Clock = time.perf_counter,
+    rested_s: float = math.inf,
+) -> float:
+    """Run blocks until the device has had its time and three agree -> least seconds a launch.
+
+    A device that has only just worked, `rested_s` ago, needs no longer to warm up than it rested.
+    """
     start = clock()
+    needed_s = min(step.device.warm_s, rested_s)
     recent: deque[float] = deque(maxlen=3)
     while True:
         (seconds,), _ = blocks(step, x, loops, 1, lead=False)
         recent.append(seconds)
         elapsed = clock() - start
         agreed = len(recent) == 3 and max(recent) <= (1 + AGREE) * min(recent)
-        if elapsed >= step.device.warm_s + (0.0 if agreed else WARM_CAP_S):
+        if elapsed >= needed_s + (0.0 if agreed else WARM_CAP_S):
             return min(recent)
 
 

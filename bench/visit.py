@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Self
 
 from bench import conditions, link
-from bench.records import Block, Status, Visit
-from bench.sweep import BadInput, Case
+from bench.records import BOUNDS, Block, Status, Visit
+from bench.sweep import BadInput, Case, Weights
 
 VISIT_S = 0.01
 """About how long the blocks of a visit last together."""
@@ -51,6 +51,7 @@ class Cell:
     device: int
     threads: int
     cache: str
+    weights: Weights | None = None  # where the layer's own numbers are; none: drawn
 
     @property
     def name(self) -> str:
@@ -90,6 +91,7 @@ def refusal(cell: Cell, number: int, pass_number: int, status: Status, reason: s
         throttled_s=None,
         suspended_s=None,
         stepped_s=None,
+        layer=cell.case.layer,
     )
 
 
@@ -100,17 +102,21 @@ class Visitor:
         self._threads = threads
         self._seed = seed
         self._limit_s = limit_s
-        self._workers: dict[str, link.Worker] = {}
+        self._workers: dict[tuple[str, int], link.Worker] = {}  # a process drives one device
         self._offsets = random.Random(seed)
+        self._devices: dict[tuple[str, int], str] = {}  # the name of the device that was reached
+        self._worked_at: dict[str, float] = {}  # when each device did so last, on our clock
+        self._rated: dict[str, Cell] = {}  # the first cell of each device that tells its ceilings
+        self.rates: dict[str, list[link.Rates]] = {}  # what each of them can do
 
-    def load(self, kernel: str) -> link.Loaded | link.Refused:
+    def load(self, kernel: str, device: int = 0) -> link.Loaded | link.Refused:
         """Start the kernel's worker and import it there."""
         try:
-            reply = self._worker(kernel).call(link.Load(kernel), FIRST_PATIENCE_S)
+            reply = self._worker(kernel, device).call(link.Load(kernel), FIRST_PATIENCE_S)
             if not isinstance(reply, link.Loaded):
                 return _refused(reply)
         except link.WorkerLost as lost:
-            self._end(kernel)
+            self._end(kernel, device)
             return link.Refused(lost.status, lost.reason)
         return reply
 
@@ -145,17 +151,45 @@ class Visitor:
                 control_s=times.control_s,
                 measured_s=times.measured_s,
                 waited_s=times.waited_s,
+                **_told(times.state),
             )
         if isinstance(end, link.Refused):
             if end.status in TROUBLE:
-                self._end(cell.kernel)
+                self._end(cell.kernel, cell.device)
             row = replace(row, status=end.status, reason=end.reason)
             return replace(row, kernel_hash=end.kernel_hash or row.kernel_hash), []
         error = max(row.error or 0.0, end.error)
         row = replace(
             row, error=error, cpu_s=end.cpu_s, quiet_s=end.quiet_s, preempted=end.preempted
         )
+        if opened is not None and opened.rated and opened.device not in self._rated:
+            self._rated[opened.device] = cell
+            self._rate(opened.device, cell)
         return row, blocks
+
+    def rate(self) -> None:
+        """Ask each device once more what it can do: the first answer may have been disturbed."""
+        for device, cell in self._rated.items():
+            self._rate(device, cell)
+
+    def _rate(self, device: str, cell: Cell) -> None:
+        request = link.Ceilings(cell.kernel, cell.case.precision, cell.device)
+        try:
+            reply = self._worker(cell.kernel, cell.device).call(request, FIRST_PATIENCE_S)
+        except link.WorkerLost:  # the visits are the run's; it goes on without a ceiling
+            self._end(cell.kernel, cell.device)
+            return
+        if isinstance(reply, link.Rates):
+            self.rates.setdefault(device, []).append(reply)
+        self._worked_at[device] = time.perf_counter()
+
+    def device(self, kernel: str, index: int) -> str:
+        """The name of the device that a kernel computes on when it is given this number; empty
+        where it can't be told.
+        """
+        tiny = Case(4, 3, 2, "float32", "relu")
+        row, _ = self.visit(Cell(kernel, tiny, index, self._threads, "warm"), 1, 1, None)
+        return row.device
 
     def _measure(
         self,
@@ -165,7 +199,7 @@ class Visitor:
         launch_s: float | None,
         blocks: list[Block],
     ) -> tuple[link.Opened | None, link.Times | None, link.Closed | link.Refused]:
-        worker = self._worker(cell.kernel)
+        worker = self._worker(cell.kernel, cell.device)
         patience = PATIENCE_S + 30 * max(launch_s or 0.0, self._limit_s)
         key = number
         opened = worker.call(
@@ -179,17 +213,21 @@ class Visitor:
                 offset=self._offsets.randrange(64),
                 launch_s=launch_s if pass_number > 1 else None,
                 limit_s=HOPELESS * self._limit_s,
+                weights=cell.weights,
+                rested_s=self._rested_s(cell),
             ),
             patience,
         )
         if not isinstance(opened, link.Opened):
             return None, None, _refused(opened)
+        self._devices[cell.kernel, cell.device] = opened.device
         patience += 30 * opened.launch_s * opened.loops
         most = BLOCKS if cell.cache == "warm" else COLD_BLOCKS
         count = min(max(round(VISIT_S / (opened.loops * opened.launch_s)), 1), most)
         times = worker.call(link.Measure(key, opened.loops, count), patience)
         if not isinstance(times, link.Times):
             return opened, None, _refused(times)
+        self._worked_at[opened.device] = time.perf_counter()
         blocks += [Block(number, "time", opened.loops, s) for s in times.seconds]
         if opened.launch_s < TRIP_LIMIT_S or pass_number == 1:
             count = min(max(round(TRIPS_S / opened.launch_s), 1), 3)
@@ -205,19 +243,25 @@ class Visitor:
         if not closed.quiet or worker.left_busy():
             if closed.quiet:
                 reason = "it left a process running, which used a core after the last launch"
-            self._end(cell.kernel)
+            self._end(cell.kernel, cell.device)
             return opened, times, link.Refused("error", reason)
         return opened, times, closed
 
-    def _worker(self, kernel: str) -> link.Worker:
-        if kernel not in self._workers:
-            worker = self._workers[kernel] = link.Worker(self._threads)
-            worker.call(link.Facts(), FIRST_PATIENCE_S)
-        return self._workers[kernel]
+    def _rested_s(self, cell: Cell) -> float | None:
+        """How long the cell's device has not worked, so far as this run knows."""
+        device = self._devices.get((cell.kernel, cell.device), "")
+        worked_at = self._worked_at.get(device)
+        return None if worked_at is None else time.perf_counter() - worked_at
 
-    def _end(self, kernel: str) -> None:
+    def _worker(self, kernel: str, device: int) -> link.Worker:
+        if (kernel, device) not in self._workers:
+            worker = self._workers[kernel, device] = link.Worker(self._threads)
+            worker.call(link.Facts(), FIRST_PATIENCE_S)
+        return self._workers[kernel, device]
+
+    def _end(self, kernel: str, device: int) -> None:
         """End the kernel's worker: its next visit gets a fresh one."""
-        if (worker := self._workers.pop(kernel, None)) is not None:
+        if (worker := self._workers.pop((kernel, device), None)) is not None:
             worker.kill()
 
     def __enter__(self) -> Self:
@@ -228,8 +272,25 @@ class Visitor:
 
     def respawn(self) -> None:
         """End all workers: the next visits get fresh ones, with another memory layout."""
-        for kernel in list(self._workers):
-            self._end(kernel)
+        for kernel, device in list(self._workers):
+            self._end(kernel, device)
+
+
+def _told(state: link.State | None) -> dict[str, Any]:
+    """A device's state as columns of a row; a number that no file may hold is left out."""
+    if state is None:
+        return {}
+    numbers = {
+        "device_mhz": state.mhz,
+        "device_memory_mhz": state.memory_mhz,
+        "device_celsius": state.celsius,
+        "device_watts": state.watts,
+    }
+    for name, value in numbers.items():
+        low, high = BOUNDS[name]
+        if value is not None and not low <= value <= high:
+            numbers[name] = None
+    return {**numbers, "device_throttled": "; ".join(state.throttled)}
 
 
 def _refused(reply: Any) -> link.Refused:
@@ -252,7 +313,7 @@ def _trip_blocks(number: int, trips: link.Trips) -> Sequence[Block]:
 def describe(kernel: str, device: int, threads: int) -> tuple[str, link.Loaded | link.Refused]:
     """A kernel tried on a tiny case -> its summary, and Loaded, or why it can't run here."""
     with Visitor(threads, seed=0, limit_s=1.0) as visitor:
-        loaded = visitor.load(kernel)
+        loaded = visitor.load(kernel, device)
         if isinstance(loaded, link.Refused):
             return "", loaded
         cell = Cell(kernel, Case(4, 3, 2, "float32", "relu"), device, threads, "warm")

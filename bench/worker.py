@@ -8,12 +8,14 @@ besides that (`bench.honesty`, `bench.surroundings`).
 
 import contextlib
 import gc
+import math
 import platform
 import resource
 import socket
 import time
 import traceback
 from collections import OrderedDict
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +24,12 @@ import numpy as np
 import threadpoolctl
 
 import kernels
-from bench import check, control, inputs, link, memory, timing
+from bench import ceilings, check, control, inputs, link, memory, timing, weights
 from bench.honesty import Judge
 from bench.machine import usable_cores
 from bench.opencell import OpenCell
 from bench.surroundings import BROUGHT_BY_IMPORTS, Changed, Surroundings
-from bench.sweep import Case
+from bench.sweep import BadInput, Case, Weights
 
 KEEP_BYTES = 512 * 2**20
 """Drawn inputs are kept for the next visit, up to this much."""
@@ -54,6 +56,7 @@ class Worker:
         self._kernels: dict[str, kernels.Kernel] = {}
         self._surroundings = Surroundings()
         self._prepared: set[str] = set()  # kernels that have imported what they need
+        self._devices: dict[tuple[str, int], kernels.Device] = {}  # that kernels were seen on
 
     def answer(self, request: link.Request) -> link.Reply:
         """Do what is asked; trouble with a kernel becomes a Refused with its status."""
@@ -72,6 +75,8 @@ class Worker:
                     return self._round_trips(request)
                 case link.Close():
                     return self._close(request)
+                case link.Ceilings():
+                    return self._ceilings(request)
         except Exception as error:  # noqa: BLE001 - whatever a kernel raises is the cell's result
             name = getattr(request, "kernel", "")
             if (cell := self.cells.pop(getattr(request, "key", -1), None)) is not None:
@@ -94,10 +99,12 @@ class Worker:
         return self._kernels[name_or_path]
 
     def _open(self, request: link.Open) -> link.Opened:
+        asked_at = self._clock()
         kernel = self._load(request.kernel)
         case = request.case
         dtype = kernels.DTYPES[case.precision]
-        arrays, parts = self._inputs(case, request.seed, dtype)
+        self._size(request)
+        arrays, parts = self._inputs(case, request.seed, dtype, request.weights)
         given = inputs.Arrays(
             *(
                 inputs.aligned_copy(array, request.offset + position)
@@ -119,6 +126,9 @@ class Worker:
             opened_preempted=preempted,
         )
         self.cells[request.key] = cell
+        self._devices[request.kernel, request.device] = step.device
+        if not isinstance(step.device, kernels.Host):
+            _room(step.device, given.A_in.nbytes)
         x = cell.x = step.send(given.A_in)
         cell.opened_cpu_s = time.process_time()
         step.device.fence(None)
@@ -129,9 +139,27 @@ class Worker:
         error = cell.check(step.fetch(cell.out))
         if first_s > request.limit_s:
             raise TooSlow(first_s)
-        loops, launch_s = self._warm(cell, first_s, request.launch_s)
+        rested_s = math.inf
+        if request.rested_s is not None:
+            rested_s = request.rested_s + self._clock() - asked_at
+        loops, launch_s = self._warm(cell, first_s, request.launch_s, rested_s)
         cell.loops, cell.launch_s = loops, launch_s
-        return link.Opened(kernel.hash, step.device.name, loops, launch_s, error)
+        rated = isinstance(step.device, kernels.Rated)
+        return link.Opened(kernel.hash, step.device.name, loops, launch_s, error, rated)
+
+    def _size(self, request: link.Open) -> None:
+        """Raise MemoryError where the cell has no room, before anything of it is there.
+
+        On the host: the drawn arrays, the kernel's copies, the output, and while the answer is
+        worked out the same in float64. On a device with memory of its own, each array once; which
+        one that is, is known from the kernel's first visit on, which has the least work.
+        """
+        case = request.case
+        drawn = (case, request.seed) in self._drawn
+        _room(kernels.HOST, 2 * case.bytes if drawn else 6 * case.bytes + memory.RESERVE_BYTES)
+        device = self._devices.get((request.kernel, request.device), kernels.HOST)
+        if not isinstance(device, kernels.Host):
+            _room(device, case.bytes)
 
     def _prepare(
         self, kernel: kernels.Kernel, request: link.Open, layer: kernels.Layer
@@ -152,24 +180,22 @@ class Worker:
         return frozenset() if kernel in self._prepared else BROUGHT_BY_IMPORTS
 
     def _inputs(
-        self, case: Case, seed: int, dtype: type[np.floating[Any]]
+        self, case: Case, seed: int, dtype: type[np.floating[Any]], own: Weights | None
     ) -> tuple[inputs.Arrays, list[inputs.Part]]:
         """The case's arrays and expected output, drawn once and kept while there is room."""
-        key = (case, seed)
+        key = (case, seed, own)
         if key not in self._drawn:
-            needed = 6 * case.bytes + 2**28
-            if (free := kernels.HOST.free_bytes()) < needed:
-                raise MemoryError(
-                    f"needs about {needed / 1e9:.1f} GB, {free / 1e9:.1f} GB are free"
-                )
-            arrays = inputs.draw(case, seed, dtype)
+            numbers = weights.load(own, case) if own else None
+            arrays = inputs.draw(case, seed, dtype, numbers)
             self._drawn[key] = (arrays, inputs.expected(arrays, seed))
         self._drawn.move_to_end(key)
         while len(self._drawn) > 1 and sum(k[0].bytes for k in self._drawn) > KEEP_BYTES:
             self._drawn.popitem(last=False)
         return self._drawn[key]
 
-    def _warm(self, cell: OpenCell, first_s: float, known_s: float | None) -> tuple[int, float]:
+    def _warm(
+        self, cell: OpenCell, first_s: float, known_s: float | None, rested_s: float
+    ) -> tuple[int, float]:
         """Warm the cell up -> launches a block, seconds a launch."""
         if cell.cache == "cold":
             (seconds,), _ = timing.cold_blocks(cell.step, cell.x, 1)
@@ -182,7 +208,7 @@ class Worker:
         loops, launch_s = timing.find_loops(step, x, begin, first_s)
         if launch_s >= timing.WARM_CAP_S:
             return loops, launch_s
-        launch_s = timing.warm_up(step, x, loops, self._clock)
+        launch_s = timing.warm_up(step, x, loops, self._clock, rested_s)
         if loops * launch_s < timing.BLOCK_S:
             loops, launch_s = timing.find_loops(step, x, loops, launch_s)
         cell.lead = launch_s < timing.LEAD_S
@@ -193,15 +219,16 @@ class Worker:
         cell.step.device.fence(cell.out)
         start, waited = self._clock(), control.waited_s()
         before = self._control.seconds()
+        seen = Look(cell.step.device, self._clock)
         began, cpu_s = self._clock(), time.process_time()
         if cell.cache == "cold":
-            seconds, cell.out = timing.cold_blocks(cell.step, cell.x, request.count)
+            seconds, cell.out = timing.cold_blocks(cell.step, cell.x, request.count, seen)
         else:
             seconds, cell.out = timing.blocks(
-                cell.step, cell.x, request.loops, request.count, lead=cell.lead
+                cell.step, cell.x, request.loops, request.count, lead=cell.lead, meanwhile=seen
             )
             cell.step.device.fence(cell.out)
-        took = self._clock() - began
+        took = self._clock() - began - seen.took_s
         cores_busy = (time.process_time() - cpu_s) / max(self._clock() - began, 1e-9)
         control_s = control.slowest(before, self._control.seconds(), cores_busy)
         now_waited, measured_s = control.waited_s(), self._clock() - start
@@ -212,6 +239,7 @@ class Worker:
             control_s=control_s,
             measured_s=measured_s,
             waited_s=None if waited is None or now_waited is None else now_waited - waited,
+            state=seen.state,
         )
 
     def _round_trips(self, request: link.RoundTrips) -> link.Trips:
@@ -236,6 +264,48 @@ class Worker:
         gc.collect()
         quiet_s, quiet = timing.settle(timing.SETTLE_S)
         return link.Closed(error, cpu_s, preempted, quiet_s, quiet)
+
+    def _ceilings(self, request: link.Ceilings) -> link.Rates:
+        """What the kernel's device can do; the kernel itself is only asked which one that is."""
+        dtype = kernels.DTYPES[request.precision]
+        layer = kernels.Layer(
+            np.zeros((4, 3), dtype), np.zeros((1, 3), dtype), "linear", request.precision
+        )
+        step = self._load(request.kernel).prepare(layer, 2, request.device)
+        try:
+            device = step.device
+            if not isinstance(device, kernels.Rated):
+                raise kernels.Unsupported(f"{device.name} can't be asked for its ceilings")
+            stated = device.stated(request.precision)
+            flop_per_s, bytes_per_s = ceilings.measure(device, request.precision, self._clock)
+        finally:
+            _let_go(step)
+        return link.Rates(flop_per_s, bytes_per_s, stated.flop_per_s, stated.bytes_per_s)
+
+
+class Look:
+    """A look at what a device is doing, taken when it is called; none where it doesn't tell."""
+
+    def __init__(self, device: kernels.Device, clock: timing.Clock) -> None:
+        self._device = device
+        self._clock = clock
+        self.state: link.State | None = None
+        self.took_s = 0.0
+
+    def __call__(self) -> None:
+        if not isinstance(self._device, kernels.Watched):
+            return
+        start = self._clock()
+        if (state := self._device.state()) is not None:
+            self.state = link.State(**asdict(state))
+        self.took_s = self._clock() - start
+
+
+def _room(device: kernels.Device, needed: int) -> None:
+    """Raise MemoryError unless so many bytes are free there."""
+    if (free := device.free_bytes()) < needed:
+        gigabytes = f"{needed / 1e9:.1f} GB, {free / 1e9:.1f} GB are free"
+        raise MemoryError(f"needs about {gigabytes} on {device.name}")
 
 
 def _let_go(step: kernels.Step) -> None:
@@ -263,6 +333,8 @@ def refusal(error: Exception, kernel: kernels.Kernel | None) -> link.Refused:
             return link.Refused("unavailable", text, digest)
         case kernels.Unsupported():
             return link.Refused("unsupported", text, digest)
+        case BadInput():  # a layer's file that is not as it was
+            return link.Refused("error", text, digest)
         case Changed():
             return link.Refused("error", text, digest)
         case check.Wrong():
@@ -271,13 +343,22 @@ def refusal(error: Exception, kernel: kernels.Kernel | None) -> link.Refused:
             return link.Refused(
                 "skipped", f"took {error.args[0]:.3g} s for its first launch", digest
             )
-        case MemoryError():
+        case MemoryError() | RuntimeError() if _is_memory(error):
             return link.Refused("out_of_memory", text or "out of memory", digest)
         case ImportError() | LookupError() if kernel is None:
             return link.Refused("error", text)
     frame = traceback.extract_tb(error.__traceback__)[-1]
     where = f"{Path(frame.filename).name}, line {frame.lineno}"
     return link.Refused("error", f"{type(error).__name__}: {text} ({where})", digest)
+
+
+NO_MEMORY = ("out of memory", "alloc_failed", "resource_exhausted")
+"""How libraries say it that raise no MemoryError: CUDA's runtime and PyTorch, cuBLAS, JAX."""
+
+
+def _is_memory(error: Exception) -> bool:
+    said = str(error).lower()
+    return isinstance(error, MemoryError) or any(words in said for words in NO_MEMORY)
 
 
 def main(descriptor: int, threads: int) -> None:

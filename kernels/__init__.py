@@ -20,6 +20,8 @@ Whoever runs a `Step` does, for every kernel alike:
     step.fetch(out)                       # -> (batch, n_units) array on the host
     step.close()
 
+A device may tell more: its state while it works (`Watched`), and its ceilings (`Rated`).
+
 This package imports the standard library and NumPy; a kernel's own library is imported only in the
 file that needs it.
 """
@@ -35,7 +37,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -95,7 +97,9 @@ class Layer:
             if self.W.shape[axis] == 0:
                 raise ShapeError(f"W axis {axis} ({name}) is 0, must be at least 1")
         _axis("b", self.b, 0, 1, "one row, added to every example")
-        _axis("b", self.b, 1, self.n_units, "n_units, W's axis 1")
+        fits_transposed = self.b.shape[1] == self.W.shape[0]
+        remedy = "; W looks transposed, as PyTorch keeps it: give W.T" if fits_transposed else ""
+        _axis("b", self.b, 1, self.n_units, f"n_units, W's axis 1{remedy}")
         for name, array in (("W", self.W), ("b", self.b)):
             self._dtype(name, array)
 
@@ -166,6 +170,51 @@ class Device(Protocol):
 
     def flush(self) -> None:
         """Evict the device's caches, in order with the work."""
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What a device was doing at one moment, as its driver tells it; None where it doesn't."""
+
+    mhz: float | None  # of what computes
+    memory_mhz: float | None
+    celsius: float | None
+    watts: float | None
+    throttled: tuple[str, ...] = ()  # why its clock was held back, in words; empty: it was not
+
+
+@runtime_checkable
+class Watched(Protocol):
+    """A device that tells its state; a device without this method has none to tell."""
+
+    def state(self) -> State | None:
+        """As it is now. Called while work is queued, outside of what is timed; sets nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """Operations and bytes a second; None where they aren't known."""
+
+    flop_per_s: float | None
+    bytes_per_s: float | None
+
+
+@runtime_checkable
+class Rated(Device, Protocol):
+    """A device other than the CPU whose ceilings can be stated, and measured on it.
+
+    The steps' `launch(None)` does the work once. Making them raises MemoryError where there is no
+    room, and Unsupported for a precision that the device has no product in.
+    """
+
+    def stated(self, precision: str) -> Rates:
+        """What its number of units, their clock and its memory's would give."""
+
+    def product(self, n: int, precision: str) -> "Step":
+        """A product of two (n, n) matrices: 2 * n**3 operations."""
+
+    def copy(self, size: int) -> "Step":
+        """A copy within its memory: `size` bytes, half of them read and half written."""
 
 
 class Host:

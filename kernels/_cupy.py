@@ -1,15 +1,23 @@
-"""What the CuPy kernels share: one stream a device, its events as the clock, and the reason where
-there is no GPU to use.
+"""What the GPU's kernels share: one stream a device, its events as the clock, the way there and
+back, what each precision takes, and the reason where there is no GPU to use.
 
 Written from CuPy 14's source; nothing here has run on a GPU yet (see CONTRIBUTING.md). A process
 drives one device: the stream is made current once, so that a launch costs no context switch.
 """
 
 import ctypes
+import os
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
-from kernels import Unavailable
+import numpy as np
+from numpy.typing import NDArray
+
+from kernels import DTYPES, Rates, State, Step, Unavailable, Unsupported, _nvidia, _nvml
+
+NEEDS = {"tf32": 80, "bfloat16": 80}
+"""Compute capability, times ten, from which cuBLAS has a precision; the others are everywhere."""
 
 
 @cache
@@ -50,6 +58,97 @@ def _import_trouble(error: ImportError | RuntimeError) -> str:
     )
 
 
+def device_dtype(gpu: "CudaDevice", precision: str) -> np.dtype[Any]:
+    """What holds a precision on the device: NumPy's own type, or ml_dtypes' bfloat16.
+
+    Raises Unsupported where this device has no such arithmetic, Unavailable without ml_dtypes.
+    """
+    needed = NEEDS.get(precision, 0)
+    if gpu.capability < needed:
+        has, needs = (f"{c // 10}.{c % 10}" for c in (gpu.capability, needed))
+        raise Unsupported(f"precision {precision} needs compute capability {needs}, this is {has}")
+    if precision == "tf32" and os.environ.get("NVIDIA_TF32_OVERRIDE") == "0":
+        raise Unsupported("precision tf32: NVIDIA_TF32_OVERRIDE=0 in the environment turns it off")
+    if precision != "bfloat16":
+        return np.dtype(DTYPES[precision])
+    try:
+        import ml_dtypes
+    except ImportError:
+        line = ".venv/bin/python -m pip install ml_dtypes"
+        raise Unavailable(f"bfloat16 in CuPy needs ml_dtypes: {line}") from None
+    bfloat16: np.dtype[Any] = np.dtype(ml_dtypes.bfloat16)
+    return bfloat16
+
+
+def full_float32(cupy: Any) -> None:
+    """float32 is float32: CuPy's own default, whatever CUPY_TF32 says."""
+    kinds = cupy._core._routines_linalg  # noqa: SLF001 - CuPy has no public name for it
+    cupy._core.set_compute_type("float32", kinds.COMPUTE_TYPE_DEFAULT)  # noqa: SLF001
+
+
+def product(gpu: "CudaDevice", precision: str) -> Callable[[Any, Any, Any], None]:
+    """A function (A_in, W, out) that queues A_in @ W into `out`, in the precision's arithmetic.
+
+    All three are 2-D, of one dtype and in C order: CuPy then calls cuBLAS straight away, and
+    neither casts nor copies. float16 and bfloat16 are summed in float32.
+
+    CuPy's switch for TF32 belongs to the process and is read when a product is queued. So it is
+    turned on around that call alone, which costs the host about a microsecond, and no other cell
+    sees it.
+    """
+    cupy = gpu.cupy
+
+    def as_it_is(A_in: Any, W: Any, out: Any) -> None:
+        cupy.matmul(A_in, W, out=out)
+
+    def tf32(A_in: Any, W: Any, out: Any) -> None:
+        set_type("float32", fast)
+        try:
+            cupy.matmul(A_in, W, out=out)
+        finally:
+            full_float32(cupy)
+
+    set_type = cupy._core.set_compute_type  # noqa: SLF001 - as in full_float32
+    fast = cupy._core._routines_linalg.COMPUTE_TYPE_TF32  # noqa: SLF001
+    return tf32 if precision == "tf32" else as_it_is
+
+
+class Bus:
+    """An input's way to the device and an output's way back, through page-locked memory.
+
+    The device reads and writes page-locked memory by itself, at the bus's full speed and on the
+    stream, in order with the work. An input comes from anywhere, so the host first copies it there
+    (and rounds it, for bfloat16): that copy is part of `send_s`.
+    """
+
+    def __init__(self, gpu: "CudaDevice", shape: tuple[int, int], precision: str) -> None:
+        import cupyx
+
+        self._empty_pinned = cupyx.empty_pinned
+        self._gpu = gpu
+        self._host_dtype = DTYPES[precision]
+        self._staging: NDArray[Any] = cupyx.empty_pinned(shape, device_dtype(gpu, precision))
+        self._has_left = gpu.cupy.cuda.Event()
+
+    def send(self, A_in: NDArray[Any]) -> Any:
+        """(batch, n_in) on the host -> a new array of that shape on the device."""
+        return self.send_into(self._gpu.cupy.empty(A_in.shape, self._staging.dtype), A_in)
+
+    def send_into(self, x: Any, A_in: NDArray[Any]) -> Any:
+        """The same into an array that is already there."""
+        self._has_left.synchronize()  # the last input may still be on its way
+        np.copyto(self._staging, A_in, casting="same_kind")
+        x.set(self._staging, stream=self._gpu.stream)
+        self._has_left.record(self._gpu.stream)
+        return x
+
+    def fetch(self, out: Any) -> NDArray[Any]:
+        """(batch, n_units) on the device -> the same on the host; bfloat16 comes as float32."""
+        host: NDArray[Any] = self._empty_pinned(out.shape, out.dtype)
+        out.get(stream=self._gpu.stream, out=host)
+        return host.astype(self._host_dtype, copy=False)
+
+
 class CudaDevice:
     """One CUDA device, a stream of its own on it, and that stream's events as its clock."""
 
@@ -62,11 +161,15 @@ class CudaDevice:
         self._device.use()
         self.stream = cupy.cuda.Stream(non_blocking=True)
         self.stream.use()
-        properties = cupy.cuda.runtime.getDeviceProperties(index)
+        properties = self._properties = cupy.cuda.runtime.getDeviceProperties(index)
         bus = cupy.cuda.runtime.deviceGetPCIBusId(index)
         self.name = f"cuda:{index} {properties['name'].decode()} at {bus}"
+        self.capability = int(self._device.compute_capability)  # 90 is 9.0
         self._cache_bytes: int = properties["l2CacheSize"]
         self._eviction_buffer: Any = None
+        self._monitor = _nvml.monitor(bus)
+        # CUPY_TF32=1 would make float32 something else than what was asked for
+        full_float32(cupy)
 
     def prove(self) -> None:
         """A product (cuBLAS) and an elementwise operation (NVRTC); raises what CUDA raises."""
@@ -103,3 +206,33 @@ class CudaDevice:
             self._eviction_buffer = self.cupy.empty(self._cache_bytes, "uint8")
         buffer = self._eviction_buffer
         buffer.data.memset_async(0, buffer.nbytes, self.stream)
+
+    def state(self) -> State | None:
+        """Clocks, temperature, power and what holds them back, from NVML."""
+        return self._monitor.state() if self._monitor else None
+
+    def stated(self, precision: str) -> Rates:
+        return _nvidia.stated(self._properties, precision)
+
+    def product(self, n: int, precision: str) -> Step:
+        """Two (n, n) matrices of ones, by cuBLAS."""
+        multiply, dtype = product(self, precision), device_dtype(self, precision)
+        A, W = (self.cupy.ones((n, n), dtype) for _ in range(2))
+        out = self.cupy.empty((n, n), dtype)
+
+        def launch(_: Any) -> Any:
+            multiply(A, W, out)
+            return out
+
+        return Step(launch, device=self)
+
+    def copy(self, size: int) -> Step:
+        """From one half of `size` bytes to the other, on this device's stream."""
+        half = size // 2
+        source, target = (self.cupy.ones(half, "uint8") for _ in range(2))
+
+        def launch(_: Any) -> Any:
+            target.data.copy_from_device_async(source.data, half, self.stream)
+            return target
+
+        return Step(launch, device=self)

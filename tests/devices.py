@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+import kernels
 from kernels import Layer, Step
 
 TICK = 1e-9
@@ -80,6 +81,50 @@ class SimulatedDevice:
     def flush(self) -> None:
         self.flushes += 1
         self.busy_until = max(self.busy_until, self.clock.ticks) + 1_000_000
+
+
+class Board(SimulatedDevice):
+    """The same with memory of its own, and a driver that tells its state and its ceilings.
+
+    Its products make 1e12 operations a second and its copies 1e11 bytes, whatever the precision.
+    """
+
+    name = "board:0 Simulated at 0000:17:00.0"
+
+    def __init__(self, clock: HostClock, work_ticks: int, launch_ticks: int) -> None:
+        super().__init__(clock, work_ticks, launch_ticks)
+        self.free = 2**30
+        self.look_ticks = 0
+        self.looks: list[bool] = []  # whether there was work left, each time that somebody looked
+        self.held_back: tuple[str, ...] = ()
+        self.stated_rates = kernels.Rates(2e12, None)
+
+    def free_bytes(self) -> int:
+        return self.free
+
+    def state(self) -> kernels.State | None:
+        self.clock.ticks += self.look_ticks
+        self.looks.append(self.busy_until > self.clock.ticks)
+        return kernels.State(1500.0, 900.0, 61.0, 250.5, self.held_back)
+
+    def stated(self, precision: str) -> kernels.Rates:
+        return self.stated_rates
+
+    def product(self, n: int, precision: str) -> Step:
+        return self._work(3 * n * n * 4, 2 * n**3 / 1e12)
+
+    def copy(self, size: int) -> Step:
+        return self._work(size, size / 1e11)
+
+    def _work(self, needed: int, seconds: float) -> Step:
+        if needed > self.free:
+            raise MemoryError("no room")
+
+        def launch(_: Any) -> None:
+            self.clock.ticks += self.launch_ticks
+            self.busy_until = max(self.busy_until, self.clock.ticks) + round(seconds / TICK)
+
+        return Step(launch, device=self)
 
 
 class UnfencedDevice(SimulatedDevice):

@@ -14,7 +14,7 @@ from bench.charts import _page
 CHARTS = {
     name: import_module(f"bench.charts.{name}").draw
     for name in charts.names()
-    if name != "machines"
+    if name not in ("machines", "layers")  # which take several runs, and layers with names
 }
 LIGHT = _page.Sheet()
 

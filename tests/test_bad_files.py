@@ -280,7 +280,7 @@ def test_an_awkward_name_is_shown_as_it_is(run: Path, tmp_path: Path, name: str)
     visits = [replace(row, kernel=name) for row in store.load(run, Visit)]
     (run / "visits.csv").write_text(store._header(Visit) + store._lines(visits), encoding="utf-8")
     assert store.load(run, Visit) == visits
-    cells = estimate.cells(visits, store.load(run, Block), peaks.ceiling(store.machine(run)))
+    cells = estimate.cells(visits, store.load(run, Block), peaks.of(store.machine(run)))
     store.write_cells(run, cells)
     assert {cell.kernel for cell in store.load(run, Cell)} == {name}
     for shown in pd.read_csv(run / "cells.csv").kernel:

@@ -315,7 +315,7 @@ class Restless:
 
 def test_threads_left_running_are_an_error_and_end_with_their_worker() -> None:
     visitor = Visitor(threads=1, seed=0, limit_s=1.0)
-    visitor._workers["k"] = worker = Restless()  # type: ignore[assignment]
+    visitor._workers["k", 0] = worker = Restless()  # type: ignore[assignment]
     row, blocks = visitor.visit(Cell("k", CASE, 0, 1, "warm"), 1, 1, None)
     assert (row.status, row.reason) == (
         "error",

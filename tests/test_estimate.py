@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from scipy.special import bdtr
 
 from bench import estimate
+from bench.peaks import Peaks
 from bench.records import STATUSES, Block, Cell, Quantity, Visit
 from bench.sweep import BadInput, Case
 from bench.visit import Cell as Planned
@@ -57,7 +58,8 @@ class Book:
 
     def cells(self, peak: float | None = None) -> dict[tuple[str, int], Cell]:
         """The run's cells by kernel and width."""
-        rows = estimate.cells(self.visits, self.blocks, peak)
+        cpu = {"cpu": Peaks("float32", peak, None, None)}
+        rows = estimate.cells(self.visits, self.blocks, cpu)
         return {(row.kernel, row.n_units): row for row in rows}
 
     def cell(self, kernel: str, width: int = 100, peak: float | None = None) -> Cell:
@@ -229,7 +231,7 @@ class TestGather:
         book = Book()
         book.good("numpy_dot", 1, 2.0)
         book.good("numpy_dot", 2, 3.0, **other)
-        assert sorted(c.time_s or 0 for c in estimate.cells(book.visits, book.blocks, None)) == [
+        assert sorted(c.time_s or 0 for c in estimate.cells(book.visits, book.blocks, {})) == [
             2,
             3,
         ]
@@ -289,7 +291,7 @@ class TestCells:
                 book.good(kernel, 1, 1.0, width=width, batch=64)
                 book.good(kernel, 1, 1.0, width=width)
         order = [
-            (c.n_units, c.batch, c.kernel) for c in estimate.cells(book.visits, book.blocks, None)
+            (c.n_units, c.batch, c.kernel) for c in estimate.cells(book.visits, book.blocks, {})
         ]
         assert order == sorted(order)
         assert len(order) == 8

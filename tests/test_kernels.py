@@ -216,11 +216,17 @@ class TestRefusals:
         with pytest.raises(Unsupported, match=f"precision {precision}"):
             kernels.load(name).prepare(layer, 1)
 
-    @pytest.mark.parametrize("precision", ["tf32", "bfloat16"])
-    def test_the_gpus_kernel_says_so_even_without_a_gpu(self, precision: str) -> None:
-        layer = Layer(np.ones((2, 2), np.float32), np.ones((1, 2), np.float32), "relu", precision)
-        with pytest.raises(Unsupported, match=f"precision {precision}"):
-            kernels.load("cupy_matmul").prepare(layer, 1)
+    @pytest.mark.parametrize(
+        ("precision", "activation"),
+        [("float32", "sigmoid"), ("float32", "tanh"), ("float64", "relu")],
+    )
+    def test_what_the_gpus_library_has_not_is_said_even_without_a_gpu(
+        self, precision: str, activation: str
+    ) -> None:
+        dtype = kernels.DTYPES[precision]
+        layer = Layer(np.ones((2, 2), dtype), np.ones((1, 2), dtype), activation, precision)
+        with pytest.raises(Unsupported, match=f"{activation}|{precision}"):
+            kernels.load("nvmath_fused").prepare(layer, 1)
 
 
 def array(*shape: int, dtype: Any = np.float32) -> NDArray[Any]:

@@ -1,7 +1,6 @@
 """What a machine is, said without saying whose; each warning fires when it should and only then."""
 
 import copy
-import ctypes
 import json
 import os
 import platform
@@ -120,6 +119,23 @@ class TestWarnings:
         monkeypatch.setattr(sys, "platform", "darwin")
         (said,) = machine.warnings(HONEST)
         assert "no affinity" in said
+
+    def test_each_comes_with_what_to_do(self) -> None:
+        everything = changed(
+            overrides={"OPENBLAS_CORETYPE": "Haswell"},
+            threads=5,
+            load=3.0,
+            cpu__governor="powersave",
+        )
+        troubles = machine.troubles(everything)
+        assert [said for said, _ in troubles] == machine.warnings(everything)
+        assert [remedy for _, remedy in troubles] == [
+            "unset OPENBLAS_CORETYPE",
+            "--threads 4",
+            "end what else runs (top shows it), or wait",
+            "--threads 4, or a NumPy with another BLAS",
+            "sudo cpupower frequency-set -g performance",
+        ]
 
     def test_several_troubles_are_all_said(self) -> None:
         assert len(machine.warnings(changed(load=3.0, cpu__governor="powersave"))) == 2
@@ -270,78 +286,6 @@ class TestFacts:
         assert cpu["model"]
         assert cpu["mhz"] is None
         assert cpu["vector_flags"] == []
-
-
-class TestGpus:
-    """What the driver's own library says; on a double of it, as there is no GPU to ask."""
-
-    def test_without_a_driver_there_is_nothing(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        def absent(name: str) -> None:
-            raise OSError(f"{name}: cannot open shared object file")
-
-        monkeypatch.setattr(ctypes, "CDLL", absent)
-        assert machine.gpus() == {
-            "driver": None,
-            "devices": [],
-            "trouble": "no NVIDIA driver (libcuda.so.1)",
-        }
-
-    def test_devices_are_listed_with_name_bus_and_compute_capability(
-        self, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(ctypes, "CDLL", lambda _: Driver())
-        assert machine.gpus() == {
-            "driver": "12.8",
-            "devices": [
-                {"name": "GPU 0", "bus": "0000:00:00.0", "compute": "9.0"},
-                {"name": "GPU 1", "bus": "0000:01:00.0", "compute": "9.0"},
-            ],
-            "trouble": "",
-        }
-
-    @pytest.mark.parametrize("failing", ["init", "count"])
-    def test_a_driver_in_trouble_says_so(
-        self, failing: str, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(ctypes, "CDLL", lambda _: Driver(**{failing: 100}))
-        found = machine.gpus()
-        assert (found["driver"], found["devices"]) == ("12.8", [])
-        assert found["trouble"] == "CUDA error 100"
-
-
-class Driver:
-    """A double of libcuda with two devices; the codes are what its calls return."""
-
-    def __init__(self, init: int = 0, count: int = 0) -> None:
-        self.init = init
-        self.count = count
-
-    def cuDriverGetVersion(self, version: Any) -> int:  # noqa: N802 - the driver's names
-        version._obj.value = 12080
-        return 0
-
-    def cuInit(self, flags: int) -> int:  # noqa: N802
-        return self.init
-
-    def cuDeviceGetCount(self, count: Any) -> int:  # noqa: N802
-        count._obj.value = 2
-        return self.count
-
-    def cuDeviceGet(self, device: Any, index: int) -> int:  # noqa: N802
-        device._obj.value = index
-        return 0
-
-    def cuDeviceGetName(self, name: Any, length: int, device: Any) -> int:  # noqa: N802
-        name.value = f"GPU {device.value}".encode()
-        return 0
-
-    def cuDeviceGetPCIBusId(self, bus: Any, length: int, device: Any) -> int:  # noqa: N802
-        bus.value = f"0000:{device.value:02x}:00.0".encode()
-        return 0
-
-    def cuDeviceGetAttribute(self, value: Any, which: int, device: Any) -> int:  # noqa: N802
-        value._obj.value = {75: 9, 76: 0}[which]
-        return 0
 
 
 def test_what_runs_leave_behind_does_not_make_the_tree_unclean(

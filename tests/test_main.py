@@ -62,7 +62,8 @@ def test_help_answers_at_once_and_imports_nothing_heavy() -> None:
         "heavy = {'numpy', 'pandas', 'matplotlib', 'scipy', 'kernels'} & set(sys.modules)\n"
         "sys.exit(f'imported {heavy}' if heavy else 0)\n"
     )
-    for arguments in (["--help"], ["run", "--help"], ["plot", "--help"], ["kernels", "--help"]):
+    for command in ([], ["run"], ["plot"], ["kernels"], ["doctor"]):
+        arguments = [*command, "--help"]
         done = subprocess.run(
             [sys.executable, "-c", code, *arguments],
             cwd=ROOT,

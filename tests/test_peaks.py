@@ -83,7 +83,7 @@ def kept(tmp_path: Path) -> Path:
 
 def measure(
     kept: Path, precision: str = "float32", threads: int = 4, machine: dict[str, Any] = MACHINE
-) -> list[float]:
+) -> list[float | None]:
     found = peaks.of_cpu(precision, threads, machine, kept)
     assert found is not None
     return [found.measured_flop_per_s, found.measured_bytes_per_s]

@@ -18,7 +18,7 @@ def test_readme_documents_every_column_of_cells_csv_and_no_other() -> None:
 def test_the_headline_is_the_reference_runs() -> None:
     folder = ROOT / "results" / "reference"
     visits, blocks = store.load(folder, records.Visit), store.load(folder, records.Block)
-    said = table.headline(visits, blocks, peaks.ceiling(store.machine(folder)))
+    said = table.headline(visits, blocks, peaks.of(store.machine(folder)))
     readme = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
     assert said is not None
     assert said in readme

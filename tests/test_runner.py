@@ -67,9 +67,7 @@ class Bench:
         )
 
     def statuses(self) -> dict[tuple[str, int], str]:
-        return {
-            (c.kernel, c.n_units): c.status for c in estimate.cells(self.rows, self.blocks, None)
-        }
+        return {(c.kernel, c.n_units): c.status for c in estimate.cells(self.rows, self.blocks, {})}
 
 
 def cells(*kernels: str, widths: tuple[int, ...] = (16, 64, 256)) -> list[Cell]:
@@ -189,7 +187,7 @@ def test_a_cell_over_the_limit_is_skipped_with_the_prediction_as_the_reason() ->
     assert bench.statuses()[FAST, 1024] == "ok"
     (row,) = [r for r in bench.rows if r.status == "skipped" and r.n_units == 256]
     assert row.reason == "predicted 1.31 s a launch, limit 0.1 s"
-    cell = next(c for c in estimate.cells(bench.rows, bench.blocks, None) if c.status == "skipped")
+    cell = next(c for c in estimate.cells(bench.rows, bench.blocks, {}) if c.status == "skipped")
     assert cell.predicted_s == pytest.approx(1.31)
 
 
@@ -254,7 +252,7 @@ def test_an_interrupted_run_goes_on_as_if_it_had_not_been() -> None:
     numbers = [row.visit for row in resumed.rows]
     assert len(set(numbers)) == len(numbers)
     assert 21 not in numbers
-    found = estimate.cells(resumed.rows, resumed.blocks, None)
+    found = estimate.cells(resumed.rows, resumed.blocks, {})
     assert {c.status for c in found} == {"ok"}
     # the interrupted pass was cut in the middle of a case: one kernel has a visit more
     assert {c.visits for c in found} <= {runner.LOOKS[1], runner.LOOKS[1] + 1}

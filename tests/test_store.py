@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench import estimate, signals, store
+from bench.peaks import Peaks
 from bench.records import BOUNDS, SPAN, WORDS, Block, Cell, Visit
 from bench.store import Run
 from bench.sweep import BadInput, Case, Sweep
@@ -269,7 +270,7 @@ def test_a_run_with_windows_line_ends_is_not_added_to(stopped: Path) -> None:
 def test_a_transfer_may_be_too_short_for_the_clock(run: Run) -> None:
     run.append(visit(3), [block(3), Block(3, "send", 1, 0.0)])
     assert store.load(run.folder, Block)[-1].seconds == 0.0
-    (cell,) = estimate.cells(store.load(run.folder, Visit), store.load(run.folder, Block), None)
+    (cell,) = estimate.cells(store.load(run.folder, Visit), store.load(run.folder, Block), {})
     store.write_cells(run.folder, [cell])
     assert store.frame(run.folder).send_s[0] == 0.0
 
@@ -491,7 +492,11 @@ def derived(run: Run) -> Path:
     """cells.csv of the run, one cell measured and one refused."""
     refused_visit = visit(3, kernel="cupy_matmul", status="unavailable", reason="no GPU", device="")
     run.append(refused_visit, [])
-    cells = estimate.cells(store.load(run.folder, Visit), store.load(run.folder, Block), 1e12)
+    cells = estimate.cells(
+        store.load(run.folder, Visit),
+        store.load(run.folder, Block),
+        {"cpu": Peaks("float32", 1e12, None, None)},
+    )
     store.write_cells(run.folder, cells)
     return run.folder / "cells.csv"
 

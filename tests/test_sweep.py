@@ -2,8 +2,9 @@
 
 import itertools
 import tempfile
+import tomllib
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench import sweep
-from bench.sweep import BadInput, Case, Sweep
+from bench.sweep import BadInput, Case, Named, Sweep, Weights
 
 ENOUGH = "widths = [16]\nbatches = [1]\n"
 ITEMSIZE = {"float64": 8, "float32": 4, "tf32": 4, "float16": 2, "bfloat16": 2}
@@ -22,8 +23,30 @@ awkward_text = st.text("az09 ./-_'\"\\#=[],é漢😀", min_size=1, max_size=8)
 sizes = st.lists(st.integers(1, sweep.LARGEST), min_size=1, max_size=5).map(tuple)
 seconds = st.floats(min_value=0, exclude_min=True, allow_infinity=False, allow_nan=False)
 
+layer_names = awkward_text.map(str.strip).filter(bool)
+weights = st.builds(
+    Weights,
+    file=awkward_text,
+    W=awkward_text,
+    b=st.just("") | awkward_text,
+    transposed=st.booleans(),
+    digest=awkward_text,
+)
+layers = st.builds(
+    Named,
+    name=layer_names,
+    n_in=st.integers(1, sweep.LARGEST),
+    n_units=st.integers(1, sweep.LARGEST),
+    batches=st.just(()) | sizes,
+    activation=st.none() | st.sampled_from(get_args(sweep.Activation)),
+    source=st.just("") | awkward_text,
+    weights=st.none() | weights,
+)
+many_layers = st.lists(layers, max_size=4, unique_by=lambda layer: layer.name).map(tuple)
+
 sweeps = st.builds(
     Sweep,
+    layers=many_layers,
     widths=sizes,
     batches=sizes,
     kernels=st.lists(awkward_text, max_size=3).map(tuple),
@@ -51,7 +74,7 @@ def refused(folder: Path, text: str) -> str:
     return said.removeprefix(f"{path}: ")
 
 
-@pytest.mark.parametrize("name", sweep.named())
+@pytest.mark.parametrize("name", [name for name in sweep.named() if name != "layers"])
 def test_a_shipped_sweep_is_valid_and_goes_from_16_past_1000(name: str) -> None:
     shipped = sweep.read(name)
     assert min(shipped.widths) == 16
@@ -207,3 +230,138 @@ def test_a_folder_of_the_same_name_does_not_hide_a_shipped_sweep(
     (tmp_path / "quick").mkdir()
     monkeypatch.chdir(tmp_path)
     assert 1000 in sweep.read("quick").widths
+
+
+LAYER = "[[layers]]\nname = 'fc'\nn_in = 3\nn_units = 2\n"
+
+
+@exact
+@given(many_layers, sizes, sizes)
+def test_a_layer_has_its_own_batches_and_activation_or_the_sweeps(
+    asked: tuple[Named, ...], widths: tuple[int, ...], batches: tuple[int, ...]
+) -> None:
+    cases = Sweep(widths=widths, batches=batches, layers=asked, activation="tanh").cases()
+    expected = {Case(w, w, b, "float32", "tanh") for w in widths for b in batches}
+    for layer in asked:
+        g = layer.activation or "tanh"
+        for batch in layer.batches or batches:
+            expected.add(Case(layer.n_in, layer.n_units, batch, "float32", g, layer.name))
+    assert set(cases) == expected
+    assert len(cases) == len(expected)
+    assert [case.flops for case in cases] == sorted(case.flops for case in cases)
+
+
+def test_layers_of_one_shape_are_two_cases_and_a_square_is_a_third() -> None:
+    alike = [{"name": name, "n_in": 16, "n_units": 16} for name in ("query", "key")]
+    asked = sweep.make({"widths": [16], "batches": [1], "layers": alike})
+    assert [case.layer for case in asked.cases()] == ["", "key", "query"]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (LAYER, "`batches`, for layer 'fc' has none of its own"),
+        (LAYER + "batches = [0]", "layer 1 (fc): Expected `int` >= 1 - at `batches["),
+        (LAYER + "batches = [1]\n" + LAYER + "batches = [1]", "two are called 'fc'"),
+        (LAYER + "batches = [1]\nactivation = 'gelu'", "layer 1 (fc): Invalid enum value 'gelu'"),
+        (LAYER + "batches = [1]\nactivation = 'gelu'", "one of linear, relu, sigmoid, tanh"),
+        (
+            LAYER + "units = 2",
+            "layer 1 (fc): Object contains unknown field `units`; known are name",
+        ),
+        (LAYER.replace("3", "0"), "layer 1 (fc): Expected `int` >= 1 - at `n_in`"),
+        (LAYER.replace("2", "1.5"), "layer 1 (fc): Expected `int`, got `float` - at `n_units`"),
+        (LAYER.replace("n_in = 3\n", ""), "layer 1 (fc): Object missing required field `n_in`"),
+        (LAYER.replace("'fc'", "''"), "layer 1: Expected `str` of length >= 1 - at `name`"),
+        (LAYER.replace("fc", "f" * 61), "of length <= 60 - at `name`"),
+        (LAYER.replace("fc", " fc"), "without blanks at its ends - at `name`"),
+        (LAYER.replace("'fc'", '"f\\nc"'), "a name on one line"),
+        (LAYER.replace("'fc'", '"f\\u001bc"'), "a name on one line"),
+        (LAYER.replace("'fc'", "3"), "layer 1: Expected `str`, got `int` - at `name`"),
+        (LAYER + "weights = 'a.npz'", "got `str` - at `weights`"),
+        (
+            LAYER + "weights = {W = 'W', digest = ''}",
+            "missing required field `file` - at `weights`",
+        ),
+        ("layers = 3", "Expected `array`, got `int` - at `layers`"),
+        ("layers = [3]", "layer 1: Expected `object`, got `int`"),
+        ("layers = []", "at `widths`, or a table `[[layers]]`"),
+        (LAYER + "batches = [1]\n" + LAYER.replace("2", "0"), "layer 2 (fc): Expected `int`"),
+    ],
+)
+def test_a_bad_layer_is_refused_by_its_name_and_field(text: str, said: str, tmp_path: Path) -> None:
+    assert said in refused(tmp_path, text)
+
+
+def test_the_layers_that_come_with_the_project_have_sources_and_are_as_they_are_used() -> None:
+    shipped = sweep.read("layers")
+    assert not shipped.widths
+    assert all(layer.source and layer.batches and layer.activation for layer in shipped.layers)
+    assert sum(layer.n_in != layer.n_units for layer in shipped.layers) > len(shipped.layers) / 2
+    shapes = {(layer.n_in, layer.n_units) for layer in shipped.layers}
+    assert shapes >= {(2, 3), (3, 1), (784, 512), (2048, 1000), (512, 2048), (4096, 11008)}
+    largest = max(shipped.cases(), key=lambda case: case.bytes)
+    assert largest.bytes < 2**28  # it is drawn in float64 and copied: a laptop has room for that
+
+
+def test_what_the_command_asks_for_takes_the_place_of_what_the_sweep_has() -> None:
+    layer = {"name": "fc", "n_in": 3, "n_units": 2, "batches": [7], "activation": "tanh"}
+    had = sweep.make({"widths": [16], "batches": [1], "layers": [layer]})
+    mine = {"name": "mine", "n_in": 5, "n_units": 4}
+
+    def cases(**changes: object) -> list[tuple[str, int, int, str]]:
+        asked = sweep.make(sweep.changed(had, changes))
+        return [(c.layer, c.n_units, c.batch, c.activation) for c in asked.cases()]
+
+    assert cases(widths=None) == [("fc", 2, 7, "tanh"), ("", 16, 1, "relu")]
+    assert cases(widths=[8]) == [("", 8, 1, "relu")]
+    assert cases(layers=[mine]) == [("mine", 4, 1, "relu")]
+    assert cases(layers=[mine], widths=[8]) == [("mine", 4, 1, "relu"), ("", 8, 1, "relu")]
+    assert cases(batches=[2]) == [("fc", 2, 2, "tanh"), ("", 16, 2, "relu")]
+    assert cases(activation="linear") == [("fc", 2, 7, "linear"), ("", 16, 1, "linear")]
+    assert had == sweep.make(sweep.changed(had, {}))
+
+
+def test_what_is_added_to_a_run_is_added_to_its_layers() -> None:
+    layer = {"name": "fc", "n_in": 3, "n_units": 2, "batches": [7]}
+    bare = {"name": "bare", "n_in": 3, "n_units": 2}
+    had = sweep.make({"batches": [1], "layers": [layer, bare]})
+    more: dict[str, list[Any]] = {"kernels": ["numpy_dot"], "widths": [16], "batches": [7, 9]}
+    asked = sweep.make(sweep.extended(had, more))
+    found = {(case.layer, case.batch) for case in asked.cases()}
+    assert found == {("fc", 7), ("fc", 9), *((n, b) for n in ("bare", "") for b in (1, 7, 9))}
+    assert asked.kernels == ("numpy_dot",)
+
+
+toml_values = st.recursive(
+    st.integers(-(2**63), 2**63 - 1) | st.floats() | st.booleans() | awkward_text | st.just(""),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(awkward_text, inner, max_size=2),
+    max_leaves=4,
+)
+fields_of_layers = st.fixed_dictionaries(
+    {},
+    optional={
+        "name": layer_names | toml_values,
+        "n_in": st.integers(1, 9) | toml_values,
+        "n_units": st.integers(1, 9) | toml_values,
+        "batches": st.just([1, 2]) | toml_values,
+        "activation": st.just("relu") | toml_values,
+        "source": toml_values,
+        "weights": toml_values,
+        "more": toml_values,
+    },
+)
+
+
+@settings(exact, max_examples=300)
+@given(st.lists(fields_of_layers | toml_values, max_size=3) | toml_values)
+def test_any_table_of_layers_is_read_and_written_again_or_refused_in_one_line(asked: Any) -> None:
+    try:
+        read = sweep.make({"batches": [1], "layers": asked})
+    except BadInput as error:
+        said = str(error)
+    else:
+        said = ""
+        assert sweep.make(tomllib.loads(sweep.dumps(read))) == read
+    assert said.isprintable() or not said
+    assert len(said) < 500

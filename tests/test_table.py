@@ -38,7 +38,7 @@ def run(*cells: tuple[list[Visit], list[Block]]) -> tuple[list[Visit], list[Bloc
 def cell(kernel: str = "numpy_dot", width: int = 16, batch: int = 1) -> Cell:
     """A measured cell: 20 µs, give or take a tenth."""
     book = run(visited(kernel, [18e-6, 20e-6, 22e-6] * 2, width, batch))
-    (made,) = estimate.cells(*book, None)
+    (made,) = estimate.cells(*book, {})
     return made
 
 
@@ -48,7 +48,7 @@ def without_number(status: Status) -> Cell:
     refused = replace(visits[0], status=status, reason="the reason")
     if status == "skipped":
         refused = replace(refused, reason="predicted 2.5 s a launch, limit 0.3 s")
-    (made,) = estimate.cells([refused], [], None)
+    (made,) = estimate.cells([refused], [], {})
     return made
 
 
@@ -113,7 +113,7 @@ class TestTable:
     def test_rows_go_by_layer_and_batch(self) -> None:
         sizes = [(1000, 1), (16, 64), (16, 1), (128, 4)]
         shown = table.table([cell(width=width, batch=batch) for width, batch in sizes])
-        labels = list(shown.columns[0].cells)
+        labels = [str(label) for label in shown.columns[0].cells]
         assert labels == [
             "16 x 16\nbatch 1",
             "16 x 16\nbatch 64",

@@ -1,8 +1,10 @@
 """Charts from a run's files, one chart a module of this folder.
 
 A chart is a module with `draw(run, sheet) -> Figure`, or with `compare(runs, sheet) -> Figure` for
-several runs; it is found by its file name, so a new one touches no other file. Nothing heavy is
-imported until something is drawn. Modules with an underscore are what charts share:
+several runs; it is found by its file name, so a new one touches no other file. It is given the
+squares of a run's widths or, where it says `LAYERS = True`, the layers with names: an axis of
+widths means nothing for those. Nothing heavy is imported until something is drawn. Modules with an
+underscore are what charts share:
 
     _cells     which cells a picture shows, and what it says of the others
     _words     words for kernels and statuses; _footer: the line below
@@ -19,7 +21,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -70,7 +72,7 @@ def read(folder: Path, measured: tuple[list[Visit], list[Block]] | None = None) 
 
 CELL = [
     *("kernel", "n_in", "n_units", "batch", "precision", "activation"),
-    *("device_index", "threads", "cache"),
+    *("device_index", "threads", "cache", "layer"),
 ]
 """The columns that visits and cells are matched by."""
 
@@ -101,11 +103,17 @@ def draw_all(
     written: list[Path] = []
     for name in dict.fromkeys(only or names()):
         chart = import_module(f"{__name__}.{name}")
+        parts = [(part(run, chart), out) for run, out in zip(runs, outs, strict=True)]
+        mine = [(run, out) for run, out in parts if run is not None]
+        if name in only and not mine:
+            named = getattr(chart, "LAYERS", False)
+            there = "none with a name" if named else "only layers with names"
+            raise ValueError(f"{name} has nothing to draw: {runs[0].name} has {there}")
         figures: Iterator[tuple[Any, Path]]  # one at a time: each takes megabytes
         if hasattr(chart, "draw"):
-            figures = ((chart.draw(run, sheet), out) for run, out in zip(runs, outs, strict=True))
-        elif len(runs) > 1:
-            figures = iter([(chart.compare(runs, sheet), outs[0])])
+            figures = ((chart.draw(run, sheet), out) for run, out in mine)
+        elif len(mine) > 1:
+            figures = iter([(chart.compare([run for run, _ in mine], sheet), outs[0])])
         elif only:
             raise ValueError(f"{name} shows several runs side by side: give two or more")
         else:
@@ -114,6 +122,16 @@ def draw_all(
             out.mkdir(parents=True, exist_ok=True)
             written += _save.save(figure, out / f"{name}{suffix}", formats)
     return written
+
+
+def part(run: Run, chart: Any) -> Run | None:
+    """What a chart shows of a run; None where the run has cells, and none of those."""
+    named = run.cells["layer"] != ""
+    about_layers = getattr(chart, "LAYERS", False)
+    cells = run.cells[named if about_layers else ~named]
+    if cells.empty and (about_layers or len(run.cells)):
+        return None
+    return replace(run, cells=cells)
 
 
 def draw_comparison(

@@ -100,6 +100,15 @@ def small_run(folder: Path) -> None:
                     "measured_bytes_per_s": 1e10,
                     "theoretical_flop_per_s": None,
                 },
+                "device_peaks": {
+                    "x at y": {
+                        "precision": "float32",
+                        "measured_flop_per_s": 2e12,
+                        "measured_bytes_per_s": None,
+                        "theoretical_flop_per_s": 3e12,
+                        "theoretical_bytes_per_s": 1e11,
+                    }
+                },
             }
         )
     store.write_cells(folder, cells_of(folder))
@@ -107,8 +116,8 @@ def small_run(folder: Path) -> None:
 
 def cells_of(folder: Path) -> list[Cell]:
     """What the run's truth says."""
-    ceiling = peaks.ceiling(store.machine(folder))
-    return estimate.cells(store.load(folder, Visit), store.load(folder, Block), ceiling)
+    ceilings = peaks.of(store.machine(folder))
+    return estimate.cells(store.load(folder, Visit), store.load(folder, Block), ceilings)
 
 
 def show(folder: Path, *, draw: bool = True, derive: bool = True) -> None:
@@ -121,7 +130,7 @@ def show(folder: Path, *, draw: bool = True, derive: bool = True) -> None:
     for line in table.reasons(rows):
         console.print(line, markup=False)
     table.caution(rows)
-    table.headline(visits, blocks, peaks.ceiling(store.machine(folder)))
+    table.headline(visits, blocks, peaks.of(store.machine(folder)))
     table.quietness(visits, blocks)
     if derive:
         store.write_cells(folder, rows)
@@ -134,7 +143,7 @@ def show(folder: Path, *, draw: bool = True, derive: bool = True) -> None:
 
 READERS: dict[str, Callable[[Path], object]] = {
     "sweep.toml": lambda folder: sweep.read(str(folder / "sweep.toml")),
-    "machine.json": lambda folder: peaks.ceiling(store.machine(folder)),
+    "machine.json": lambda folder: peaks.of(store.machine(folder)),
     "visits.csv": lambda folder: store.load(folder, Visit),
     "blocks.csv": lambda folder: store.load(folder, Block),
     "cells.csv": store.frame,

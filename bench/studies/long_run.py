@@ -124,7 +124,7 @@ def read(folder: Path) -> dict[str, float]:
 
     visits, blocks = store.load(folder, Visit), store.load(folder, Block)
     mark()
-    store.write_cells(folder, estimate.cells(visits, blocks, None))
+    store.write_cells(folder, estimate.cells(visits, blocks, {}))
     mark()
     charts.draw_all([charts.read(folder, (visits, blocks))], [folder / "plots"])
     mark()
