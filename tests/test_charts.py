@@ -280,8 +280,8 @@ def test_speedup_shows_a_gpu_resident_and_with_transfers() -> None:
 def test_each_device_has_its_own_ceiling_and_one_that_is_unknown_is_named() -> None:
     run = made(gpu_box(), GPU_MACHINE)
     text = said(throughput.draw(run, LIGHT))
-    assert "measured matmul ceiling, CPU" in text
-    assert "measured matmul ceiling, made-up GPU" in text
+    assert "measured ceiling, CPU" in text
+    assert "measured ceiling, made-up GPU" in text
     assert (
         "One matmul reaches 70 % of the CPU's ceiling; CuPy's fused layer 78 % of made-up" in text
     )
@@ -290,6 +290,14 @@ def test_each_device_has_its_own_ceiling_and_one_that_is_unknown_is_named() -> N
     text = said(roofline.draw(made(gpu_box(), MACHINE), LIGHT))
     assert "ceiling of made-up GPU: not measured" in text
     assert "measured ceiling, CPU" in text
+
+
+def test_a_line_that_ends_beyond_the_panel_has_its_leader_from_the_edge() -> None:
+    figure = throughput.draw(made([cell("k", 64, 1, flop_per_s=1e9)], MACHINE), LIGHT)
+    label = next(t for t in words(figure) if t.get_text() == "measured matmul\nceiling")
+    leaders = [line for line in figure.artists if isinstance(line, Line2D)]
+    assert len(leaders) == 2
+    assert all(max(np.asarray(line.get_xdata())) < label.get_position()[0] for line in leaders)
 
 
 def test_a_ceiling_at_another_precision_is_not_drawn() -> None:

@@ -3,8 +3,18 @@
 A chart is a module with `draw(run, sheet) -> Figure`, or with `compare(runs, sheet) -> Figure` for
 several runs; it is found by its file name, so a new one touches no other file. It is given the
 squares of a run's widths or, where it says `LAYERS = True`, the layers with names: an axis of
-widths means nothing for those. Modules with an underscore are what charts share. Nothing heavy is
-imported until something is drawn.
+widths means nothing for those. Nothing heavy is imported until something is drawn. Modules with an
+underscore are what charts share:
+
+    _cells     which cells a picture shows, and what it says of the others
+    _words     words for kernels and statuses; _footer: the line below
+    _colours   a kernel's looks, the themes
+    _ceilings  what the machine could do
+    _page      the page: title, subtitle, notes, and the box that is left; _key: names above it
+    _fit       how wide text is, where it breaks, how labels and ticks keep apart
+    _lines     panels of lines, each labelled at its end: most charts; _panels, _layout: its parts
+    _save      PNG, SVG and PDF
+    _gate      the picture of a comparison of two commits, which is no run
 """
 
 from __future__ import annotations

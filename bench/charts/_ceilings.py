@@ -1,12 +1,13 @@
 """What the machine could do: the ceilings that charts draw."""
 
+import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
-from bench.charts._lines import Guide
+from bench.charts._panels import Guide
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,11 @@ class Ceiling:
         if self.device == "cpu":
             return "CPU"
         return self.device.split(" at ")[0].split(" ", 1)[-1]
+
+    @property
+    def label(self) -> str:
+        """The same in lines as wide as the names of most kernels."""
+        return textwrap.fill(self.short, 18)
 
     @property
     def ridge(self) -> float | None:
@@ -56,7 +62,11 @@ def guides(machine: Mapping[str, Any], rows: pd.DataFrame, ends: list[float]) ->
     ceilings = of(machine, rows)
     among = len(ceilings) > 1  # then each says whose it is
     return [
-        Guide(f"measured matmul\nceiling{f', {c.short}' if among else ''}", ends, [rate, rate])
+        Guide(
+            f"measured ceiling,\n{c.label}" if among else "measured matmul\nceiling",
+            ends,
+            [rate] * 2,
+        )
         for c in ceilings
         if (rate := c.flop_per_s)
     ]

@@ -25,6 +25,7 @@ DPI = 192
 SIZES = {"slide": (40 / 3, 7.5), "paper": (11.0, 8.0)}  # inches: 2560 x 1440, 2112 x 1536 pixels
 MARGIN = 0.55
 NOTE_LINES = 4
+NAMES = 0.3  # of the page's width, that names beside rows may take
 NO_NUMBER = "no cell has a number"
 EMPTY: Mapping[int, str] = {}
 
@@ -161,7 +162,9 @@ def names_beside(
     """
     longest = 24 if row > 0.5 else _words.LONGEST_NAME
     texts = [instead.get(k) or _words.broken(name, longest) for k, name in enumerate(kernels)]
-    size = min(16, row * 72 / 1.3 / max(text.count("\n") + 1 for text in texts))
+    size = min(16, row * 72 / LEADING / max(text.count("\n") + 1 for text in texts))
+    widest = max(width_of(text, 16, "bold") for text in texts)
+    size = min(size, 16 * NAMES * (page.right - page.left) / widest)
     room = max(width_of(text, size, "bold") for text in texts) + 0.15
     for k, (kernel, text) in enumerate(zip(kernels, texts, strict=True)):
         weight = "normal" if k in instead else "bold"

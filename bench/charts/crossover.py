@@ -170,7 +170,7 @@ def _draw(page: _page.Page, grids: dict[str, list[Tile]]) -> None:
         page.write(left, top - row * len(batches) - 0.5, "width of the layer, units", **how)
         for y, batch in enumerate(batches if name == RESIDENT else []):
             middle = top - (y + 0.5) * row
-            said = f"batch\n{batch}" if row > 2.2 * _fit.SIZE / 72 else f"{batch}"
+            said = f"batch\n{batch}" if row > 2.6 * _fit.SIZE / 72 else f"{batch}"
             page.write(left - 0.15, middle, said, min(_fit.SIZE, row * 50), ha="right", **how)
         for tile in found:
             start = left + widths.index(tile.width) * step
@@ -198,7 +198,7 @@ def _paint(
 ) -> None:
     """A ground in the kernel's colour where it leads, framed where the lead is clear; its words."""
     (x, y, step, row), inset = box, min(0.04, box[2] / 10)
-    even = tile.known and not tile.clear
+    even, leads = tile.known and not tile.clear, tile.known and tile.clear
     ground = page.theme.paper if even else page.theme.tint(tile.kernel)
     page.figure.add_artist(
         Rectangle(
@@ -206,9 +206,9 @@ def _paint(
             step - 2 * inset,
             row - 2 * inset,
             facecolor=ground,
-            edgecolor=page.theme.line(tile.kernel) if tile.clear else page.theme.muted,
-            linewidth=2.5 if tile.clear else 1,
-            linestyle="solid" if tile.clear else "dotted",
+            edgecolor=page.theme.line(tile.kernel) if leads else page.theme.muted,
+            linewidth=2.5 if leads else 1,
+            linestyle="solid" if leads else "dotted",
             transform=page.figure.dpi_scale_trans,
         )
     )

@@ -69,7 +69,7 @@ def roofs(machine: Mapping[str, Any], shown: pd.DataFrame) -> list[_lines.Guide]
     low, high = float(shown["intensity"].min()) / 1.15, float(shown["intensity"].max()) * 1.15
     ceilings, found = _ceilings.of(machine, shown), []
     for ceiling in ceilings:
-        whose = f",\n{ceiling.short}" if len(ceilings) > 1 else ""
+        whose = f",\n{ceiling.label}" if len(ceilings) > 1 else ""
         if rate := ceiling.flop_per_s:
             ridge = ceiling.ridge
             x = [low, *([ridge] if ridge and low < ridge < high else []), high]
