@@ -1,0 +1,462 @@
+"""Pictures as charts that PowerPoint draws: native, so that its user can edit data and looks.
+
+Text keeps clear of text because the area between the axes has a fixed place, and the room beside it
+is measured in the charts' font, which is wider than the deck's.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from typing import Any
+
+from pptx.chart.data import CategoryChartData, XyChartData
+from pptx.dml.color import RGBColor
+from pptx.enum.chart import (
+    XL_CHART_TYPE,
+    XL_LABEL_POSITION,
+    XL_MARKER_STYLE,
+    XL_TICK_LABEL_POSITION,
+    XL_TICK_MARK,
+)
+from pptx.enum.dml import MSO_LINE, MSO_PATTERN
+from pptx.util import Inches, Pt
+
+from bench import units
+from bench.charts import _lines, speedup
+from bench.charts import _style as style
+from bench.deck import oxml
+from bench.deck.findings import Bars, Lines
+
+THEME = style.THEMES["light"]
+ROW = style.SIZE * style.LEADING / 72  # inches: a line of text
+LEFT, TOP, BOTTOM = 0.95, 0.5, 0.85  # inches around the area between the axes
+LEAST_DECADES = 0.5
+SMALLEST = 10.0  # points
+
+_M, _L = XL_MARKER_STYLE, MSO_LINE
+_MARKERS = {
+    **{"o": _M.CIRCLE, "s": _M.SQUARE, "D": _M.DIAMOND, "^": _M.TRIANGLE, "v": _M.TRIANGLE},
+    **{"P": _M.PLUS, "X": _M.X, "*": _M.STAR, "d": _M.DIAMOND, "<": _M.TRIANGLE, ">": _M.TRIANGLE},
+}
+"""PowerPoint has nine markers: for the others the nearest, else a circle."""
+
+_DASHES = {
+    "solid": _L.SOLID,
+    (0, (5, 2)): _L.DASH,
+    (0, (1, 1)): _L.ROUND_DOT,
+    (0, (6, 2, 1, 2)): _L.DASH_DOT,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A place on a slide, in inches."""
+
+    left: float
+    top: float
+    width: float
+    height: float
+
+    @property
+    def emu(self) -> tuple[Inches, Inches, Inches, Inches]:
+        """As python-pptx wants it."""
+        return Inches(self.left), Inches(self.top), Inches(self.width), Inches(self.height)
+
+
+def draw(slide: Any, picture: Lines | Bars, box: Box, alt: str, made: datetime) -> None:
+    """Put a chart on a slide, its data in a workbook, its text in words for who can't see it."""
+    if isinstance(picture, Bars):
+        frame, headings = _bars(slide, picture, box)
+    else:
+        frame, headings = _lines_chart(slide, picture, box)
+    oxml.describe(frame, alt)
+    frame.name = "Chart"
+    chart = frame.chart
+    chart.part.chart_workbook.update_from_xlsx_blob(oxml.workbook(chart, headings, made))
+
+
+# --- lines
+
+
+@dataclass(frozen=True)
+class _Scale:
+    """Where a picture of lines has its places: from data to inches and back."""
+
+    picture: Lines
+    box: Box
+
+    @cached_property
+    def power(self) -> int:
+        """Of ten, what the axis counts in: GFLOP/s are 9. Three at a time, from the largest."""
+        if not self.picture.unit:
+            return 0
+        most = max(y for line in self.picture.lines for y in line.y if y > 0)
+        power = math.floor(math.log10(most) / 3) * 3
+        return min(max(power, min(units.PREFIXES)), max(units.PREFIXES))
+
+    def of(self, numbers: Sequence[float]) -> list[float | None]:
+        """In the axis's unit; None where there is no number."""
+        return [
+            number / 10.0**self.power if math.isfinite(number) else None for number in numbers
+        ]
+
+    @property
+    def unit(self) -> str:
+        return f"{units.PREFIXES[self.power]}{self.picture.unit}"
+
+    @cached_property
+    def x(self) -> tuple[float, float]:
+        places = [x for line in self.picture.lines for x in line.x]
+        low, high = min(places), max(places)
+        factor = max((high / low) ** 0.04, 1.15)
+        return low / factor, high * factor
+
+    @cached_property
+    def y(self) -> tuple[float, float]:
+        """Whole decades, which is what PowerPoint puts its ticks at; a share up to 110 %."""
+        if not self.picture.unit:
+            return 0.0, 110.0
+        parts = [part for line in self.picture.lines for part in (line.y, line.low, line.high)]
+        parts += [guide.y for guide in self.picture.guides]
+        known = [n for part in parts for n in self.of(part) if n is not None and n > 0]
+        low = 10.0 ** math.floor(math.log10(min(known) / 1.02))
+        return low, max(10.0 ** math.ceil(math.log10(max(known) * 1.02)), low * 10)
+
+    @cached_property
+    def names(self) -> list[tuple[str, float, float, str, str]]:
+        """What is named at its end: the text, its last point, its colours as text and as line."""
+        found = []
+        for line in self.picture.lines:
+            known = [(x, y) for x, y in zip(line.x, self.of(line.y), strict=True) if y]
+            if known:
+                looks = THEME.text(line.kernel), THEME.line(line.kernel)
+                found.append((style.broken(line.kernel), *max(known), *looks))
+        for guide in self.picture.guides:
+            y = self.of(guide.y)[-1]
+            found.append((guide.text, guide.x[-1], y or self.y[0], THEME.muted, THEME.muted))
+        return found
+
+    @cached_property
+    def size(self) -> float:
+        """Points of the names: smaller where there are many."""
+        rows = sum(name[0].count("\n") + 1 for name in self.names)
+        fits = (self.plot.height + ROW) / (rows * style.LEADING / 72)
+        return max(min(style.SIZE, fits), SMALLEST)
+
+    @cached_property
+    def plot(self) -> Box:
+        """The area between the axes, in the chart."""
+        named = max(style.width_of(name[0], weight="bold") for name in self.names) + 0.35
+        wide, tall = self.box.width - LEFT - named, self.box.height - TOP - BOTTOM
+        return Box(LEFT, TOP, wide, tall)
+
+    def up(self, y: float) -> float:
+        """Inches above the lower axis."""
+        low, high = self.y
+        part = math.log(y / low) / math.log(high / low) if self.picture.unit else y / high
+        return part * self.plot.height
+
+    def back(self, inches: float) -> float:
+        """The number at this height."""
+        low, high = self.y
+        part = inches / self.plot.height
+        return low * (high / low) ** part if self.picture.unit else high * part
+
+    @cached_property
+    def ticks(self) -> list[tuple[float, str]]:
+        """The text of each tick of x; none where it would touch the next one's."""
+        low, high = self.x
+        edge, found = math.inf, []
+        for tick in sorted(self.picture.x.ticks, reverse=True):
+            said = self.picture.x.say(tick)
+            half = style.width_of(said) / 2 + 0.04
+            middle = self.plot.width * math.log(tick / low) / math.log(high / low)
+            fits = middle + half <= edge
+            found.append((float(tick), said if fits else ""))
+            edge = middle - half if fits else edge
+        return found[::-1]
+
+
+def _lines_chart(slide: Any, picture: Lines, box: Box) -> tuple[Any, dict[str, str]]:
+    scale = _Scale(picture, box)
+    places = style.apart(
+        [scale.up(y) for _, _, y, _, _ in scale.names],
+        [(name[0].count("\n") + 1) * scale.size * style.LEADING / 72 for name in scale.names],
+        0,
+        scale.plot.height + ROW,
+    )
+    data = XyChartData()
+    _series(data, "ticks", [tick for tick, _ in scale.ticks], [scale.y[0]] * len(scale.ticks))
+    ends: list[tuple[float, float | None]] = []
+    for (_, x, y, _, _), place in zip(scale.names, places, strict=True):
+        ends += [(x, y), (scale.x[1], scale.back(place)), (scale.x[1], None)]
+    _series(data, "names", *zip(*ends, strict=True))
+    for guide in picture.guides:
+        _series(data, guide.text.replace("\n", " "), guide.x, scale.of(guide.y))
+    for line in picture.lines:
+        _series(data, line.kernel, line.x, scale.of(line.y))
+    frame = slide.shapes.add_chart(XL_CHART_TYPE.XY_SCATTER_LINES, *box.emu, data)
+    chart = frame.chart
+    _axes(chart, scale)
+    ticks, names, *drawn = chart.plots[0].series
+    _draw_ticks(ticks, scale)
+    _draw_names(names, scale)
+    for series, guide in zip(drawn, picture.guides, strict=False):
+        _stroke(series, THEME.muted, 1.5, _DASHES.get(guide.dash, _L.DASH_DOT))
+        series.marker.style = XL_MARKER_STYLE.NONE
+    for series, line in zip(drawn[len(picture.guides) :], picture.lines, strict=True):
+        _draw_line(series, line, scale)
+    return frame, _headings(chart, scale)
+
+
+def _series(data: Any, name: str, x: Sequence[float], y: Sequence[float | None]) -> None:
+    added = data.add_series(name)
+    for place, number in zip(x, y, strict=True):
+        added.add_data_point(place, number)
+
+
+def _axes(chart: Any, scale: _Scale) -> None:
+    plot, box = scale.plot, scale.box
+    chart.has_title = chart.has_legend = False
+    chart.font.size, chart.font.color.rgb = Pt(style.SIZE), _rgb(THEME.muted)
+    oxml.place_plot(
+        chart,
+        plot.left / box.width,
+        plot.top / box.height,
+        plot.width / box.width,
+        plot.height / box.height,
+    )
+    x, y = chart.category_axis, chart.value_axis
+    for axis, (low, high) in ((x, scale.x), (y, scale.y)):
+        axis.minimum_scale, axis.maximum_scale = low, high
+        axis.has_major_gridlines, axis.major_tick_mark = False, XL_TICK_MARK.NONE
+        axis.format.line.color.rgb = _rgb(THEME.muted)
+        axis.tick_labels.font.size = Pt(style.SIZE)
+        oxml.cross_at(axis, scale.x[0] if axis is y else scale.y[0])
+    oxml.log_scale(x)
+    x.tick_label_position = XL_TICK_LABEL_POSITION.NONE
+    y.tick_label_position = XL_TICK_LABEL_POSITION.LOW
+    y.has_major_gridlines = True
+    y.major_gridlines.format.line.color.rgb = _rgb(THEME.grid)
+    if scale.picture.unit:
+        oxml.log_scale(y)
+        y.tick_labels.number_format, y.tick_labels.number_format_is_linked = "General", False
+    else:
+        y.major_unit = 25
+    room = (plot.top - 0.45) / box.height
+    _title(y, _y_title(scale), 0.0, room)
+    # below the middle of the area, under the text of the ticks
+    width = style.width_of(scale.picture.x.title) * 0.9
+    middle = (plot.left + plot.width / 2 - width / 2) / box.width
+    _title(x, scale.picture.x.title, middle, (plot.top + plot.height + 0.42) / box.height)
+
+
+def _y_title(scale: _Scale) -> str:
+    said = scale.picture.y
+    return said.replace(" (log scale)", f", {scale.unit} (log scale)") if scale.unit else said
+
+
+def _title(axis: Any, text: str, left: float, top: float) -> None:
+    """The words of an axis, never upright: they are read at a glance."""
+    frame = axis.axis_title.text_frame
+    _write(frame, text, style.SIZE, THEME.muted)
+    oxml.lie_at(axis, left, top)
+
+
+def _draw_ticks(series: Any, scale: _Scale) -> None:
+    """The text below the lower axis, and a line up from each tick."""
+    _bare(series)
+    count = len(scale.ticks)
+    above = [scale.y[1] - scale.y[0]] * count
+    oxml.error_bars(series, [0.0] * count, above, THEME.grid, 1.0, caps=False)
+    for i, (_, said) in enumerate(scale.ticks):
+        if said:
+            label = series.points[i].data_label
+            _write(label.text_frame, said, style.SIZE, THEME.muted)
+            label.position = XL_LABEL_POSITION.BELOW
+
+
+def _draw_names(series: Any, scale: _Scale) -> None:
+    """Each line's name right of the picture, and a dotted way to it from the line's end."""
+    _stroke(series, THEME.muted, 1.0, _L.ROUND_DOT)
+    series.marker.style = XL_MARKER_STYLE.NONE
+    for i, (text, _, _, colour, _) in enumerate(scale.names):
+        label = series.points[3 * i + 1].data_label
+        _write(label.text_frame, text, scale.size, colour, bold=colour != THEME.muted)
+        label.position = XL_LABEL_POSITION.RIGHT
+
+
+def _draw_line(series: Any, line: _lines.Line, scale: _Scale) -> None:
+    """A kernel's line in its own looks, with its interval where there is one."""
+    looks, colour = style.look(line.kernel), THEME.line(line.kernel)
+    if scale.picture.joined:
+        _stroke(series, colour, 3, _DASHES[looks.dash])
+    else:
+        series.format.line.fill.background()
+    marker = series.marker
+    marker.style, marker.size = _MARKERS.get(looks.marker, _M.CIRCLE), 10
+    marker.format.fill.solid()
+    marker.format.fill.fore_color.rgb = _rgb(colour)
+    thin = marker.style in (_M.PLUS, _M.X, _M.STAR)  # these are all outline
+    marker.format.line.color.rgb = _rgb(colour if thin else THEME.paper)
+    if line.low and line.high:
+        numbers = [scale.of(part) for part in (line.y, line.low, line.high)]
+        below, above = [], []
+        for y, low, high in zip(*numbers, strict=True):
+            known = y is not None and low is not None and high is not None
+            below.append(max(y - low, 0.0) if known else None)  # type: ignore[operator]
+            above.append(max(high - y, 0.0) if known else None)  # type: ignore[operator]
+        oxml.error_bars(series, below, above, colour, 2.0)
+
+
+def _headings(chart: Any, scale: _Scale) -> dict[str, str]:
+    """What the workbook's columns hold, over each series."""
+    found = {}
+    for series in chart.plots[0].series:
+        row = oxml.heading_row(series)
+        found[f"A{row}"] = scale.picture.x.title
+        found |= {f"C{row}": "below", f"D{row}": "above"} if oxml.has_error_bars(series) else {}
+    return found
+
+
+# --- bars
+
+
+def _bars(slide: Any, picture: Bars, box: Box) -> tuple[Any, dict[str, str]]:
+    bars = list(picture.bars)[::-1]  # the first category is the lowest
+    names = [_name(bar) for bar in bars]
+    left = max(style.width_of(name) for name in names) + 0.3
+    plot = Box(left, 0.1, box.width - left - 0.1, box.height - 0.1 - BOTTOM)
+    low, high = _reach(bars, plot.width)
+    data = CategoryChartData()
+    data.categories = names
+    values = [None if math.isnan(bar.value) else bar.value for bar in bars]
+    data.add_series("times python_loop", values)
+    frame = slide.shapes.add_chart(XL_CHART_TYPE.BAR_CLUSTERED, *box.emu, data)
+    chart = frame.chart
+    chart.has_title = chart.has_legend = False
+    chart.font.size, chart.font.color.rgb = Pt(style.SIZE), _rgb(THEME.muted)
+    oxml.place_plot(
+        chart,
+        plot.left / box.width,
+        plot.top / box.height,
+        plot.width / box.width,
+        plot.height / box.height,
+    )
+    down, along = chart.category_axis, chart.value_axis
+    along.minimum_scale, along.maximum_scale = low, high
+    oxml.log_scale(along)
+    along.major_gridlines.format.line.color.rgb = _rgb(THEME.grid)
+    along.major_tick_mark = down.major_tick_mark = XL_TICK_MARK.NONE
+    along.format.line.fill.background()
+    down.format.line.color.rgb = _rgb(THEME.muted)
+    labels = along.tick_labels
+    labels.number_format, labels.number_format_is_linked = '[<1]General"x";#,##0"x"', False
+    labels.font.size = Pt(style.SIZE)
+    down.tick_label_position = XL_TICK_LABEL_POSITION.LOW
+    down.tick_labels.font.size = Pt(style.SIZE + 2 if len(bars) <= MANY else style.SIZE)
+    down.tick_labels.font.color.rgb = _rgb(THEME.ink)
+    oxml.cross_at(down, 1.0)
+    _title(along, picture.x, left / box.width, 1 - 0.42 / box.height)
+    (series,) = chart.plots[0].series
+    chart.plots[0].gap_width = 70
+    known = [not (math.isnan(bar.low) or math.isnan(bar.high)) for bar in bars]
+    oxml.error_bars(
+        series,
+        [max(b.value - b.low, 0.0) if k else None for b, k in zip(bars, known, strict=True)],
+        [max(b.high - b.value, 0.0) if k else None for b, k in zip(bars, known, strict=True)],
+        THEME.ink,
+        direction=None,
+    )
+    decade = plot.width / math.log10(high / low)
+    for i, bar in enumerate(bars):
+        if values[i] is not None:
+            end = bar.high if bar.value > 1 and bar.high > bar.value else bar.value
+            _draw_bar(series.points[i], bar, math.log10(end / bar.value) * decade / box.width)
+    return frame, {"A1": "kernel", "C1": "below", "D1": "above"}
+
+
+MANY = 5
+
+
+def _name(bar: speedup.Bar) -> str:
+    """A bar's kernel; one without a bar says why here."""
+    name = style.broken(bar.kernel)
+    return f"{name}\n({bar.tail})" if math.isnan(bar.value) else name
+
+
+def _reach(bars: Sequence[speedup.Bar], width: float) -> tuple[float, float]:
+    """The ends of the axis, with room beyond the bars for what is said of them."""
+    lowest, highest = (
+        limit([1.0, *(n for b in bars for n in (b.value, end(b)) if not math.isnan(n))])
+        for limit, end in ((min, lambda b: b.low), (max, lambda b: b.high))
+    )
+    slow = max((_room(bar) for bar in bars if bar.value < 1), default=0.0)
+    fast = max((_room(bar) for bar in bars if bar.value >= 1), default=0.0)
+    decades = max(math.log10(highest / lowest), LEAST_DECADES)
+    scale = max(width - slow - fast, 1.0) / decades
+    return lowest / 10 ** (slow / scale), lowest * 10 ** (decades + fast / scale)
+
+
+def _room(bar: speedup.Bar) -> float:
+    return (
+        style.width_of(bar.head, style.SIZE + 4, "bold")
+        + style.width_of(f"  {bar.tail}  {bar.remark}")
+        + 0.3
+    )
+
+
+def _draw_bar(point: Any, bar: speedup.Bar, aside: float) -> None:
+    """A bar in its kernel's colour, hatched where the loop's time is predicted; what it says."""
+    colour = _rgb(THEME.line(bar.kernel))
+    fill = point.format.fill
+    if bar.predicted:
+        fill.patterned()
+        fill.pattern = MSO_PATTERN.WIDE_UPWARD_DIAGONAL
+        fill.fore_color.rgb, fill.back_color.rgb = colour, _rgb(THEME.paper)
+    else:
+        fill.solid()
+        fill.fore_color.rgb = colour
+    point.format.line.color.rgb = colour
+    label = point.data_label
+    frame = label.text_frame
+    _write(frame, bar.head, style.SIZE + 4, THEME.ink, bold=True)
+    run = frame.paragraphs[0].add_run()
+    run.text = "".join(f"  {part}" for part in (bar.tail, bar.remark) if part)
+    run.font.size, run.font.color.rgb, run.font.bold = Pt(style.SIZE), _rgb(THEME.muted), False
+    label.position = XL_LABEL_POSITION.OUTSIDE_END
+    if aside:
+        oxml.move_label(label, aside)
+
+
+# --- what both need
+
+
+def _rgb(colour: str) -> RGBColor:
+    return RGBColor.from_string(colour.lstrip("#").upper())
+
+
+def _write(frame: Any, text: str, size: float, colour: str, *, bold: bool = False) -> None:
+    """Text on its own lines, never wrapped."""
+    frame.word_wrap = False
+    first, *others = text.split("\n")
+    paragraphs = [frame.paragraphs[0], *(frame.add_paragraph() for _ in others)]
+    for paragraph, line in zip(paragraphs, (first, *others), strict=True):
+        run = paragraph.add_run()
+        run.text = line
+        run.font.size, run.font.bold, run.font.color.rgb = Pt(size), bold, _rgb(colour)
+
+
+def _stroke(series: Any, colour: str, width: float, dash: Any) -> None:
+    series.smooth = False
+    line = series.format.line
+    line.color.rgb, line.width, line.dash_style = _rgb(colour), Pt(width), dash
+
+
+def _bare(series: Any) -> None:
+    """No line and no marker."""
+    series.smooth = False
+    series.format.line.fill.background()
+    series.marker.style = XL_MARKER_STYLE.NONE
