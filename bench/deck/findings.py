@@ -65,6 +65,7 @@ class Story:
     title: str
     said: Sequence[str]  # what it was measured on, a line each
     notes: str
+    footer: str
     made: datetime
     slides: Sequence[Slide] = field(default_factory=list)
 
@@ -90,6 +91,7 @@ def tell(run: charts.Run, headline: str | None, quietness: str | None) -> Story:
         headline or "One dense layer, A_out = g(A_in @ W + b), written several ways",
         method.machine(run.machine),
         method.HEADLINE,
+        slides[-1].footer,
         _started(run),
         slides,
     )
@@ -208,7 +210,7 @@ def _throughput(run: charts.Run) -> Iterator[Slide]:
                     _lines.of_rows(mine, "n_units", number, widths),
                     throughput._ceiling(run.machine, shown, widths),  # noqa: SLF001
                     _lines.X("width of the layer, units (log scale)", widths, str),
-                    "throughput (log scale)",
+                    "",
                     "FLOP/s",
                 ),
                 _alt("Line chart", title, said, _line_words(mine, number, "FLOP/s", "n_units")),
@@ -291,7 +293,7 @@ def _roofline(run: charts.Run) -> Iterator[Slide]:
                     ticks or [least],
                     lambda intensity: f"{intensity:.3g}",
                 ),
-                "throughput (log scale)",
+                "",
                 "FLOP/s",
                 joined=False,
             ),
@@ -321,7 +323,7 @@ def _time(run: charts.Run) -> Iterator[Slide]:
                     _lines.of_rows(mine, "n_units", number, widths),
                     time._slope(mine),  # noqa: SLF001
                     _lines.X("width of the layer, units (log scale)", widths, str),
-                    "time of one launch (log scale)",
+                    "",
                     "s",
                 ),
                 _alt("Line chart", title, said, _line_words(mine, number, "s", "n_units")),

@@ -21,6 +21,7 @@ from pptx.enum.chart import (
     XL_TICK_MARK,
 )
 from pptx.enum.dml import MSO_LINE, MSO_PATTERN
+from pptx.enum.text import PP_ALIGN
 from pptx.util import Inches, Pt
 
 from bench import units
@@ -32,9 +33,14 @@ from bench.deck.findings import Bars, Lines
 THEME = style.THEMES["light"]
 ROW = style.SIZE * style.LEADING / 72  # inches: a line of text
 LEFT, TOP, BOTTOM = 0.95, 0.5, 0.85  # inches around the area between the axes
+TICK = 0.1
 LEAST_DECADES = 0.5
 SMALLEST = 10.0  # points
 
+INSIDE = 1 - 1e-6
+"""What lies on the very edge of the axes, a rounding may put outside, where it has no label."""
+
+Place = tuple[float, float | None]
 _M, _L = XL_MARKER_STYLE, MSO_LINE
 _MARKERS = {
     **{"o": _M.CIRCLE, "s": _M.SQUARE, "D": _M.DIAMOND, "^": _M.TRIANGLE, "v": _M.TRIANGLE},
@@ -125,17 +131,16 @@ class _Scale:
         return low, max(10.0 ** math.ceil(math.log10(max(known) * 1.02)), low * 10)
 
     @cached_property
-    def names(self) -> list[tuple[str, float, float, str, str]]:
-        """What is named at its end: the text, its last point, its colours as text and as line."""
+    def names(self) -> list[tuple[str, float, float, str]]:
+        """What is named at its end: the text, the last point, the colour."""
         found = []
         for line in self.picture.lines:
             known = [(x, y) for x, y in zip(line.x, self.of(line.y), strict=True) if y]
             if known:
-                looks = THEME.text(line.kernel), THEME.line(line.kernel)
-                found.append((style.broken(line.kernel), *max(known), *looks))
+                found.append((style.broken(line.kernel), *max(known), THEME.text(line.kernel)))
         for guide in self.picture.guides:
             y = self.of(guide.y)[-1]
-            found.append((guide.text, guide.x[-1], y or self.y[0], THEME.muted, THEME.muted))
+            found.append((guide.text, guide.x[-1], y or self.y[0], THEME.muted))
         return found
 
     @cached_property
@@ -159,9 +164,9 @@ class _Scale:
         return part * self.plot.height
 
     def back(self, inches: float) -> float:
-        """The number at this height."""
+        """The number at this height, if only just between the ends of the axis."""
         low, high = self.y
-        part = inches / self.plot.height
+        part = min(max(inches / self.plot.height, 1 - INSIDE), INSIDE)
         return low * (high / low) ** part if self.picture.unit else high * part
 
     @cached_property
@@ -179,25 +184,41 @@ class _Scale:
         return found[::-1]
 
 
+    @property
+    def marks(self) -> list[Place]:
+        """A short line up from each tick, and a gap after it."""
+        low, high = self.back(0), self.back(TICK)
+        ups = ([(x, low), (x, high), (x, None)] for x, _ in self.ticks)
+        return [place for up in ups for place in up]
+
+
 def _lines_chart(slide: Any, picture: Lines, box: Box) -> tuple[Any, dict[str, str]]:
     scale = _Scale(picture, box)
     places = style.apart(
-        [scale.up(y) for _, _, y, _, _ in scale.names],
+        [scale.up(y) for _, _, y, _ in scale.names],
         [(name[0].count("\n") + 1) * scale.size * style.LEADING / 72 for name in scale.names],
-        0,
-        scale.plot.height + ROW,
+        -ROW / 2,
+        scale.plot.height + ROW / 2,
     )
-    data = XyChartData()
-    _series(data, "ticks", [tick for tick, _ in scale.ticks], [scale.y[0]] * len(scale.ticks))
-    ends: list[tuple[float, float | None]] = []
-    for (_, x, y, _, _), place in zip(scale.names, places, strict=True):
-        ends += [(x, y), (scale.x[1], scale.back(place)), (scale.x[1], None)]
-    _series(data, "names", *zip(*ends, strict=True))
-    for guide in picture.guides:
-        _series(data, guide.text.replace("\n", " "), guide.x, scale.of(guide.y))
-    for line in picture.lines:
-        _series(data, line.kernel, line.x, scale.of(line.y))
-    frame = slide.shapes.add_chart(XL_CHART_TYPE.XY_SCATTER_LINES, *box.emu, data)
+    right = scale.x[1] * INSIDE
+    ends: list[Place] = []
+    for (_, x, y, _), place in zip(scale.names, places, strict=True):
+        ends += [(x, y), (right, scale.back(place)), (right, None)]
+    frame = slide.shapes.add_chart(
+        XL_CHART_TYPE.XY_SCATTER_LINES,
+        *box.emu,
+        _data(
+            [
+                ("ticks", scale.marks),
+                ("names", ends),
+                *(
+                    (g.text.replace("\n", " "), list(zip(g.x, scale.of(g.y), strict=True)))
+                    for g in picture.guides
+                ),
+                *((n.kernel, list(zip(n.x, scale.of(n.y), strict=True))) for n in picture.lines),
+            ]
+        ),
+    )
     chart = frame.chart
     _axes(chart, scale)
     ticks, names, *drawn = chart.plots[0].series
@@ -211,10 +232,18 @@ def _lines_chart(slide: Any, picture: Lines, box: Box) -> tuple[Any, dict[str, s
     return frame, _headings(chart, scale)
 
 
-def _series(data: Any, name: str, x: Sequence[float], y: Sequence[float | None]) -> None:
-    added = data.add_series(name)
-    for place, number in zip(x, y, strict=True):
-        added.add_data_point(place, number)
+def _data(series: Sequence[tuple[str, Sequence[Place]]]) -> XyChartData:
+    """Series by their names, all of one length: LibreOffice loses what is shorter than what
+    follows it.
+    """
+    data, length = XyChartData(), max(len(points) for _, points in series)
+    for name, points in series:
+        added = data.add_series(name)
+        for x, y in points:
+            added.add_data_point(float(x), y)
+        for _ in range(length - len(points)):
+            added.add_data_point(None, None)
+    return data
 
 
 def _axes(chart: Any, scale: _Scale) -> None:
@@ -247,15 +276,13 @@ def _axes(chart: Any, scale: _Scale) -> None:
         y.major_unit = 25
     room = (plot.top - 0.45) / box.height
     _title(y, _y_title(scale), 0.0, room)
-    # below the middle of the area, under the text of the ticks
-    width = style.width_of(scale.picture.x.title) * 0.9
-    middle = (plot.left + plot.width / 2 - width / 2) / box.width
-    _title(x, scale.picture.x.title, middle, (plot.top + plot.height + 0.42) / box.height)
+    # under the text of the ticks
+    below = (plot.top + plot.height + 0.42) / box.height
+    _title(x, scale.picture.x.title, plot.left / box.width, below)
 
 
 def _y_title(scale: _Scale) -> str:
-    said = scale.picture.y
-    return said.replace(" (log scale)", f", {scale.unit} (log scale)") if scale.unit else said
+    return f"{scale.unit} (log scale)" if scale.unit else scale.picture.y
 
 
 def _title(axis: Any, text: str, left: float, top: float) -> None:
@@ -266,14 +293,12 @@ def _title(axis: Any, text: str, left: float, top: float) -> None:
 
 
 def _draw_ticks(series: Any, scale: _Scale) -> None:
-    """The text below the lower axis, and a line up from each tick."""
-    _bare(series)
-    count = len(scale.ticks)
-    above = [scale.y[1] - scale.y[0]] * count
-    oxml.error_bars(series, [0.0] * count, above, THEME.grid, 1.0, caps=False)
+    """The text below the lower axis, and a mark at each tick."""
+    _stroke(series, THEME.muted, 1.0, _L.SOLID)
+    series.marker.style = XL_MARKER_STYLE.NONE
     for i, (_, said) in enumerate(scale.ticks):
         if said:
-            label = series.points[i].data_label
+            label = series.points[3 * i].data_label
             _write(label.text_frame, said, style.SIZE, THEME.muted)
             label.position = XL_LABEL_POSITION.BELOW
 
@@ -282,7 +307,7 @@ def _draw_names(series: Any, scale: _Scale) -> None:
     """Each line's name right of the picture, and a dotted way to it from the line's end."""
     _stroke(series, THEME.muted, 1.0, _L.ROUND_DOT)
     series.marker.style = XL_MARKER_STYLE.NONE
-    for i, (text, _, _, colour, _) in enumerate(scale.names):
+    for i, (text, _, _, colour) in enumerate(scale.names):
         label = series.points[3 * i + 1].data_label
         _write(label.text_frame, text, scale.size, colour, bold=colour != THEME.muted)
         label.position = XL_LABEL_POSITION.RIGHT
@@ -330,10 +355,13 @@ def _bars(slide: Any, picture: Bars, box: Box) -> tuple[Any, dict[str, str]]:
     left = max(style.width_of(name) for name in names) + 0.3
     plot = Box(left, 0.1, box.width - left - 0.1, box.height - 0.1 - BOTTOM)
     low, high = _reach(bars, plot.width)
+    ends = [None if bar.kernel == speedup.BASELINE else _end(bar) for bar in bars]
+    high_bar = max([1.0, *(end for end in ends if end is not None)])
     data = CategoryChartData()
     data.categories = names
     values = [None if math.isnan(bar.value) else bar.value for bar in bars]
     data.add_series("times python_loop", values)
+    data.add_series("names", ends)
     frame = slide.shapes.add_chart(XL_CHART_TYPE.BAR_CLUSTERED, *box.emu, data)
     chart = frame.chart
     chart.has_title = chart.has_legend = False
@@ -348,20 +376,21 @@ def _bars(slide: Any, picture: Bars, box: Box) -> tuple[Any, dict[str, str]]:
     down, along = chart.category_axis, chart.value_axis
     along.minimum_scale, along.maximum_scale = low, high
     oxml.log_scale(along)
-    along.major_gridlines.format.line.color.rgb = _rgb(THEME.grid)
-    along.major_tick_mark = down.major_tick_mark = XL_TICK_MARK.NONE
+    along.has_major_gridlines = False  # each bar says its number
+    along.major_tick_mark, down.major_tick_mark = XL_TICK_MARK.INSIDE, XL_TICK_MARK.NONE
     along.format.line.fill.background()
     down.format.line.color.rgb = _rgb(THEME.muted)
     labels = along.tick_labels
-    labels.number_format, labels.number_format_is_linked = '[<1]General"x";#,##0"x"', False
+    labels.number_format, labels.number_format_is_linked = _times_format(high_bar), False
     labels.font.size = Pt(style.SIZE)
     down.tick_label_position = XL_TICK_LABEL_POSITION.LOW
     down.tick_labels.font.size = Pt(style.SIZE + 2 if len(bars) <= MANY else style.SIZE)
     down.tick_labels.font.color.rgb = _rgb(THEME.ink)
     oxml.cross_at(down, 1.0)
     _title(along, picture.x, left / box.width, 1 - 0.42 / box.height)
-    (series,) = chart.plots[0].series
-    chart.plots[0].gap_width = 70
+    series, said = chart.plots[0].series
+    chart.plots[0].gap_width, chart.plots[0].overlap = 70, 100
+    said.format.fill.background()
     known = [not (math.isnan(bar.low) or math.isnan(bar.high)) for bar in bars]
     oxml.error_bars(
         series,
@@ -370,21 +399,40 @@ def _bars(slide: Any, picture: Bars, box: Box) -> tuple[Any, dict[str, str]]:
         THEME.ink,
         direction=None,
     )
-    decade = plot.width / math.log10(high / low)
     for i, bar in enumerate(bars):
-        if values[i] is not None:
-            end = bar.high if bar.value > 1 and bar.high > bar.value else bar.value
-            _draw_bar(series.points[i], bar, math.log10(end / bar.value) * decade / box.width)
-    return frame, {"A1": "kernel", "C1": "below", "D1": "above"}
+        if ends[i] is not None:
+            _draw_bar(series.points[i], bar)
+            _say_bar(said.points[i].data_label, bar)
+    return frame, {"A1": "kernel", "D1": "below", "E1": "above"}
 
 
 MANY = 5
 
 
+def _times_format(reach: float) -> str:
+    """Excel's format of the ticks: none beyond the decade that the bars end in."""
+    last = 10 ** math.ceil(math.log10(reach))
+    return f'[>{max(last, 10)}]"";[<1]General"x";#,##0"x"'
+
+
 def _name(bar: speedup.Bar) -> str:
-    """A bar's kernel; one without a bar says why here."""
+    """A bar's kernel; one that has no length says here what is said of it."""
     name = style.broken(bar.kernel)
-    return f"{name}\n({bar.tail})" if math.isnan(bar.value) else name
+    if bar.kernel == speedup.BASELINE:
+        return f"{name}\n{_all_said(bar)}"
+    return f"{name}\n{bar.tail}" if math.isnan(bar.value) else name
+
+
+def _all_said(bar: speedup.Bar) -> str:
+    return ", ".join(part for part in (bar.head, bar.tail, bar.remark) if part)
+
+
+def _end(bar: speedup.Bar) -> float | None:
+    """Where a bar ends with its interval, and what is said of it begins."""
+    known = [n for n in (bar.value, bar.low, bar.high) if not math.isnan(n)]
+    if not known:
+        return None
+    return max(known) if bar.value >= 1 else min(known)
 
 
 def _reach(bars: Sequence[speedup.Bar], width: float) -> tuple[float, float]:
@@ -408,8 +456,8 @@ def _room(bar: speedup.Bar) -> float:
     )
 
 
-def _draw_bar(point: Any, bar: speedup.Bar, aside: float) -> None:
-    """A bar in its kernel's colour, hatched where the loop's time is predicted; what it says."""
+def _draw_bar(point: Any, bar: speedup.Bar) -> None:
+    """A bar in its kernel's colour, hatched where the loop's time is predicted."""
     colour = _rgb(THEME.line(bar.kernel))
     fill = point.format.fill
     if bar.predicted:
@@ -420,15 +468,16 @@ def _draw_bar(point: Any, bar: speedup.Bar, aside: float) -> None:
         fill.solid()
         fill.fore_color.rgb = colour
     point.format.line.color.rgb = colour
-    label = point.data_label
+
+
+def _say_bar(label: Any, bar: speedup.Bar) -> None:
+    """What is said of a bar: its head at a glance, the rest smaller."""
     frame = label.text_frame
-    _write(frame, bar.head, style.SIZE + 4, THEME.ink, bold=True)
+    _write(frame, f" {bar.head}", style.SIZE + 4, THEME.ink, bold=True)
     run = frame.paragraphs[0].add_run()
     run.text = "".join(f"  {part}" for part in (bar.tail, bar.remark) if part)
     run.font.size, run.font.color.rgb, run.font.bold = Pt(style.SIZE), _rgb(THEME.muted), False
     label.position = XL_LABEL_POSITION.OUTSIDE_END
-    if aside:
-        oxml.move_label(label, aside)
 
 
 # --- what both need
@@ -444,6 +493,7 @@ def _write(frame: Any, text: str, size: float, colour: str, *, bold: bool = Fals
     first, *others = text.split("\n")
     paragraphs = [frame.paragraphs[0], *(frame.add_paragraph() for _ in others)]
     for paragraph, line in zip(paragraphs, (first, *others), strict=True):
+        paragraph.alignment = PP_ALIGN.LEFT
         run = paragraph.add_run()
         run.text = line
         run.font.size, run.font.bold, run.font.color.rgb = Pt(size), bold, _rgb(colour)
@@ -453,10 +503,3 @@ def _stroke(series: Any, colour: str, width: float, dash: Any) -> None:
     series.smooth = False
     line = series.format.line
     line.color.rgb, line.width, line.dash_style = _rgb(colour), Pt(width), dash
-
-
-def _bare(series: Any) -> None:
-    """No line and no marker."""
-    series.smooth = False
-    series.format.line.fill.background()
-    series.marker.style = XL_MARKER_STYLE.NONE

@@ -1,5 +1,5 @@
 """What the format of PowerPoint's files can say and python-pptx can't: axes on a log scale, error
-bars from the data, labels moved aside, alternative text, and files without the time of writing.
+bars from the data, places, alternative text, and files without the time of writing.
 
 The orders of elements are those of the schema (ECMA-376, part 1, 21.2), as XlsxWriter writes them.
 """
@@ -41,21 +41,21 @@ def error_bars(
     width_pt: float = 1.5,
     *,
     direction: str | None = "y",
-    caps: bool = True,
 ) -> None:
     """Error bars of their own lengths for each point; `direction` is None in a chart of bars."""
     ser = series._element  # noqa: SLF001
     values = ser.find(qn("c:val")) if direction is None else ser.find(qn("c:yVal"))
     reference = values.find(f".//{qn('c:f')}").text
+    count = int(values.find(f".//{qn('c:ptCount')}").get("val"))
     sides = "".join(
-        f"<c:{name}><c:numRef><c:f>{_beside(reference, n)}</c:f>{_cache(numbers)}</c:numRef>"
+        f"<c:{name}><c:numRef><c:f>{_beside(reference, n + (direction is None))}</c:f>{_cache(numbers, count)}</c:numRef>"
         f"</c:{name}>"
         for n, name, numbers in ((2, "plus", above), (1, "minus", below))
     )
     direct = f'<c:errDir val="{direction}"/>' if direction else ""
     bars = parse_xml(
         f"<c:errBars {nsdecls('c', 'a')}>{direct}"
-        f'<c:errBarType val="both"/><c:errValType val="cust"/><c:noEndCap val="{int(not caps)}"/>'
+        '<c:errBarType val="both"/><c:errValType val="cust"/><c:noEndCap val="0"/>'
         f'{sides}<c:spPr><a:ln w="{round(width_pt * 12700)}"><a:solidFill>'
         f'<a:srgbClr val="{colour.lstrip("#")}"/></a:solidFill></a:ln></c:spPr></c:errBars>'
     )
@@ -71,25 +71,14 @@ def _beside(reference: str, columns: int) -> str:
     return f"{sheet}!{cells}"
 
 
-def _cache(numbers: Sequence[float | None]) -> str:
+def _cache(numbers: Sequence[float | None], count: int) -> str:
     points = "".join(
         f'<c:pt idx="{i}"><c:v>{number!r}</c:v></c:pt>'
         for i, number in enumerate(numbers)
         if number is not None
     )
-    count = f'<c:ptCount val="{len(numbers)}"/>'
-    return f"<c:numCache><c:formatCode>General</c:formatCode>{count}{points}</c:numCache>"
-
-
-def move_label(label: Any, right: float) -> None:
-    """Move a point's label from its usual place, by a part of the chart's width."""
-    element = label._get_or_add_dLbl()  # noqa: SLF001
-    element.find(qn("c:idx")).addnext(
-        parse_xml(
-            f"<c:layout {nsdecls('c')}><c:manualLayout>"
-            f'<c:x val="{right:.5f}"/><c:y val="0"/></c:manualLayout></c:layout>'
-        )
-    )
+    of = f'<c:ptCount val="{count}"/>'
+    return f"<c:numCache><c:formatCode>General</c:formatCode>{of}{points}</c:numCache>"
 
 
 def place_plot(chart: Any, left: float, top: float, width: float, height: float) -> None:

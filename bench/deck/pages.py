@@ -11,6 +11,7 @@ from typing import Any
 
 from pptx import Presentation
 from pptx.dml.color import RGBColor
+from pptx.enum.shapes import MSO_SHAPE
 from pptx.enum.text import MSO_ANCHOR
 from pptx.opc.constants import RELATIONSHIP_TYPE
 from pptx.oxml.ns import qn
@@ -32,6 +33,8 @@ ROOM = WIDE - 2 * MARGIN
 TITLE_BOX = native.Box(MARGIN, 0.35, ROOM, TITLE_LINES * TITLE * style.LEADING / 72)
 FOOTER_BOX = native.Box(MARGIN, 7.0, ROOM - 0.8, 0.3)
 NUMBER_BOX = native.Box(WIDE - MARGIN - 0.7, 7.0, 0.7, 0.3)
+BAR_BOX = native.Box(MARGIN, 1.3, 0.07, 5.0)
+ACCENT = "numpy_matmul"  # whose colour the title's line has
 END = FOOTER_BOX.top - 0.05
 
 
@@ -65,11 +68,11 @@ def _design(made: Any) -> None:
             made.slide_layouts.remove(layout)
     oxml.style_titles(master, TITLE)
     for page in (master, *made.slide_layouts):
-        for place in page.placeholders:
-            _place(place, page.name == "Title Slide")
+        for place in list(page.placeholders):
+            _place(place)
 
 
-def _place(place: Any, front: bool) -> None:
+def _place(place: Any) -> None:
     kind = place.placeholder_format.type.name
     if kind == "DATE":  # the footer says when
         place._element.getparent().remove(place._element)  # noqa: SLF001
@@ -107,6 +110,12 @@ def _front(made: Any, story: Story) -> None:
         *story.said,
     ]
     _paragraphs(below.text_frame, said, 18)
+    bar = page.shapes.add_shape(MSO_SHAPE.RECTANGLE, *BAR_BOX.emu)
+    bar.fill.solid()
+    bar.fill.fore_color.rgb = RGBColor.from_string(THEME.line(ACCENT).lstrip("#"))
+    bar.line.fill.background()
+    bar.name = "Line"
+    _foot(page, story.footer, 1)
     page.notes_slide.notes_text_frame.text = story.notes
 
 
