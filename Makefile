@@ -13,7 +13,7 @@ unexport VIRTUAL_ENV CONDA_PREFIX __PYVENV_LAUNCHER__
 export PIP_USER := 0
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup bench suite gate plots test lint lock clean FORCE
+.PHONY: help setup bench suite gate plots slides test lint lock clean FORCE
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' Makefile
@@ -31,6 +31,9 @@ gate: .venv/.bench ## did a kernel get slower? (BASE=main, ARGS='...')
 
 plots: .venv/.bench ## draw a run's charts anew (RUN=..., else the latest)
 	.venv/bin/python -m bench plot $(or $(RUN),latest)
+
+slides: .venv/.bench ## a deck of the run for PowerPoint (RUN=..., else the latest)
+	.venv/bin/python -m bench report $(or $(RUN),latest) --pptx $(ARGS)
 
 test: .venv/.test ## run the tests (ARGS='-k name')
 	.venv/bin/python -m pytest $(ARGS)

@@ -1,4 +1,7 @@
-"""The commands: `python -m bench run | plot | gate | kernels`. Owns options, paths and print."""
+"""The commands: `python -m bench run | plot | report | gate | kernels`.
+
+Owns options, paths and print.
+"""
 
 import os
 import sys
@@ -120,6 +123,47 @@ def plot(
     screen.paths(
         "chart", runs.draw(folders, outs, only or [], theme, size, format or ["png", "svg"])
     )
+
+
+@app.command()
+def report(
+    run: Annotated[str, typer.Argument(help="A run's directory, its name, or latest.")] = "latest",
+    pptx: Annotated[
+        bool | None,
+        typer.Option("--pptx", help="A 16:9 deck of charts that PowerPoint can edit."),
+    ] = None,
+    markdown: Annotated[
+        bool | None, typer.Option("--markdown", help="The table for a README or a pull request.")
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="The one file. None: the deck beside the charts, the table on stdout."),
+    ] = None,
+) -> None:
+    """Make a run's slides and its table, from its files: both, if nothing else is said."""
+    from bench import screen
+
+    if not pptx and not markdown:
+        pptx = markdown = True
+    if pptx and markdown and out is not None:
+        raise BadInput("--out is one file: say --pptx or --markdown with it")
+    folder = runs.find(run)
+    cells = runs.derive(folder)
+    if markdown:
+        from bench import report as tables
+
+        text = tables.read(folder, cells)
+        if out is None:
+            streams.console().file.write(text)
+        else:
+            runs.written(out, folder, lambda: tables.write(out, text))
+            screen.paths("table", [out])
+    if pptx:
+        from bench import deck
+
+        path = out or runs.plots(folder) / deck.NAME
+        runs.written(path, folder, lambda: deck.write(folder, path))
+        screen.paths("slides", [path])
 
 
 @app.command()

@@ -34,7 +34,7 @@ def machine(found: Mapping[str, Any]) -> list[str]:
 
 def table(cells: Sequence[Cell]) -> Table:
     """A row a case, a column a kernel: time with its interval, rate, speed-up over the loop."""
-    kernels = sorted({c.kernel for c in cells}, key=_place)
+    kernels = columns(cells)
     shown = Table(header_style="bold", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     shown.add_column("layer\n", justify="right")
     for kernel in kernels:
@@ -46,6 +46,11 @@ def table(cells: Sequence[Cell]) -> Table:
         entries = [entry(by_kernel[k]) if k in by_kernel else Text("-") for k in kernels]
         shown.add_row(f"{n_in} x {n_units}\nbatch {batch}", *entries)
     return shown
+
+
+def columns(cells: Sequence[Cell]) -> list[str]:
+    """The kernels in the order of their columns: as they are told of, then by name."""
+    return sorted({c.kernel for c in cells}, key=_place)
 
 
 def entry(cell: Cell) -> Text:

@@ -1,4 +1,4 @@
-"""A run -> what its slides say. The charts' own functions choose the cells and word the findings."""
+"""A run -> what its slides say. The charts' own functions choose cells and word findings."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -77,7 +77,7 @@ def read(folder: Path) -> Story:
     if (folder / store.FILES[Visit]).is_file():
         visits, blocks = store.load(folder, Visit), store.load(folder, Block)
     run = charts.read(folder, (visits, blocks))
-    headline = table.headline(visits, blocks, peaks.ceiling(run.machine))
+    headline = table.headline(visits, blocks, peaks.ceiling(dict(run.machine)))
     return tell(run, headline, table.quietness(visits, blocks))
 
 
@@ -121,7 +121,7 @@ def _measured(rows: pd.DataFrame, number: str) -> pd.DataFrame:
 
 
 def _parts(
-    rows: pd.DataFrame, number: str, ascending: bool = False
+    rows: pd.DataFrame, number: str, *, ascending: bool = False
 ) -> Iterator[tuple[str, list[str]]]:
     """The kernels in groups that a slide can hold, the fastest first; what is said of a group."""
     best = rows.groupby("kernel")[number].agg("min" if ascending else "max")

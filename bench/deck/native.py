@@ -42,13 +42,22 @@ INSIDE = 1 - 1e-6
 
 Place = tuple[float, float | None]
 _M, _L = XL_MARKER_STYLE, MSO_LINE
-_MARKERS = {
-    **{"o": _M.CIRCLE, "s": _M.SQUARE, "D": _M.DIAMOND, "^": _M.TRIANGLE, "v": _M.TRIANGLE},
-    **{"P": _M.PLUS, "X": _M.X, "*": _M.STAR, "d": _M.DIAMOND, "<": _M.TRIANGLE, ">": _M.TRIANGLE},
+_MARKERS: dict[str, Any] = {
+    "o": _M.CIRCLE,
+    "s": _M.SQUARE,
+    "D": _M.DIAMOND,
+    "d": _M.DIAMOND,
+    "^": _M.TRIANGLE,
+    "v": _M.TRIANGLE,
+    "<": _M.TRIANGLE,
+    ">": _M.TRIANGLE,
+    "P": _M.PLUS,
+    "X": _M.X,
+    "*": _M.STAR,
 }
 """PowerPoint has nine markers: for the others the nearest, else a circle."""
 
-_DASHES = {
+_DASHES: dict[style.Dash, Any] = {
     "solid": _L.SOLID,
     (0, (5, 2)): _L.DASH,
     (0, (1, 1)): _L.ROUND_DOT,
@@ -104,9 +113,7 @@ class _Scale:
 
     def of(self, numbers: Sequence[float]) -> list[float | None]:
         """In the axis's unit; None where there is no number."""
-        return [
-            number / 10.0**self.power if math.isfinite(number) else None for number in numbers
-        ]
+        return [number / 10.0**self.power if math.isfinite(number) else None for number in numbers]
 
     @property
     def unit(self) -> str:
@@ -183,7 +190,6 @@ class _Scale:
             edge = middle - half if fits else edge
         return found[::-1]
 
-
     @property
     def marks(self) -> list[Place]:
         """A short line up from each tick, and a gap after it."""
@@ -249,7 +255,7 @@ def _data(series: Sequence[tuple[str, Sequence[Place]]]) -> XyChartData:
 def _axes(chart: Any, scale: _Scale) -> None:
     plot, box = scale.plot, scale.box
     chart.has_title = chart.has_legend = False
-    chart.font.size, chart.font.color.rgb = Pt(style.SIZE), _rgb(THEME.muted)
+    chart.font.size, chart.font.color.rgb = Pt(style.SIZE), rgb(THEME.muted)
     oxml.place_plot(
         chart,
         plot.left / box.width,
@@ -261,14 +267,14 @@ def _axes(chart: Any, scale: _Scale) -> None:
     for axis, (low, high) in ((x, scale.x), (y, scale.y)):
         axis.minimum_scale, axis.maximum_scale = low, high
         axis.has_major_gridlines, axis.major_tick_mark = False, XL_TICK_MARK.NONE
-        axis.format.line.color.rgb = _rgb(THEME.muted)
+        axis.format.line.color.rgb = rgb(THEME.muted)
         axis.tick_labels.font.size = Pt(style.SIZE)
         oxml.cross_at(axis, scale.x[0] if axis is y else scale.y[0])
     oxml.log_scale(x)
     x.tick_label_position = XL_TICK_LABEL_POSITION.NONE
     y.tick_label_position = XL_TICK_LABEL_POSITION.LOW
     y.has_major_gridlines = True
-    y.major_gridlines.format.line.color.rgb = _rgb(THEME.grid)
+    y.major_gridlines.format.line.color.rgb = rgb(THEME.grid)
     if scale.picture.unit:
         oxml.log_scale(y)
         y.tick_labels.number_format, y.tick_labels.number_format_is_linked = "General", False
@@ -323,16 +329,16 @@ def _draw_line(series: Any, line: _lines.Line, scale: _Scale) -> None:
     marker = series.marker
     marker.style, marker.size = _MARKERS.get(looks.marker, _M.CIRCLE), 10
     marker.format.fill.solid()
-    marker.format.fill.fore_color.rgb = _rgb(colour)
+    marker.format.fill.fore_color.rgb = rgb(colour)
     thin = marker.style in (_M.PLUS, _M.X, _M.STAR)  # these are all outline
-    marker.format.line.color.rgb = _rgb(colour if thin else THEME.paper)
+    marker.format.line.color.rgb = rgb(colour if thin else THEME.paper)
     if line.low and line.high:
         numbers = [scale.of(part) for part in (line.y, line.low, line.high)]
         below, above = [], []
         for y, low, high in zip(*numbers, strict=True):
             known = y is not None and low is not None and high is not None
-            below.append(max(y - low, 0.0) if known else None)  # type: ignore[operator]
-            above.append(max(high - y, 0.0) if known else None)  # type: ignore[operator]
+            below.append(max(y - low, 0.0) if known else None)
+            above.append(max(high - y, 0.0) if known else None)
         oxml.error_bars(series, below, above, colour, 2.0)
 
 
@@ -365,7 +371,7 @@ def _bars(slide: Any, picture: Bars, box: Box) -> tuple[Any, dict[str, str]]:
     frame = slide.shapes.add_chart(XL_CHART_TYPE.BAR_CLUSTERED, *box.emu, data)
     chart = frame.chart
     chart.has_title = chart.has_legend = False
-    chart.font.size, chart.font.color.rgb = Pt(style.SIZE), _rgb(THEME.muted)
+    chart.font.size, chart.font.color.rgb = Pt(style.SIZE), rgb(THEME.muted)
     oxml.place_plot(
         chart,
         plot.left / box.width,
@@ -379,13 +385,13 @@ def _bars(slide: Any, picture: Bars, box: Box) -> tuple[Any, dict[str, str]]:
     along.has_major_gridlines = False  # each bar says its number
     along.major_tick_mark, down.major_tick_mark = XL_TICK_MARK.INSIDE, XL_TICK_MARK.NONE
     along.format.line.fill.background()
-    down.format.line.color.rgb = _rgb(THEME.muted)
+    down.format.line.color.rgb = rgb(THEME.muted)
     labels = along.tick_labels
     labels.number_format, labels.number_format_is_linked = _times_format(high_bar), False
     labels.font.size = Pt(style.SIZE)
     down.tick_label_position = XL_TICK_LABEL_POSITION.LOW
     down.tick_labels.font.size = Pt(style.SIZE + 2 if len(bars) <= MANY else style.SIZE)
-    down.tick_labels.font.color.rgb = _rgb(THEME.ink)
+    down.tick_labels.font.color.rgb = rgb(THEME.ink)
     oxml.cross_at(down, 1.0)
     _title(along, picture.x, left / box.width, 1 - 0.42 / box.height)
     series, said = chart.plots[0].series
@@ -458,12 +464,12 @@ def _room(bar: speedup.Bar) -> float:
 
 def _draw_bar(point: Any, bar: speedup.Bar) -> None:
     """A bar in its kernel's colour, hatched where the loop's time is predicted."""
-    colour = _rgb(THEME.line(bar.kernel))
-    fill = point.format.fill
+    colour = rgb(THEME.line(bar.kernel))
+    fill: Any = point.format.fill
     if bar.predicted:
         fill.patterned()
         fill.pattern = MSO_PATTERN.WIDE_UPWARD_DIAGONAL
-        fill.fore_color.rgb, fill.back_color.rgb = colour, _rgb(THEME.paper)
+        fill.fore_color.rgb, fill.back_color.rgb = colour, rgb(THEME.paper)
     else:
         fill.solid()
         fill.fore_color.rgb = colour
@@ -476,14 +482,15 @@ def _say_bar(label: Any, bar: speedup.Bar) -> None:
     _write(frame, f" {bar.head}", style.SIZE + 4, THEME.ink, bold=True)
     run = frame.paragraphs[0].add_run()
     run.text = "".join(f"  {part}" for part in (bar.tail, bar.remark) if part)
-    run.font.size, run.font.color.rgb, run.font.bold = Pt(style.SIZE), _rgb(THEME.muted), False
+    run.font.size, run.font.color.rgb, run.font.bold = Pt(style.SIZE), rgb(THEME.muted), False
     label.position = XL_LABEL_POSITION.OUTSIDE_END
 
 
 # --- what both need
 
 
-def _rgb(colour: str) -> RGBColor:
+def rgb(colour: str) -> Any:
+    """As python-pptx wants a colour."""
     return RGBColor.from_string(colour.lstrip("#").upper())
 
 
@@ -496,10 +503,10 @@ def _write(frame: Any, text: str, size: float, colour: str, *, bold: bool = Fals
         paragraph.alignment = PP_ALIGN.LEFT
         run = paragraph.add_run()
         run.text = line
-        run.font.size, run.font.bold, run.font.color.rgb = Pt(size), bold, _rgb(colour)
+        run.font.size, run.font.bold, run.font.color.rgb = Pt(size), bold, rgb(colour)
 
 
 def _stroke(series: Any, colour: str, width: float, dash: Any) -> None:
     series.smooth = False
     line = series.format.line
-    line.color.rgb, line.width, line.dash_style = _rgb(colour), Pt(width), dash
+    line.color.rgb, line.width, line.dash_style = rgb(colour), Pt(width), dash

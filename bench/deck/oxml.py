@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from lxml import etree
+from pptx.opc.oxml import serialize_part_xml
 from pptx.oxml import parse_xml
 from pptx.oxml.ns import nsdecls, qn
 from xlsxwriter import Workbook
@@ -47,10 +47,11 @@ def error_bars(
     values = ser.find(qn("c:val")) if direction is None else ser.find(qn("c:yVal"))
     reference = values.find(f".//{qn('c:f')}").text
     count = int(values.find(f".//{qn('c:ptCount')}").get("val"))
+    first = 2 if direction is None else 1  # beside bars are the places of their names
     sides = "".join(
-        f"<c:{name}><c:numRef><c:f>{_beside(reference, n + (direction is None))}</c:f>{_cache(numbers, count)}</c:numRef>"
-        f"</c:{name}>"
-        for n, name, numbers in ((2, "plus", above), (1, "minus", below))
+        f"<c:{name}><c:numRef><c:f>{_beside(reference, columns)}</c:f>"
+        f"{_cache(numbers, count)}</c:numRef></c:{name}>"
+        for columns, name, numbers in ((first + 1, "plus", above), (first, "minus", below))
     )
     direct = f'<c:errDir val="{direction}"/>' if direction else ""
     bars = parse_xml(
@@ -189,10 +190,10 @@ def workbook(chart: Any, headings: dict[str, str], made: datetime) -> bytes:
 
 def retheme(theme: bytes, font: str) -> bytes:
     """A theme with another font for its headings and its text."""
-    tree = etree.fromstring(theme)
+    tree = parse_xml(theme)
     for name in ("majorFont", "minorFont"):
         tree.find(f".//{qn(f'a:{name}')}/{qn('a:latin')}").set("typeface", font)
-    return etree.tostring(tree, xml_declaration=True, encoding="UTF-8", standalone=True)
+    return bytes(serialize_part_xml(tree))
 
 
 def timeless(package: bytes) -> bytes:

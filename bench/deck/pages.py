@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from pptx import Presentation
-from pptx.dml.color import RGBColor
 from pptx.enum.shapes import MSO_SHAPE
 from pptx.enum.text import MSO_ANCHOR
 from pptx.opc.constants import RELATIONSHIP_TYPE
@@ -88,8 +87,10 @@ def _place(place: Any) -> None:
     frame = place.text_frame
     frame.margin_left = frame.margin_right = frame.margin_top = frame.margin_bottom = 0
     top = kind in ("TITLE", "BODY", "OBJECT", "SUBTITLE")
-    frame.vertical_anchor = MSO_ANCHOR.BOTTOM if kind == "CENTER_TITLE" else (
-        MSO_ANCHOR.TOP if top else MSO_ANCHOR.MIDDLE
+    frame.vertical_anchor = (
+        MSO_ANCHOR.BOTTOM
+        if kind == "CENTER_TITLE"
+        else (MSO_ANCHOR.TOP if top else MSO_ANCHOR.MIDDLE)
     )
     if kind in ("FOOTER", "SLIDE_NUMBER"):
         oxml.style_list(place, SMALL, THEME.muted, "l" if kind == "FOOTER" else "r")
@@ -112,7 +113,7 @@ def _front(made: Any, story: Story) -> None:
     _paragraphs(below.text_frame, said, 18)
     bar = page.shapes.add_shape(MSO_SHAPE.RECTANGLE, *BAR_BOX.emu)
     bar.fill.solid()
-    bar.fill.fore_color.rgb = RGBColor.from_string(THEME.line(ACCENT).lstrip("#"))
+    bar.fill.fore_color.rgb = native.rgb(THEME.line(ACCENT))
     bar.line.fill.background()
     bar.name = "Line"
     _foot(page, story.footer, 1)
@@ -230,6 +231,6 @@ def _paragraphs(
         run = paragraph.add_run()
         run.text, run.font.size = line, Pt(size)
         if colour:
-            run.font.color.rgb = RGBColor.from_string(colour.lstrip("#"))
+            run.font.color.rgb = native.rgb(colour)
         if space:
             paragraph.space_after = Pt(space)

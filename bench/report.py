@@ -1,0 +1,70 @@
+"""cells.csv -> the table in GitHub's Markdown, for a README or a pull request."""
+
+import re
+from collections.abc import Sequence
+from itertools import groupby
+from pathlib import Path
+
+from bench import peaks, store, table
+from bench.records import Block, Cell, Visit
+from bench.text import plain
+
+SPECIAL = re.compile(r"[\\`*_{}\[\]<>|~#]")
+
+
+def read(folder: Path, cells: Sequence[Cell]) -> str:
+    """A run's table, with its headline and what a reader must know to judge it."""
+    visits: list[Visit] = []
+    blocks: list[Block] = []
+    if (folder / store.FILES[Visit]).is_file():
+        visits, blocks = store.load(folder, Visit), store.load(folder, Block)
+    found = store.machine(folder)
+    known = {"cpu", "peaks", "blas", "threads"} <= found.keys()
+    return markdown(
+        cells,
+        headline=table.headline(visits, blocks, peaks.ceiling(found)),
+        notes=[
+            *(table.machine(found) if known else []),
+            *(line for line in [table.quietness(visits, blocks)] if line),
+        ],
+    )
+
+
+def markdown(cells: Sequence[Cell], headline: str | None = None, notes: Sequence[str] = ()) -> str:
+    """A row a case, a column a kernel that has a number: time, rate and speed-up, with their
+    intervals; below it the conditions, and why what is missing is missing.
+    """
+    kernels = [k for k in table.columns(cells) if any(_known(c) for c in cells if c.kernel == k)]
+    kernels = kernels or table.columns(cells)
+    lines = [f"**{escaped(headline)}**", ""] if headline else []
+    lines += [
+        "| " + " | ".join(["layer", "batch", *map(escaped, kernels)]) + " |",
+        "| " + " | ".join(["---:"] * (len(kernels) + 2)) + " |",
+    ]
+    rows = sorted(cells, key=lambda c: (c.n_in, c.n_units, c.batch))
+    for (n_in, n_units, batch), group in groupby(rows, lambda c: (c.n_in, c.n_units, c.batch)):
+        by_kernel = {c.kernel: c for c in group}
+        entries = [_entry(by_kernel[k]) if k in by_kernel else "-" for k in kernels]
+        lines.append("| " + " | ".join([f"{n_in} x {n_units}", str(batch), *entries]) + " |")
+    said = [table.caption(cells), *table.reasons(cells), *notes]
+    lines += [part for line in said for part in ("", escaped(line))]
+    return "\n".join(lines) + "\n"
+
+
+def _known(cell: Cell) -> bool:
+    return cell.time_s is not None
+
+
+def _entry(cell: Cell) -> str:
+    return "<br>".join(escaped(line) for line in table.entry(cell).plain.split("\n"))
+
+
+def escaped(text: str) -> str:
+    """Text that Markdown leaves as it is, on one line of a table."""
+    return SPECIAL.sub(lambda found: f"\\{found[0]}", plain(text))
+
+
+def write(path: Path, text: str) -> None:
+    """Write the table whole."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    store.replace(path, text)
