@@ -73,7 +73,9 @@ def cell(kernel: str, width: int, batch: int, rate: float | None = None, **known
     return Cell(**(row | known))
 
 
-def grid(kernels: dict[str, float], widths: tuple[int, ...], batches: tuple[int, ...]) -> list[Cell]:
+def grid(
+    kernels: dict[str, float], widths: tuple[int, ...], batches: tuple[int, ...]
+) -> list[Cell]:
     places = itertools.product(kernels.items(), widths, batches)
     return [cell(k, w, b, rate * (w / 100) ** 0.3 * b**0.5) for (k, rate), w, b in places]
 

@@ -34,6 +34,7 @@ THEME = style.THEMES["light"]
 ROW = style.SIZE * style.LEADING / 72  # inches: a line of text
 LEFT, TOP, BOTTOM = 0.95, 0.5, 0.85  # inches around the area between the axes
 TICK = 0.1
+PLAIN = (1e-4, 1e5)  # what an axis says in plain digits
 LEAST_DECADES = 0.5
 SMALLEST = 10.0  # points
 
@@ -107,9 +108,10 @@ class _Scale:
         """Of ten, what the axis counts in: GFLOP/s are 9. Three at a time, from the largest."""
         if not self.picture.unit:
             return 0
-        most = max(y for line in self.picture.lines for y in line.y if y > 0)
-        power = math.floor(math.log10(most) / 3) * 3
-        return min(max(power, min(units.PREFIXES)), max(units.PREFIXES))
+        largest = max(y for line in self.picture.lines for y in line.y if y > 0)
+        power = math.floor(math.log10(largest) / 3) * 3
+        most = 0 if self.picture.unit == "s" else max(units.PREFIXES)
+        return min(max(power, min(units.PREFIXES)), most)
 
     def of(self, numbers: Sequence[float]) -> list[float | None]:
         """In the axis's unit; None where there is no number."""
@@ -277,7 +279,9 @@ def _axes(chart: Any, scale: _Scale) -> None:
     y.major_gridlines.format.line.color.rgb = rgb(THEME.grid)
     if scale.picture.unit:
         oxml.log_scale(y)
-        y.tick_labels.number_format, y.tick_labels.number_format_is_linked = "General", False
+        plain = scale.y[0] >= PLAIN[0] and scale.y[1] <= PLAIN[1]
+        y.tick_labels.number_format = "General" if plain else "0E+0"
+        y.tick_labels.number_format_is_linked = False
     else:
         y.major_unit = 25
     room = (plot.top - 0.45) / box.height
@@ -362,7 +366,6 @@ def _bars(slide: Any, picture: Bars, box: Box) -> tuple[Any, dict[str, str]]:
     plot = Box(left, 0.1, box.width - left - 0.1, box.height - 0.1 - BOTTOM)
     low, high = _reach(bars, plot.width)
     ends = [None if bar.kernel == speedup.BASELINE else _end(bar) for bar in bars]
-    high_bar = max([1.0, *(end for end in ends if end is not None)])
     data = CategoryChartData()
     data.categories = names
     values = [None if math.isnan(bar.value) else bar.value for bar in bars]
@@ -387,12 +390,13 @@ def _bars(slide: Any, picture: Bars, box: Box) -> tuple[Any, dict[str, str]]:
     along.format.line.fill.background()
     down.format.line.color.rgb = rgb(THEME.muted)
     labels = along.tick_labels
-    labels.number_format, labels.number_format_is_linked = _times_format(high_bar), False
+    labels.number_format, labels.number_format_is_linked = _times_format(*_ends(bars)), False
     labels.font.size = Pt(style.SIZE)
     down.tick_label_position = XL_TICK_LABEL_POSITION.LOW
     down.tick_labels.font.size = Pt(style.SIZE + 2 if len(bars) <= MANY else style.SIZE)
     down.tick_labels.font.color.rgb = rgb(THEME.ink)
-    oxml.cross_at(down, 1.0)
+    if low < 1:
+        oxml.cross_at(down, 1.0)
     _title(along, picture.x, left / box.width, 1 - 0.42 / box.height)
     series, said = chart.plots[0].series
     chart.plots[0].gap_width, chart.plots[0].overlap = 70, 100
@@ -415,10 +419,12 @@ def _bars(slide: Any, picture: Bars, box: Box) -> tuple[Any, dict[str, str]]:
 MANY = 5
 
 
-def _times_format(reach: float) -> str:
-    """Excel's format of the ticks: none beyond the decade that the bars end in."""
-    last = 10 ** math.ceil(math.log10(reach))
-    return f'[>{max(last, 10)}]"";[<1]General"x";#,##0"x"'
+def _times_format(lowest: float, highest: float) -> str:
+    """Excel's format of the ticks: none beyond the decades that the bars end in."""
+    last = max(10 ** math.ceil(math.log10(highest)), 10)
+    if lowest < 1:
+        return f'[>{last}]"";[<{10 ** math.floor(math.log10(lowest)) / 2!r}]"";General"x"'
+    return f'[>{last}]"";#,##0"x"'
 
 
 def _name(bar: speedup.Bar) -> str:
@@ -441,17 +447,23 @@ def _end(bar: speedup.Bar) -> float | None:
     return max(known) if bar.value >= 1 else min(known)
 
 
+def _ends(bars: Sequence[speedup.Bar]) -> tuple[float, float]:
+    """The lowest end of any bar, and the highest; 1 is where all begin."""
+    ends = [1.0, *(end for end in map(_end, bars) if end is not None)]
+    return min(ends), max(ends)
+
+
 def _reach(bars: Sequence[speedup.Bar], width: float) -> tuple[float, float]:
     """The ends of the axis, with room beyond the bars for what is said of them."""
-    lowest, highest = (
-        limit([1.0, *(n for b in bars for n in (b.value, end(b)) if not math.isnan(n))])
-        for limit, end in ((min, lambda b: b.low), (max, lambda b: b.high))
-    )
+    lowest, highest = _ends(bars)
     slow = max((_room(bar) for bar in bars if bar.value < 1), default=0.0)
     fast = max((_room(bar) for bar in bars if bar.value >= 1), default=0.0)
     decades = max(math.log10(highest / lowest), LEAST_DECADES)
     scale = max(width - slow - fast, 1.0) / decades
-    return lowest / 10 ** (slow / scale), lowest * 10 ** (decades + fast / scale)
+    low = lowest / 10 ** (slow / scale)
+    if low < 1:  # PowerPoint counts its ticks from here
+        low = 10.0 ** math.floor(math.log10(low))
+    return low, lowest * 10 ** (decades + fast / scale)
 
 
 def _room(bar: speedup.Bar) -> float:
