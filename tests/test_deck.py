@@ -17,7 +17,6 @@ from pptx import Presentation
 from pptx.util import Pt
 
 from bench import charts, deck, peaks, records, store, table
-from bench.charts import _style as style
 from bench.charts import batching, roofline, speedup, throughput, time
 from bench.deck import findings, oxml, pages
 from bench.records import Cell

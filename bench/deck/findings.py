@@ -9,8 +9,19 @@ from pathlib import Path
 import pandas as pd
 
 from bench import charts, peaks, store, table, units
-from bench.charts import _lines, batching, roofline, speedup, throughput, time
-from bench.charts import _style as style
+from bench.charts import (
+    _cells,
+    _fit,
+    _footer,
+    _lines,
+    _page,
+    _words,
+    batching,
+    roofline,
+    speedup,
+    throughput,
+    time,
+)
 from bench.deck import method
 from bench.records import Block, Visit
 
@@ -117,7 +128,7 @@ def _ends(rows: pd.DataFrame) -> list[int]:
 
 
 def _measured(rows: pd.DataFrame, number: str) -> pd.DataFrame:
-    return rows[style.has_number(rows, number)]
+    return rows[_cells.has_number(rows, number)]
 
 
 def _parts(
@@ -146,7 +157,7 @@ def _alt(kind: str, title: str, said: str, numbers: Sequence[str]) -> str:
 def _ladder(run: charts.Run) -> Iterator[Slide]:
     """The speed-ups over the loop at the headline width, a slide a batch."""
     number = speedup.NUMBER
-    view = style.choose(run.cells, number)
+    view = _cells.choose(run.cells, number)
     width = speedup.headline_width(view.cells)
     rows = view.cells[view.cells["n_units"] == width]
     for batch in _ends(_measured(rows, number)):
@@ -168,14 +179,14 @@ def _ladder(run: charts.Run) -> Iterator[Slide]:
                 Bars(bars, "times the Python loop (log scale)"),
                 _alt("Bar chart", title, said, [_bar_words(bar) for bar in bars]),
                 method.SPEEDUP,
-                style.footer(case, run.machine),
-                style.missing(case[~case["kernel"].isin(shown["kernel"])], number, speedup.UNSAID),
+                _footer.footer(case, run.machine),
+                _cells.missing(case[~case["kernel"].isin(shown["kernel"])], number, speedup.UNSAID),
             )
 
 
 def _bar_words(bar: speedup.Bar) -> str:
     said = " ".join(part for part in (bar.head, bar.tail, bar.remark) if part)
-    return f"{style.name_of(bar.kernel)} {said}"
+    return f"{_words.name_of(bar.kernel)} {said}"
 
 
 def _line_words(rows: pd.DataFrame, number: str, unit: str, x: str) -> list[str]:
@@ -187,14 +198,14 @@ def _line_words(rows: pd.DataFrame, number: str, unit: str, x: str) -> list[str]
             f"{units.si(end[number], unit) if unit else f'{end[number]:.2g} %'} at {end[x]:.4g}"
             for end in ends
         ]
-        words.append(f"{style.name_of(str(key))} {', '.join(told)}")
+        words.append(f"{_words.name_of(str(key))} {', '.join(told)}")
     return words
 
 
 def _throughput(run: charts.Run) -> Iterator[Slide]:
     """FLOP/s by width, a slide for the smallest batch and one for the largest."""
     number = throughput.NUMBER
-    view = style.choose(run.cells, number)
+    view = _cells.choose(run.cells, number)
     for batch in _ends(_measured(view.cells, number)):
         rows = view.cells[view.cells["batch"] == batch]
         shown = _measured(rows, number)
@@ -215,16 +226,16 @@ def _throughput(run: charts.Run) -> Iterator[Slide]:
                 ),
                 _alt("Line chart", title, said, _line_words(mine, number, "FLOP/s", "n_units")),
                 method.THROUGHPUT,
-                style.footer(rows, run.machine),
-                style.missing(rows, number),
+                _footer.footer(rows, run.machine),
+                _cells.missing(rows, number),
             )
 
 
 def _batching(run: charts.Run) -> Iterator[Slide]:
     """The share of its best throughput that a kernel reaches at each batch."""
     number = batching.NUMBER
-    view = style.choose(run.cells, number)
-    width = style.headline_width(_measured(view.cells, number))
+    view = _cells.choose(run.cells, number)
+    width = _cells.headline_width(_measured(view.cells, number))
     rows = view.cells[view.cells["n_units"] == width]
     shown = _measured(rows, number)
     best = shown.groupby("kernel")[number].transform("max")
@@ -253,22 +264,22 @@ def _batching(run: charts.Run) -> Iterator[Slide]:
             ),
             _alt("Line chart", title, said, _line_words(mine, number, "", "batch")),
             method.BATCHING,
-            style.footer(rows, run.machine),
-            style.missing(rows, number),
+            _footer.footer(rows, run.machine),
+            _cells.missing(rows, number),
         )
 
 
 def _roofline(run: charts.Run) -> Iterator[Slide]:
     """Each cell at its arithmetic intensity, under the machine's ceilings."""
     number = roofline.NUMBER
-    view = style.choose(run.cells, number)
+    view = _cells.choose(run.cells, number)
     shown = _measured(view.cells, number)
     shown = shown.assign(intensity=shown["flops"] / shown["bytes"])
     if shown.empty:
         return
     title = roofline.title(shown, run.machine)
     least, most = float(shown["intensity"].min()), float(shown["intensity"].max())
-    ticks = [t for t in style.log_ticks(least / 2, most * 2, 6) if least / 1.1 <= t <= most * 1.1]
+    ticks = [t for t in _fit.log_ticks(least / 2, most * 2, 6) if least / 1.1 <= t <= most * 1.1]
     for of, part in _parts(shown, number):
         mine = shown[shown["kernel"].isin(part)].sort_values("intensity", kind="stable")
         lines = [
@@ -299,15 +310,15 @@ def _roofline(run: charts.Run) -> Iterator[Slide]:
             ),
             _alt("Scatter chart", title, said, _line_words(mine, number, "FLOP/s", "intensity")),
             method.ROOFLINE,
-            style.footer(view.cells, run.machine),
-            style.missing(view.cells, number),
+            _footer.footer(view.cells, run.machine),
+            _cells.missing(view.cells, number),
         )
 
 
 def _time(run: charts.Run) -> Iterator[Slide]:
     """Seconds a launch by width, at the smallest batch."""
     number = "time_s"
-    view = style.choose(run.cells, number)
+    view = _cells.choose(run.cells, number)
     for batch in _ends(_measured(view.cells, number))[:1]:
         rows = view.cells[view.cells["batch"] == batch]
         shown = _measured(rows, number)
@@ -328,33 +339,33 @@ def _time(run: charts.Run) -> Iterator[Slide]:
                 ),
                 _alt("Line chart", title, said, _line_words(mine, number, "s", "n_units")),
                 method.TIME,
-                style.footer(rows, run.machine),
-                style.missing(rows, number),
+                _footer.footer(rows, run.machine),
+                _cells.missing(rows, number),
             )
 
 
 def _nothing(run: charts.Run) -> Slide:
     """Of a run without a number: why."""
-    view = style.choose(run.cells, "time_s")
+    view = _cells.choose(run.cells, "time_s")
     return Slide(
-        style.NO_NUMBER.capitalize(),
+        _page.NO_NUMBER.capitalize(),
         view.said,
-        Points(style.missing(view.cells, "time_s") or ["The run has no cells."]),
+        Points(_cells.missing(view.cells, "time_s") or ["The run has no cells."]),
         "",
         method.NOTHING,
-        style.footer(view.cells, run.machine),
+        _footer.footer(view.cells, run.machine),
     )
 
 
 def _method(run: charts.Run, quietness: str | None) -> Slide:
     """How it was measured, and how quiet the machine was."""
     title = quietness or "how it was measured"
-    view = style.choose(run.cells, "time_s")
+    view = _cells.choose(run.cells, "time_s")
     return Slide(
         title[0].upper() + title[1:],
         "How it was measured" if quietness else view.said,
         Points(method.points(run)),
         "",
         method.METHOD,
-        style.footer(view.cells, run.machine),
+        _footer.footer(view.cells, run.machine),
     )

@@ -20,18 +20,17 @@ from pptx.enum.chart import (
     XL_TICK_LABEL_POSITION,
     XL_TICK_MARK,
 )
-from pptx.enum.dml import MSO_LINE, MSO_PATTERN
+from pptx.enum.dml import MSO_PATTERN
 from pptx.enum.text import PP_ALIGN
 from pptx.util import Inches, Pt
 
 from bench import units
-from bench.charts import _lines, speedup
-from bench.charts import _style as style
+from bench.charts import _colours, _fit, _lines, _words, speedup
 from bench.deck import oxml
 from bench.deck.findings import Bars, Lines
 
-THEME = style.THEMES["light"]
-ROW = style.SIZE * style.LEADING / 72  # inches: a line of text
+THEME = _colours.THEMES["light"]
+ROW = _fit.SIZE * _fit.LEADING / 72  # inches: a line of text
 LEFT, TOP, BOTTOM = 0.95, 0.5, 0.85  # inches around the area between the axes
 TICK = 0.1
 PLAIN = (1e-4, 1e5)  # what an axis says in plain digits
@@ -42,7 +41,7 @@ INSIDE = 1 - 1e-6
 """What lies on the very edge of the axes, a rounding may put outside, where it has no label."""
 
 Place = tuple[float, float | None]
-_M, _L = XL_MARKER_STYLE, MSO_LINE
+_M = XL_MARKER_STYLE
 _MARKERS: dict[str, Any] = {
     "o": _M.CIRCLE,
     "s": _M.SQUARE,
@@ -57,13 +56,6 @@ _MARKERS: dict[str, Any] = {
     "*": _M.STAR,
 }
 """PowerPoint has nine markers: for the others the nearest, else a circle."""
-
-_DASHES: dict[style.Dash, Any] = {
-    "solid": _L.SOLID,
-    (0, (5, 2)): _L.DASH,
-    (0, (1, 1)): _L.ROUND_DOT,
-    (0, (6, 2, 1, 2)): _L.DASH_DOT,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +138,7 @@ class _Scale:
         for line in self.picture.lines:
             known = [(x, y) for x, y in zip(line.x, self.of(line.y), strict=True) if y]
             if known:
-                found.append((style.broken(line.kernel), *max(known), THEME.text(line.kernel)))
+                found.append((_words.broken(line.kernel), *max(known), THEME.text(line.kernel)))
         for guide in self.picture.guides:
             y = self.of(guide.y)[-1]
             found.append((guide.text, guide.x[-1], y or self.y[0], THEME.muted))
@@ -156,13 +148,13 @@ class _Scale:
     def size(self) -> float:
         """Points of the names: smaller where there are many."""
         rows = sum(name[0].count("\n") + 1 for name in self.names)
-        fits = (self.plot.height + ROW) / (rows * style.LEADING / 72)
-        return max(min(style.SIZE, fits), SMALLEST)
+        fits = (self.plot.height + ROW) / (rows * _fit.LEADING / 72)
+        return max(min(_fit.SIZE, fits), SMALLEST)
 
     @cached_property
     def plot(self) -> Box:
         """The area between the axes, in the chart."""
-        named = max(style.width_of(name[0], weight="bold") for name in self.names) + 0.35
+        named = max(_fit.width_of(name[0], weight="bold") for name in self.names) + 0.35
         wide, tall = self.box.width - LEFT - named, self.box.height - TOP - BOTTOM
         return Box(LEFT, TOP, wide, tall)
 
@@ -185,7 +177,7 @@ class _Scale:
         edge, found = math.inf, []
         for tick in sorted(self.picture.x.ticks, reverse=True):
             said = self.picture.x.say(tick)
-            half = style.width_of(said) / 2 + 0.04
+            half = _fit.width_of(said) / 2 + 0.04
             middle = self.plot.width * math.log(tick / low) / math.log(high / low)
             fits = middle + half <= edge
             found.append((float(tick), said if fits else ""))
@@ -202,9 +194,9 @@ class _Scale:
 
 def _lines_chart(slide: Any, picture: Lines, box: Box) -> tuple[Any, dict[str, str]]:
     scale = _Scale(picture, box)
-    places = style.apart(
+    places = _fit.apart(
         [scale.up(y) for _, _, y, _ in scale.names],
-        [(name[0].count("\n") + 1) * scale.size * style.LEADING / 72 for name in scale.names],
+        [(name[0].count("\n") + 1) * scale.size * _fit.LEADING / 72 for name in scale.names],
         -ROW / 2,
         scale.plot.height + ROW / 2,
     )
@@ -233,7 +225,7 @@ def _lines_chart(slide: Any, picture: Lines, box: Box) -> tuple[Any, dict[str, s
     _draw_ticks(ticks, scale)
     _draw_names(names, scale)
     for series, guide in zip(drawn, picture.guides, strict=False):
-        _stroke(series, THEME.muted, 1.5, _DASHES.get(guide.dash, _L.DASH_DOT))
+        _stroke(series, THEME.muted, 1.5, guide.dash)
         series.marker.style = XL_MARKER_STYLE.NONE
     for series, line in zip(drawn[len(picture.guides) :], picture.lines, strict=True):
         _draw_line(series, line, scale)
@@ -257,7 +249,7 @@ def _data(series: Sequence[tuple[str, Sequence[Place]]]) -> XyChartData:
 def _axes(chart: Any, scale: _Scale) -> None:
     plot, box = scale.plot, scale.box
     chart.has_title = chart.has_legend = False
-    chart.font.size, chart.font.color.rgb = Pt(style.SIZE), rgb(THEME.muted)
+    chart.font.size, chart.font.color.rgb = Pt(_fit.SIZE), rgb(THEME.muted)
     oxml.place_plot(
         chart,
         plot.left / box.width,
@@ -270,7 +262,7 @@ def _axes(chart: Any, scale: _Scale) -> None:
         axis.minimum_scale, axis.maximum_scale = low, high
         axis.has_major_gridlines, axis.major_tick_mark = False, XL_TICK_MARK.NONE
         axis.format.line.color.rgb = rgb(THEME.muted)
-        axis.tick_labels.font.size = Pt(style.SIZE)
+        axis.tick_labels.font.size = Pt(_fit.SIZE)
         oxml.cross_at(axis, scale.x[0] if axis is y else scale.y[0])
     oxml.log_scale(x)
     x.tick_label_position = XL_TICK_LABEL_POSITION.NONE
@@ -298,24 +290,24 @@ def _y_title(scale: _Scale) -> str:
 def _title(axis: Any, text: str, left: float, top: float) -> None:
     """The words of an axis, never upright: they are read at a glance."""
     frame = axis.axis_title.text_frame
-    _write(frame, text, style.SIZE, THEME.muted)
+    _write(frame, text, _fit.SIZE, THEME.muted)
     oxml.lie_at(axis, left, top)
 
 
 def _draw_ticks(series: Any, scale: _Scale) -> None:
     """The text below the lower axis, and a mark at each tick."""
-    _stroke(series, THEME.muted, 1.0, _L.SOLID)
+    _stroke(series, THEME.muted, 1.0, "solid")
     series.marker.style = XL_MARKER_STYLE.NONE
     for i, (_, said) in enumerate(scale.ticks):
         if said:
             label = series.points[3 * i].data_label
-            _write(label.text_frame, said, style.SIZE, THEME.muted)
+            _write(label.text_frame, said, _fit.SIZE, THEME.muted)
             label.position = XL_LABEL_POSITION.BELOW
 
 
 def _draw_names(series: Any, scale: _Scale) -> None:
     """Each line's name right of the picture, and a dotted way to it from the line's end."""
-    _stroke(series, THEME.muted, 1.0, _L.ROUND_DOT)
+    _stroke(series, THEME.muted, 1.0, _colours.DOTTED)
     series.marker.style = XL_MARKER_STYLE.NONE
     for i, (text, _, _, colour) in enumerate(scale.names):
         label = series.points[3 * i + 1].data_label
@@ -325,9 +317,9 @@ def _draw_names(series: Any, scale: _Scale) -> None:
 
 def _draw_line(series: Any, line: _lines.Line, scale: _Scale) -> None:
     """A kernel's line in its own looks, with its interval where there is one."""
-    looks, colour = style.look(line.kernel), THEME.line(line.kernel)
+    looks, colour = _colours.look(line.kernel), THEME.line(line.kernel)
     if scale.picture.joined:
-        _stroke(series, colour, 3, _DASHES[looks.dash])
+        _stroke(series, colour, 3, looks.dash)
     else:
         series.format.line.fill.background()
     marker = series.marker
@@ -362,7 +354,7 @@ def _headings(chart: Any, scale: _Scale) -> dict[str, str]:
 def _bars(slide: Any, picture: Bars, box: Box) -> tuple[Any, dict[str, str]]:
     bars = list(picture.bars)[::-1]  # the first category is the lowest
     names = [_name(bar) for bar in bars]
-    left = max(style.width_of(name) for name in names) + 0.3
+    left = max(_fit.width_of(name) for name in names) + 0.3
     plot = Box(left, 0.1, box.width - left - 0.1, box.height - 0.1 - BOTTOM)
     low, high = _reach(bars, plot.width)
     ends = [None if bar.kernel == speedup.BASELINE else _end(bar) for bar in bars]
@@ -374,7 +366,7 @@ def _bars(slide: Any, picture: Bars, box: Box) -> tuple[Any, dict[str, str]]:
     frame = slide.shapes.add_chart(XL_CHART_TYPE.BAR_CLUSTERED, *box.emu, data)
     chart = frame.chart
     chart.has_title = chart.has_legend = False
-    chart.font.size, chart.font.color.rgb = Pt(style.SIZE), rgb(THEME.muted)
+    chart.font.size, chart.font.color.rgb = Pt(_fit.SIZE), rgb(THEME.muted)
     oxml.place_plot(
         chart,
         plot.left / box.width,
@@ -391,9 +383,9 @@ def _bars(slide: Any, picture: Bars, box: Box) -> tuple[Any, dict[str, str]]:
     down.format.line.color.rgb = rgb(THEME.muted)
     labels = along.tick_labels
     labels.number_format, labels.number_format_is_linked = _times_format(*_ends(bars)), False
-    labels.font.size = Pt(style.SIZE)
+    labels.font.size = Pt(_fit.SIZE)
     down.tick_label_position = XL_TICK_LABEL_POSITION.LOW
-    down.tick_labels.font.size = Pt(style.SIZE + 2 if len(bars) <= MANY else style.SIZE)
+    down.tick_labels.font.size = Pt(_fit.SIZE + 2 if len(bars) <= MANY else _fit.SIZE)
     down.tick_labels.font.color.rgb = rgb(THEME.ink)
     if low < 1:
         oxml.cross_at(down, 1.0)
@@ -429,7 +421,7 @@ def _times_format(lowest: float, highest: float) -> str:
 
 def _name(bar: speedup.Bar) -> str:
     """A bar's kernel; one that has no length says here what is said of it."""
-    name = style.broken(bar.kernel)
+    name = _words.broken(bar.kernel)
     if bar.kernel == speedup.BASELINE:
         return f"{name}\n{_all_said(bar)}"
     return f"{name}\n{bar.tail}" if math.isnan(bar.value) else name
@@ -468,8 +460,8 @@ def _reach(bars: Sequence[speedup.Bar], width: float) -> tuple[float, float]:
 
 def _room(bar: speedup.Bar) -> float:
     return (
-        style.width_of(bar.head, style.SIZE + 4, "bold")
-        + style.width_of(f"  {bar.tail}  {bar.remark}")
+        _fit.width_of(bar.head, _fit.SIZE + 4, "bold")
+        + _fit.width_of(f"  {bar.tail}  {bar.remark}")
         + 0.3
     )
 
@@ -491,10 +483,10 @@ def _draw_bar(point: Any, bar: speedup.Bar) -> None:
 def _say_bar(label: Any, bar: speedup.Bar) -> None:
     """What is said of a bar: its head at a glance, the rest smaller."""
     frame = label.text_frame
-    _write(frame, f" {bar.head}", style.SIZE + 4, THEME.ink, bold=True)
+    _write(frame, f" {bar.head}", _fit.SIZE + 4, THEME.ink, bold=True)
     run = frame.paragraphs[0].add_run()
     run.text = "".join(f"  {part}" for part in (bar.tail, bar.remark) if part)
-    run.font.size, run.font.color.rgb, run.font.bold = Pt(style.SIZE), rgb(THEME.muted), False
+    run.font.size, run.font.color.rgb, run.font.bold = Pt(_fit.SIZE), rgb(THEME.muted), False
     label.position = XL_LABEL_POSITION.OUTSIDE_END
 
 
@@ -518,7 +510,9 @@ def _write(frame: Any, text: str, size: float, colour: str, *, bold: bool = Fals
         run.font.size, run.font.bold, run.font.color.rgb = Pt(size), bold, rgb(colour)
 
 
-def _stroke(series: Any, colour: str, width: float, dash: Any) -> None:
+def _stroke(series: Any, colour: str, width: float, dash: _colours.Dash) -> None:
     series.smooth = False
     line = series.format.line
-    line.color.rgb, line.width, line.dash_style = rgb(colour), Pt(width), dash
+    line.color.rgb, line.width = rgb(colour), Pt(width)
+    if dash != "solid":
+        oxml.dash(line, dash[1])

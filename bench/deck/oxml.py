@@ -82,6 +82,16 @@ def _cache(numbers: Sequence[float | None], count: int) -> str:
     return f"<c:numCache><c:formatCode>General</c:formatCode>{of}{points}</c:numCache>"
 
 
+def dash(line: Any, pattern: Sequence[float]) -> None:
+    """A line's dashes and gaps in turn, in widths of the line, as Matplotlib has them."""
+    stops = "".join(
+        f'<a:ds d="{round(on * 100_000)}" sp="{round(off * 100_000)}"/>'
+        for on, off in zip(pattern[::2], pattern[1::2], strict=True)
+    )
+    fill = line._ln.find(qn("a:solidFill"))  # noqa: SLF001
+    fill.addnext(parse_xml(f"<a:custDash {nsdecls('a')}>{stops}</a:custDash>"))
+
+
 def place_plot(chart: Any, left: float, top: float, width: float, height: float) -> None:
     """Give the area between the axes its place, in parts of the chart's width and height."""
     area = chart._chartSpace.find(f".//{qn('c:plotArea')}")  # noqa: SLF001

@@ -16,7 +16,7 @@ from pptx.opc.constants import RELATIONSHIP_TYPE
 from pptx.oxml.ns import qn
 from pptx.util import Inches, Pt
 
-from bench.charts import _style as style
+from bench.charts import _colours, _fit
 from bench.deck import native, oxml
 from bench.deck.findings import Points, Slide, Story
 
@@ -24,12 +24,12 @@ WIDE, TALL = 40 / 3, 7.5  # inches
 MARGIN = 0.55
 FONT = "Arial"  # every PowerPoint has it; narrower than the font that text is measured in
 KEPT = ("Title Slide", "Title and Content", "Title Only")
-THEME = style.THEMES["light"]
+THEME = _colours.THEMES["light"]
 
 TITLE, SUBTITLE, BODY, SMALL = 28.0, 16.0, 20.0, 12.0  # points
 TITLE_LINES, SAID_LINES, GONE_LINES = 2, 2, 2
 ROOM = WIDE - 2 * MARGIN
-TITLE_BOX = native.Box(MARGIN, 0.35, ROOM, TITLE_LINES * TITLE * style.LEADING / 72)
+TITLE_BOX = native.Box(MARGIN, 0.35, ROOM, TITLE_LINES * TITLE * _fit.LEADING / 72)
 FOOTER_BOX = native.Box(MARGIN, 7.0, ROOM - 0.8, 0.3)
 NUMBER_BOX = native.Box(WIDE - MARGIN - 0.7, 7.0, 0.7, 0.3)
 BAR_BOX = native.Box(MARGIN, 1.3, 0.07, 5.0)
@@ -130,7 +130,7 @@ def _page(made: Any, slide: Slide, story: Story, number: int) -> None:
     _words(page, native.Box(MARGIN, top, ROOM, tall), [slide.said], SUBTITLE)
     top += tall + 0.1
     gone = _gone(slide.gone)
-    end = END - len(gone) * SMALL * style.LEADING / 72
+    end = END - len(gone) * SMALL * _fit.LEADING / 72
     if gone:
         _words(page, native.Box(MARGIN, end, ROOM, END - end), [" ".join(gone)], SMALL)
     box = native.Box(MARGIN, top, ROOM, end - top - 0.05)
@@ -158,7 +158,7 @@ def _foot(page: Any, text: str, number: int) -> None:
             mine = page.shapes[-1]
             if kind == "FOOTER":
                 size = SMALL
-                while size > 8 and style.width_of(text, size) > FOOTER_BOX.width:
+                while size > 8 and _fit.width_of(text, size) > FOOTER_BOX.width:
                     size -= 0.5
                 _paragraphs(mine.text_frame, [_cut(text, size)], size)
             else:
@@ -167,7 +167,7 @@ def _foot(page: Any, text: str, number: int) -> None:
 
 def _cut(text: str, size: float) -> str:
     """As much of a footer as one line holds."""
-    while style.width_of(text, size) > FOOTER_BOX.width:
+    while _fit.width_of(text, size) > FOOTER_BOX.width:
         text = text[:-2].rstrip() + "…"
     return text
 
@@ -177,7 +177,7 @@ def _gone(gone: Sequence[str]) -> list[str]:
     for kept in range(len(gone), 0, -1):
         rest = len(gone) - kept
         more = f"; and {rest} more, see cells.csv" if rest else ""
-        lines = style.wrapped(f"Not shown: {'; '.join(gone[:kept])}{more}.", ROOM, SMALL)
+        lines = _fit.wrapped(f"Not shown: {'; '.join(gone[:kept])}{more}.", ROOM, SMALL)
         if len(lines) <= GONE_LINES:
             return lines
     return [f"Not shown: {len(gone)} groups of cells, see cells.csv."] if gone else []
@@ -204,14 +204,14 @@ def _fitting(text: str, size: float, most: int, room: float) -> float:
     """Points at which a title fits its lines, and one line where that is near."""
     for lines in (1, most):
         for smaller in range(9):
-            if len(style.wrapped(text, room, size - smaller, "bold")) <= lines:
+            if len(_fit.wrapped(text, room, size - smaller, "bold")) <= lines:
                 return size - smaller
     return size - 8
 
 
 def _height(text: str, size: float, room: float, weight: str = "normal") -> float:
     """Inches that a paragraph takes."""
-    return len(style.wrapped(text, room, size, weight)) * size * style.LEADING / 72
+    return len(_fit.wrapped(text, room, size, weight)) * size * _fit.LEADING / 72
 
 
 def _words(page: Any, box: native.Box, lines: Sequence[str], size: float) -> None:
