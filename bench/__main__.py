@@ -137,11 +137,12 @@ def report(
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(help="The one file. None: the deck beside the charts, the table on stdout."),
+        typer.Option(help="The one file. None: plots/<run>/; --markdown alone: stdout."),
     ] = None,
 ) -> None:
     """Make a run's slides and its table, from its files: both, if nothing else is said."""
-    from bench import screen
+    from bench import deck, screen
+    from bench import report as tables
 
     if not pptx and not markdown:
         pptx = markdown = True
@@ -149,21 +150,18 @@ def report(
         raise BadInput("--out is one file: say --pptx or --markdown with it")
     folder = runs.find(run)
     cells = runs.derive(folder)
-    if markdown:
-        from bench import report as tables
-
-        text = tables.read(folder, cells)
-        if out is None:
-            streams.console().file.write(text)
-        else:
-            runs.written(out, folder, lambda: tables.write(out, text))
-            screen.paths("table", [out])
     if pptx:
-        from bench import deck
-
         path = out or runs.plots(folder) / deck.NAME
         runs.written(path, folder, lambda: deck.write(folder, path))
         screen.paths("slides", [path])
+    if markdown:
+        text = tables.read(folder, cells)
+        if out is None and not pptx:
+            streams.console().file.write(text)
+            return
+        path = out or runs.plots(folder) / tables.NAME
+        runs.written(path, folder, lambda: tables.write(path, text))
+        screen.paths("table", [path])
 
 
 @app.command()

@@ -9,6 +9,7 @@ from bench import peaks, store, table
 from bench.records import Block, Cell, Visit
 from bench.text import plain
 
+NAME = "table.md"
 SPECIAL = re.compile(r"[\\`*_{}\[\]<>|~#]")
 
 

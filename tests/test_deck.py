@@ -1,106 +1,376 @@
-"""A deck says what the files say: numbers, titles, text for who can't see, and nothing is cut."""
+"""A deck says what the files say: numbers, titles, words for who can't see, notes."""
 
 import io
-import itertools
+import math
 import re
 import shutil
 import subprocess
 import zipfile
-from collections.abc import Iterator
-from dataclasses import fields
-from functools import cache
+from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
+import pandas as pd
 import pytest
+from decks import (
+    AWKWARD,
+    FORTY,
+    REFERENCE,
+    RUNS,
+    cell,
+    charts_of,
+    content,
+    folder,
+    folder_of,
+    grid,
+    numbers,
+    opened,
+)
+from matplotlib.text import Text
 from pptx import Presentation
-from pptx.util import Pt
+from pptx.enum.chart import XL_CHART_TYPE, XL_MARKER_STYLE
+from pptx.enum.shapes import MSO_SHAPE_TYPE
+from pptx.oxml import parse_xml
+from pptx.oxml.ns import qn
 
-from bench import charts, deck, peaks, records, store, table
-from bench.charts import batching, roofline, speedup, throughput, time
-from bench.deck import findings, oxml, pages
+from bench import charts, deck, peaks, records, store, table, units
+from bench.charts import _colours, _page, batching, roofline, speedup, throughput, time
+from bench.deck import findings, native, oxml, pages
 from bench.records import Cell
 
-ROOT = Path(__file__).parents[1]
-REFERENCE = ROOT / "results" / "reference"
-NOTHING = {field.name: None for field in fields(Cell) if "None" in str(field.type)}
-FORTY = tuple(f"kernel_{i:02}_with_a_name_of_forty_characters_"[:40] for i in range(30))
-MACHINE = {
-    "started": "2026-11-22T12:46:00+00:00",
-    "cpu": {"model": "made up", "cores_usable": 2},
-    "blas": [],
-    "threads": 2,
-    "commit": "a1b2c3d4e5f60718293a4b5c6d7e8f9012345678",
-    "peaks": {
-        "precision": "float32",
-        "measured_flop_per_s": 2.3e11,
-        "measured_bytes_per_s": 2e10,
-        "theoretical_flop_per_s": None,
-    },
-}
+
+@dataclass(frozen=True)
+class Drawn:
+    """A point of a chart, as it stands in its XML."""
+
+    kernel: str
+    x: float
+    y: float
+    low: float | None
+    high: float | None
 
 
-def cell(kernel: str, width: int, batch: int, rate: float | None = None, **known: Any) -> Cell:
-    """A made-up cell; its rate and speed-up, where it has them, are known to 2 %."""
-    flops = batch * width * (2 * width + 1)
-    row: dict[str, Any] = NOTHING | {
-        "kernel": kernel,
-        "kernel_hash": "0" * 12,
-        "n_in": width,
-        "n_units": width,
-        "batch": batch,
-        "precision": "float32",
-        "activation": "relu",
-        "device_index": 0,
-        "device": "cpu",
-        "threads": 2,
-        "cache": "warm",
-        "status": "ok" if rate else "skipped",
-        "reason": "" if rate else "predicted 9 s a launch, limit 1 s",
-        "visits": 9 if rate else 0,
-        "disturbed": 0,
-        "flops": flops,
-        "bytes": 4 * (width * width + width + 2 * batch * width),
-        "speedup_basis": "measured" if rate else "",
-    }
-    if rate:
-        ratio = rate / 4e7
-        row |= {"time_s": flops / rate, "flop_per_s": rate, "speedup": ratio}
-        for side, part in (("low", 0.98), ("high", 1.02)):
-            row[f"flop_per_s_{side}"], row[f"speedup_{side}"] = rate * part, ratio * part
-            row[f"time_{side}_s"] = row["time_s"] * part
-    return Cell(**(row | known))
+def drawn(chart: Any) -> list[Drawn]:
+    """The points of the kernels' series of an XY chart."""
+    found = []
+    for series in chart.plots[0].series:
+        ser = series._element
+        if series.marker.style == XL_MARKER_STYLE.NONE:
+            continue  # ticks, names, guides
+        x, y = (numbers(ser.find(qn(f"c:{axis}Val"))) for axis in "xy")
+        bars = ser.find(qn("c:errBars"))
+        sides: list[list[float | None]] = [[None] * len(y)] * 2
+        if bars is not None:
+            sides = [numbers(bars.find(qn(f"c:{side}"))) for side in ("minus", "plus")]
+        for at, value, below, above in zip(x, y, *sides, strict=True):
+            if at is not None and value is not None:
+                low = None if below is None else value - below
+                high = None if above is None else value + above
+                found.append(Drawn(series.name, at, value, low, high))
+    return found
 
 
-def grid(
-    kernels: dict[str, float], widths: tuple[int, ...], batches: tuple[int, ...]
-) -> list[Cell]:
-    places = itertools.product(kernels.items(), widths, batches)
-    return [cell(k, w, b, rate * (w / 100) ** 0.3 * b**0.5) for (k, rate), w, b in places]
+def axis_words(axis: Any) -> str:
+    return str(axis.axis_title.text_frame.text)
 
 
-AWKWARD = {
-    "as usual": [
-        *grid({"python_loop": 4e7, "numpy_dot": 1e9, "numpy_matmul": 3e9}, (16, 64, 1000), (1, 64)),
-        cell("python_loop", 4096, 1),
-        cell("numpy_matmul", 4096, 1, 9e9),
-        cell("cupy_matmul", 1000, 1, status="unavailable", reason="no CuPy"),
-    ],
-    "one cell": [cell("numpy_matmul", 64, 1, 3e9)],
-    "every cell skipped": [cell(k, w, 1) for k in FORTY[:9] for w in (64, 1000)],
-    "no cells": [],
-    "names of forty": grid(dict.fromkeys(FORTY[:7], 2e9), (64, 1000, 1024), (1, 2, 4)),
-    "nine decades": grid({"a": 1e2, "b": 3e6, "c": 2e11}, (1, 1000, 1_000_000), (1, 4096)),
-    "thirty kernels": grid({k: 1e8 * 1.3**i for i, k in enumerate(FORTY)}, (64, 1000), (1, 1024)),
-    "slower": [cell("python_loop", 8, 1, 4e7), cell("a", 8, 1, 4e3), cell("b", 8, 1, 3e7)],
-}
+POWERS = {prefix: 10.0**power for power, prefix in units.PREFIXES.items()}
 
 
-def folder_of(cells: list[Cell], folder: Path, machine: dict[str, Any] | None = None) -> Path:
-    """A run that has its cells only."""
-    import msgspec
+def unit_of(chart: Any, unit: str) -> float:
+    """What one of the axis is worth, from its words: "GFLOP/s (log scale)" is 1e9."""
+    words = axis_words(chart.value_axis).removesuffix(" (log scale)")
+    assert words.endswith(unit)
+    return POWERS[words.removesuffix(unit)]
 
-    folder.mkdir(parents=True)
-    store.write_cells(folder, cells)
-    (folder / "machine.json").write_bytes(msgspec.json.encode(machine or MACHINE))
-    return folder
+
+def batch_of(title: str, said: str) -> int:
+    found = re.search(r"one example|batch (\d+)", f"{said} {title}")
+    assert found
+    return int(found[1] or 1)
+
+
+def rows_of(name: str) -> pd.DataFrame:
+    with TemporaryDirectory() as there:
+        run = folder(name, Path(there) / "run")
+        store.load(run, Cell)  # it is what the reader takes
+        return pd.read_csv(run / "cells.csv")
+
+
+def same(point: Drawn, row: Any, number: str, low: str, high: str, unit: float) -> None:
+    assert point.y * unit == pytest.approx(row[number], rel=1e-6)
+    for side, column in ((point.low, low), (point.high, high)):
+        if math.isnan(row[column]):
+            assert side is None
+        else:
+            assert side is not None
+            assert side * unit == pytest.approx(row[column], rel=1e-6)
+
+
+@pytest.mark.parametrize("name", ["reference", "as usual", "nine decades", "thirty kernels"])
+def test_the_numbers_of_lines_are_those_of_cells_csv(name: str) -> None:
+    cells = rows_of(name)
+    seen = set()
+    for title, said, chart in charts_of(name):
+        if chart.chart_type == XL_CHART_TYPE.BAR_CLUSTERED:
+            continue
+        x, y = axis_words(chart.category_axis), axis_words(chart.value_axis)
+        if x.startswith("FLOPs for each byte"):
+            for point in drawn(chart):
+                mine = cells[cells["kernel"] == point.kernel]
+                at = (mine["flops"] / mine["bytes"] - point.x).abs() / point.x
+                rate = (mine["flop_per_s"] / unit_of(chart, "FLOP/s") - point.y).abs() / point.y
+                assert ((at < 1e-9) & (rate < 1e-6)).any()
+                seen.add(("roofline", point.kernel, point.x, point.y))
+            continue
+        for point in drawn(chart):
+            mine = cells[(cells["kernel"] == point.kernel) & cells["flop_per_s"].notna()]
+            if y == "share of its best, %":
+                mine = mine[mine["n_units"] == 1000]
+                (row,) = (r for _, r in mine.iterrows() if r["batch"] == point.x)
+                unit = mine["flop_per_s"].max() / 100
+                same(point, row, "flop_per_s", "flop_per_s_low", "flop_per_s_high", unit)
+                seen.add(("batching", point.kernel, point.x, 0))
+                continue
+            mine = mine[mine["batch"] == batch_of(title, said)]
+            (row,) = (r for _, r in mine.iterrows() if r["n_units"] == point.x)
+            if y.endswith("FLOP/s (log scale)"):
+                unit = unit_of(chart, "FLOP/s")
+                same(point, row, "flop_per_s", "flop_per_s_low", "flop_per_s_high", unit)
+            else:
+                same(point, row, "time_s", "time_low_s", "time_high_s", unit_of(chart, "s"))
+            seen.add((y[-15:], point.kernel, point.x, int(row["batch"])))
+    # and none is missing
+    known = cells[cells["flop_per_s"].notna()]
+    ends = known["batch"].isin([known["batch"].min(), known["batch"].max()])
+    counts = Counter(what for what, *_ in seen)
+    assert counts["roofline"] == len(known)
+    assert counts["batching"] == (known["n_units"] == 1000).sum()
+    assert sum(counts.values()) - counts["roofline"] - counts["batching"] == (
+        ends.sum() + (known["batch"] == known["batch"].min()).sum()
+    )
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_the_numbers_of_bars_are_those_of_cells_csv(name: str) -> None:
+    cells = rows_of(name)
+    seen = 0
+    for title, said, chart in charts_of(name):
+        if chart.chart_type != XL_CHART_TYPE.BAR_CLUSTERED:
+            continue
+        width = int(re.search(r"(\d+) units", said)[1])  # type: ignore[index]
+        here = (cells["n_units"] == width) & (cells["batch"] == batch_of("", said))
+        series = chart.plots[0].series[0]
+        bars = series._element.find(qn("c:errBars"))
+        sides = (numbers(bars.find(qn(f"c:{side}"))) for side in ("minus", "plus"))
+        for label, value, below, above in zip(
+            chart.plots[0].categories, series.values, *sides, strict=True
+        ):
+            kernel = next(
+                k for k in cells["kernel"].unique() if label.replace("\n", "").startswith(k)
+            )
+            (row,) = (r for _, r in cells[here & (cells["kernel"] == kernel)].iterrows())
+            if kernel == "python_loop":
+                assert "the baseline" in label
+                assert value == 1
+                assert (below, above) == (None, None)
+                continue
+            assert value == pytest.approx(row["speedup"], rel=1e-6)
+            assert value - below == pytest.approx(row["speedup_low"], rel=1e-6)
+            assert value + above == pytest.approx(row["speedup_high"], rel=1e-6)
+            seen += 1
+        assert title
+    assert seen or not cells["speedup"].notna().any()
+
+
+def sheet_of(blob: bytes) -> dict[str, float | str]:
+    """The cells of a workbook's one sheet."""
+    space = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
+    with zipfile.ZipFile(io.BytesIO(blob)) as book:
+        strings = parse_xml(book.read("xl/sharedStrings.xml"))
+        texts = ["".join(si.itertext()) for si in strings.iter(f"{space}si")]
+        sheet = parse_xml(book.read("xl/worksheets/sheet1.xml"))
+    found: dict[str, float | str] = {}
+    for place in sheet.iter(f"{space}c"):
+        value = place.findtext(f"{space}v")
+        if value is not None:
+            text = place.get("t") == "s"
+            found[place.get("r", "")] = texts[int(value)] if text else float(value)
+    return found
+
+
+@pytest.mark.parametrize("name", ["reference", "as usual", "thirty kernels", "slower"])
+def test_the_workbooks_hold_what_the_charts_show(name: str) -> None:
+    for _, _, chart in charts_of(name):
+        sheet = sheet_of(chart.part.chart_workbook.xlsx_part.blob)
+        shown = 0
+        for reference in chart._chartSpace.iter(qn("c:numRef"), qn("c:strRef")):
+            cells = reference.find(qn("c:f")).text.split("!")[1].replace("$", "").split(":")
+            column, row = re.fullmatch(r"([A-Z]+)(\d+)", cells[0]).groups()  # type: ignore[union-attr]
+            for point in reference.iter(qn("c:pt")):
+                value = sheet[f"{column}{int(row) + int(point.get('idx'))}"]
+                text = point.find(qn("c:v")).text
+                assert value == (text if isinstance(value, str) else pytest.approx(float(text)))
+                shown += 1
+        assert shown > 3
+
+
+def test_titles_are_the_findings_of_the_charts() -> None:
+    run = charts.read(REFERENCE)
+    titles = [slide.shapes.title.text_frame.text for slide in opened("reference").slides]
+    for chart in (speedup, batching, roofline, time):
+        first = chart.draw(run, _page.Sheet()).findobj(Text)
+        head = next(text.get_text() for text in first if text.get_size() >= 20)
+        assert " ".join(head.split()) in titles
+    for batch, words in ((1, "one example"), (1024, "batch 1024")):
+        rows = run.cells[(run.cells["batch"] == batch) & run.cells["flop_per_s"].notna()]
+        assert f"{throughput.title(rows, run.machine)} ({words})" in titles
+    visits, blocks = store.load(REFERENCE, records.Visit), store.load(REFERENCE, records.Block)
+    assert titles[0] == table.headline(visits, blocks, peaks.ceiling(dict(run.machine)))
+    quiet = table.quietness(visits, blocks)
+    assert quiet
+    assert titles[-1].lower() == quiet.lower()
+    assert len(titles) == 9
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_every_picture_has_its_words_and_every_slide_its_notes(name: str) -> None:
+    for slide in opened(name).slides:
+        title = slide.shapes.title.text_frame.text
+        assert title
+        assert len(slide.notes_slide.notes_text_frame.text) > 30
+        foot = [s.text_frame.text for s in slide.placeholders if "Footer" in s.name]
+        assert len(foot) == 1
+        for shape in slide.shapes:
+            if shape.has_chart or shape.shape_type == MSO_SHAPE_TYPE.PICTURE:
+                words = shape._element.xpath(".//p:cNvPr")[0].get("descr")
+                assert title in words
+                assert re.search(r"\d", words)
+
+
+def test_the_footer_is_that_of_the_charts() -> None:
+    for name, said in (
+        ("reference", "AMD EPYC · 2 threads · float32 · 2026-11-22 · commit da1771b"),
+        ("as usual", "made up · 2 threads · float32 · 2026-11-22 · commit a1b2c3d"),
+    ):
+        for slide in opened(name).slides:
+            texts = [s.text_frame.text for s in slide.shapes if s.has_text_frame]
+            assert any(text.startswith(said) for text in texts)
+
+
+@pytest.mark.parametrize("name", ["reference", "thirty kernels"])
+def test_a_kernel_has_the_colour_that_it_has_in_the_charts(name: str) -> None:
+    light, seen = _colours.THEMES["light"], 0
+    for _, _, chart in charts_of(name):
+        if chart.chart_type == XL_CHART_TYPE.BAR_CLUSTERED:
+            continue
+        for series in chart.plots[0].series:
+            if series.marker.style != XL_MARKER_STYLE.NONE:
+                colour = series.marker.format.fill.fore_color.rgb
+                assert f"#{colour}".lower() == light.line(series.name).lower()
+                assert series.marker.style == native._MARKERS.get(
+                    _colours.look(series.name).marker, XL_MARKER_STYLE.CIRCLE
+                )
+                seen += 1
+    assert seen
+
+
+def test_a_line_is_broken_where_a_width_failed() -> None:
+    cells = grid({"a": 1e9, "b": 2e9}, (16, 64, 256), (1,))
+    cells[1] = cell("a", 64, 1, status="crashed", reason="signal 9")
+    with TemporaryDirectory() as there:
+        told = findings.read(folder_of(cells, Path(there) / "run"))
+    made = Presentation(io.BytesIO(pages.deck(told)))
+    chart = next(
+        shape.chart
+        for slide in made.slides
+        for shape in slide.shapes
+        if shape.has_chart and shape.chart.chart_type != XL_CHART_TYPE.BAR_CLUSTERED
+    )
+    (series,) = (s for s in chart.plots[0].series if s.name == "a")
+    y = numbers(series._element.find(qn("c:yVal")))
+    assert [value is None for value in y[:3]] == [False, True, False]
+    assert chart._chartSpace.find(f".//{qn('c:dispBlanksAs')}").get("val") == "gap"
+
+
+@pytest.mark.parametrize("status", ["wrong", "impossible"])
+def test_a_void_cell_reaches_no_slide(status: str) -> None:
+    cells = [cell("good", 64, 1, 1e9), cell("bad", 64, 1, 9e15, status=status, reason="void")]
+    with TemporaryDirectory() as there:
+        told = findings.read(folder_of(cells, Path(there) / "run"))
+    for slide in told.slides[:-1]:
+        assert f"bad: {status} (its only cell)" in slide.gone
+        assert "bad" not in slide.alt
+    assert len(told.slides) == 5
+
+
+def test_a_run_without_a_number_says_why() -> None:
+    titles = [slide.shapes.title.text_frame.text for slide in opened("every cell skipped").slides]
+    assert titles == [
+        "One dense layer, A_out = g(A_in @ W + b), written several ways",
+        "No cell has a number",
+        "How it was measured",
+    ]
+    text = " ".join(s.text_frame.text for s in opened("every cell skipped").slides[1].shapes)
+    assert all(f"{kernel}: skipped (all 2 cells)" in text for kernel in FORTY[:9])
+
+
+def test_a_log_axis_says_so() -> None:
+    for _, _, chart in charts_of("as usual"):
+        for axis in (chart.category_axis, chart.value_axis):
+            scaling = axis._element.find(qn("c:scaling"))
+            log = scaling.find(qn("c:logBase")) is not None
+            if log:
+                assert scaling[0].tag == qn("c:logBase")  # the schema's order
+            assert log == (axis.has_title and axis_words(axis).endswith("(log scale)"))
+
+
+def test_the_same_files_give_the_same_bytes_without_the_time_of_writing(tmp_path: Path) -> None:
+    run = folder_of(AWKWARD["as usual"], tmp_path / "run")
+    one, two = (deck.write(run, tmp_path / name / deck.NAME).read_bytes() for name in "ab")
+    assert one == two
+    with zipfile.ZipFile(io.BytesIO(one)) as package:
+        assert {member.date_time for member in package.infolist()} == {oxml.EPOCH}
+        core = package.read("docProps/core.xml").decode()
+        books = [package.read(n) for n in package.namelist() if n.endswith(".xlsx")]
+    assert re.findall(r"W3CDTF\">([^<]+)", core) == ["2026-11-22T12:46:00Z"] * 2
+    assert books
+    for book in books:
+        with zipfile.ZipFile(io.BytesIO(book)) as inside:
+            assert "2026-11-22T12:46:00Z" in inside.read("docProps/core.xml").decode()
+
+
+def test_a_deck_that_cannot_be_written_leaves_nothing_half_done(tmp_path: Path) -> None:
+    run = folder_of(AWKWARD["one cell"], tmp_path / "run")
+    (tmp_path / "deck.pptx").mkdir()
+    with pytest.raises(OSError, match=r"deck\.pptx"):
+        deck.write(run, tmp_path / "deck.pptx")
+    assert not (tmp_path / "deck.pptx.half").exists()
+
+
+@pytest.mark.skipif(
+    not (shutil.which("soffice") and shutil.which("pdftotext")),
+    reason="needs LibreOffice (soffice) and pdftotext: libreoffice-impress, poppler-utils",
+)
+def test_libreoffice_opens_it_and_finds_every_title(tmp_path: Path) -> None:
+    (tmp_path / deck.NAME).write_bytes(content("reference"))
+    home = f"-env:UserInstallation={(tmp_path / 'home').as_uri()}"
+    convert = ["soffice", home, "--headless", "--convert-to", "pdf", "--outdir", str(tmp_path)]
+    subprocess.run(
+        [*convert, str(tmp_path / deck.NAME)], check=True, capture_output=True, timeout=120
+    )
+    text = subprocess.run(
+        ["pdftotext", "-layout", str(tmp_path / "deck.pdf"), "-"],
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+    found = [" ".join(page.split()) for page in text.split("\f")[:-1]]
+    slides = list(opened("reference").slides)
+    assert len(found) == len(slides)
+    for page, slide in zip(found, slides, strict=True):
+        assert slide.shapes.title.text_frame.text in page
+    for kernel in ("python_loop", "numpy_dot", "numpy_matmul"):
+        assert sum(kernel in page for page in found) >= 7

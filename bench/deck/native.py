@@ -34,6 +34,7 @@ ROW = _fit.SIZE * _fit.LEADING / 72  # inches: a line of text
 LEFT, TOP, BOTTOM = 0.95, 0.5, 0.85  # inches around the area between the axes
 TICK = 0.1
 PLAIN = (1e-4, 1e5)  # what an axis says in plain digits
+FEW = 5  # bars whose kernels have larger names
 LEAST_DECADES = 0.5
 SMALLEST = 10.0  # points
 
@@ -354,7 +355,8 @@ def _headings(chart: Any, scale: _Scale) -> dict[str, str]:
 def _bars(slide: Any, picture: Bars, box: Box) -> tuple[Any, dict[str, str]]:
     bars = list(picture.bars)[::-1]  # the first category is the lowest
     names = [_name(bar) for bar in bars]
-    left = max(_fit.width_of(name) for name in names) + 0.3
+    size = _fit.SIZE + 2 if len(bars) <= FEW else _fit.SIZE
+    left = max(_fit.width_of(name, size) for name in names) + 0.15
     plot = Box(left, 0.1, box.width - left - 0.1, box.height - 0.1 - BOTTOM)
     low, high = _reach(bars, plot.width)
     ends = [None if bar.kernel == speedup.BASELINE else _end(bar) for bar in bars]
@@ -385,7 +387,7 @@ def _bars(slide: Any, picture: Bars, box: Box) -> tuple[Any, dict[str, str]]:
     labels.number_format, labels.number_format_is_linked = _times_format(*_ends(bars)), False
     labels.font.size = Pt(_fit.SIZE)
     down.tick_label_position = XL_TICK_LABEL_POSITION.LOW
-    down.tick_labels.font.size = Pt(_fit.SIZE + 2 if len(bars) <= MANY else _fit.SIZE)
+    down.tick_labels.font.size = Pt(size)
     down.tick_labels.font.color.rgb = rgb(THEME.ink)
     if low < 1:
         oxml.cross_at(down, 1.0)
@@ -408,9 +410,6 @@ def _bars(slide: Any, picture: Bars, box: Box) -> tuple[Any, dict[str, str]]:
     return frame, {"A1": "kernel", "D1": "below", "E1": "above"}
 
 
-MANY = 5
-
-
 def _times_format(lowest: float, highest: float) -> str:
     """Excel's format of the ticks: none beyond the decades that the bars end in."""
     last = max(10 ** math.ceil(math.log10(highest)), 10)
@@ -423,12 +422,8 @@ def _name(bar: speedup.Bar) -> str:
     """A bar's kernel; one that has no length says here what is said of it."""
     name = _words.broken(bar.kernel)
     if bar.kernel == speedup.BASELINE:
-        return f"{name}\n{_all_said(bar)}"
+        return "\n".join([name, f"{bar.head}, {bar.tail}", *[bar.remark] * bool(bar.remark)])
     return f"{name}\n{bar.tail}" if math.isnan(bar.value) else name
-
-
-def _all_said(bar: speedup.Bar) -> str:
-    return ", ".join(part for part in (bar.head, bar.tail, bar.remark) if part)
 
 
 def _end(bar: speedup.Bar) -> float | None:
