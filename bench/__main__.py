@@ -149,13 +149,13 @@ def report(
     if pptx and markdown and out is not None:
         raise BadInput("--out is one file: say --pptx or --markdown with it")
     folder = runs.find(run)
-    cells = runs.derive(folder)
+    cells, measured = runs.derive(folder), runs.measured(folder)
     if pptx:
         path = out or runs.plots(folder) / deck.NAME
-        runs.written(path, folder, lambda: deck.write(folder, path))
+        runs.written(path, folder, lambda: deck.write(folder, path, measured))
         screen.paths("slides", [path])
     if markdown:
-        text = tables.read(folder, cells)
+        text = tables.read(folder, cells, measured)
         if out is None and not pptx:
             streams.console().file.write(text)
             return

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
 
-from bench import peaks, store, table
+from bench import peaks, runs, store, table
 from bench.records import Block, Cell, Visit
 from bench.text import plain
 
@@ -13,12 +13,16 @@ NAME = "table.md"
 SPECIAL = re.compile(r"[\\`*_{}\[\]<>|~#]")
 
 
-def read(folder: Path, cells: Sequence[Cell]) -> str:
-    """A run's table, with its headline and what a reader must know to judge it."""
-    visits: list[Visit] = []
-    blocks: list[Block] = []
-    if (folder / store.FILES[Visit]).is_file():
-        visits, blocks = store.load(folder, Visit), store.load(folder, Block)
+def read(
+    folder: Path,
+    cells: Sequence[Cell],
+    measured: tuple[list[Visit], list[Block]] | None = None,
+) -> str:
+    """A run's table, with its headline and what a reader must know to judge it.
+
+    `measured`: its visits and blocks, where they are at hand.
+    """
+    visits, blocks = runs.measured(folder) if measured is None else measured
     found = store.machine(folder)
     known = {"cpu", "peaks", "blas", "threads"} <= found.keys()
     return markdown(

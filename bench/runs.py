@@ -25,6 +25,16 @@ def derive(folder: Path) -> "list[Cell]":
     return rows
 
 
+def measured(folder: Path) -> "tuple[list[Visit], list[Block]]":
+    """A run's visits and blocks; none where it has its cells only."""
+    from bench import store
+    from bench.records import Block, Visit
+
+    if not (folder / store.FILES[Visit]).is_file():
+        return [], []
+    return store.load(folder, Visit), store.load(folder, Block)
+
+
 def draw(
     folders: Sequence[Path],
     outs: Sequence[Path],

@@ -241,6 +241,8 @@ def test_every_picture_has_its_words_and_every_slide_its_notes(name: str) -> Non
         title = slide.shapes.title.text_frame.text
         assert title
         assert len(slide.notes_slide.notes_text_frame.text) > 30
+        shapes = [shape.shape_id for shape in slide.shapes]
+        assert len(set(shapes)) == len(shapes)
         foot = [s.text_frame.text for s in slide.placeholders if "Footer" in s.name]
         assert len(foot) == 1
         for shape in slide.shapes:

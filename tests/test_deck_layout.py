@@ -1,18 +1,24 @@
 """On a slide no text is cut, none meets another, and each is where its point is."""
 
+import io
 import itertools
 import math
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
-from decks import RUNS, numbers, opened
+from decks import RUNS, content, folder_of, grid, numbers, opened
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+from pptx import Presentation
 from pptx.enum.chart import XL_CHART_TYPE
 from pptx.oxml.ns import qn
 from pptx.util import Pt
 
 from bench.charts import _fit
-from bench.deck import native
+from bench.deck import findings, native, pages
 
 
 def inches(length: Any) -> float:
@@ -68,7 +74,11 @@ def areas(slide: Any) -> list[Area]:
 
 @pytest.mark.parametrize("name", RUNS)
 def test_no_text_is_cut_and_none_meets_another(name: str) -> None:
-    for slide in opened(name).slides:
+    words_fit(opened(name))
+
+
+def words_fit(made: Any) -> None:
+    for slide in made.slides:
         found = areas(slide)
         for area in found:
             assert area.left >= 0.5
@@ -117,7 +127,43 @@ def labels(series: Any) -> list[Label]:
 
 @pytest.mark.parametrize("name", RUNS)
 def test_the_words_in_a_chart_keep_apart_and_inside(name: str) -> None:
-    for slide in opened(name).slides:
+    charts_fit(opened(name))
+
+
+NAMES = st.text("abcdefghijklmnopqrstuvwxyzWM_", min_size=1, max_size=45)
+RATES = st.floats(-3, 13).map(lambda power: 10.0**power)
+SIZES = st.lists(st.integers(1, 100_000), min_size=1, max_size=6, unique=True).map(tuple)
+
+
+@settings(max_examples=8, deadline=None, phases=[Phase.generate])  # a deck is slow to shrink
+@given(st.dictionaries(NAMES, RATES, min_size=1, max_size=11), SIZES, SIZES)
+def test_whatever_was_measured_fits(
+    kernels: dict[str, float], widths: tuple[int, ...], batches: tuple[int, ...]
+) -> None:
+    with TemporaryDirectory() as there:
+        told = findings.read(folder_of(grid(kernels, widths, batches), Path(there) / "run"))
+    made = Presentation(io.BytesIO(pages.deck(told)))
+    words_fit(made)
+    charts_fit(made)
+
+
+def test_a_label_that_does_not_fit_is_seen() -> None:
+    made = Presentation(io.BytesIO(content("as usual")))
+    chart = next(
+        shape.chart
+        for slide in made.slides
+        for shape in slide.shapes
+        if shape.has_chart and shape.chart.chart_type != XL_CHART_TYPE.BAR_CLUSTERED
+    )
+    charts_fit(made)
+    run = next(chart.plots[0].series[1]._element.iter(qn("a:t")))
+    run.text += "_and_much_more"
+    with pytest.raises(AssertionError):
+        charts_fit(made)
+
+
+def charts_fit(made: Any) -> None:
+    for slide in made.slides:
         for shape in slide.shapes:
             if not shape.has_chart:
                 continue

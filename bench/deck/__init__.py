@@ -16,15 +16,24 @@ chart, "ticks" and "names": no axis of PowerPoint's has its ticks at the widths 
 """
 
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from bench.records import Block, Visit
 
 NAME = "deck.pptx"
 
 
-def write(folder: Path, path: Path) -> Path:
-    """Make the deck of the run in `folder`. Raises BadInput for files that are not a run's."""
+def write(
+    folder: Path, path: Path, measured: "tuple[list[Visit], list[Block]] | None" = None
+) -> Path:
+    """Make the deck of the run in `folder`. Raises BadInput for files that are not a run's.
+
+    `measured`: its visits and blocks, where they are at hand.
+    """
     from bench.deck import findings, pages
 
-    story = findings.read(folder)
+    story = findings.read(folder, measured)
     content = pages.deck(story)
     path.parent.mkdir(parents=True, exist_ok=True)
     half = path.with_name(f"{path.name}.half")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from bench import charts, peaks, store, table, units
+from bench import charts, peaks, runs, table, units
 from bench.charts import (
     _cells,
     _fit,
@@ -81,12 +81,9 @@ class Story:
     slides: Sequence[Slide] = field(default_factory=list)
 
 
-def read(folder: Path) -> Story:
+def read(folder: Path, measured: tuple[list[Visit], list[Block]] | None = None) -> Story:
     """The deck of the run in `folder`, from its files alone."""
-    visits: list[Visit] = []
-    blocks: list[Block] = []
-    if (folder / store.FILES[Visit]).is_file():
-        visits, blocks = store.load(folder, Visit), store.load(folder, Block)
+    visits, blocks = runs.measured(folder) if measured is None else measured
     run = charts.read(folder, (visits, blocks))
     headline = table.headline(visits, blocks, peaks.ceiling(dict(run.machine)))
     return tell(run, headline, table.quietness(visits, blocks))
@@ -164,8 +161,9 @@ def _ladder(run: charts.Run) -> Iterator[Slide]:
         case = rows[rows["batch"] == batch]
         shown = _measured(case, number)
         title = speedup.title(shown, width, [batch])
+        order = speedup._order(case, shown)  # noqa: SLF001
         for of, part in _parts(shown[shown["kernel"] != speedup.BASELINE], number):
-            mine = [k for k in speedup._order(case, shown) if k in {*part, speedup.BASELINE}]  # noqa: SLF001
+            mine = [kernel for kernel in order if kernel in {*part, speedup.BASELINE}]
             bars = [speedup._bar(case, batch, kernel) for kernel in mine]  # noqa: SLF001
             said = _said(
                 "Times as fast as python_loop on the same case, 95 % interval",
@@ -180,7 +178,7 @@ def _ladder(run: charts.Run) -> Iterator[Slide]:
                 _alt("Bar chart", title, said, [_bar_words(bar) for bar in bars]),
                 method.SPEEDUP,
                 _footer.footer(case, run.machine),
-                _cells.missing(case[~case["kernel"].isin(shown["kernel"])], number, speedup.UNSAID),
+                _cells.missing(case[~case["kernel"].isin(order)], number, speedup.UNSAID),
             )
 
 

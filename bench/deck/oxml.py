@@ -4,6 +4,7 @@ bars from the data, places, alternative text, and files without the time of writ
 The orders of elements are those of the schema (ECMA-376, part 1, 21.2), as XlsxWriter writes them.
 """
 
+import copy
 import io
 import zipfile
 from collections.abc import Sequence
@@ -132,6 +133,30 @@ def heading_row(series: Any) -> int:
 def has_error_bars(series: Any) -> bool:
     """Whether it was given some."""
     return series._element.find(qn("c:errBars")) is not None  # noqa: SLF001
+
+
+def adopt(page: Any, place: Any) -> Any:
+    """A placeholder of the layout on a slide, under a number of its own."""
+    tree = page.shapes._spTree  # noqa: SLF001
+    numbers = [int(number) for number in tree.xpath(".//p:cNvPr/@id")]
+    element = copy.deepcopy(place._element)  # noqa: SLF001
+    element.xpath(".//p:cNvPr")[0].set("id", str(max(numbers) + 1))
+    tree.append(element)
+    return page.shapes[-1]
+
+
+def to_layout(shape: Any, layout: Any) -> None:
+    """Move a shape behind what is on a layout: then it is part of the design."""
+    layout.shapes._spTree.insert(2, shape._element)  # noqa: SLF001 - after the tree's two own
+
+
+def blank(made: Any) -> None:
+    """Take away what python-pptx's template says of itself: its 4:3, its small picture."""
+    made.part._element.find(qn("p:sldSz")).attrib.pop("type", None)  # noqa: SLF001
+    package = made.part.package
+    for number, relation in list(package._rels.items()):  # noqa: SLF001
+        if relation.reltype.endswith("/thumbnail"):
+            package.drop_rel(number)
 
 
 def describe(shape: Any, text: str) -> None:

@@ -4,7 +4,6 @@ Titles, footers and numbers are placeholders and the font is the theme's, so tha
 pasted into another deck takes on its looks.
 """
 
-import copy
 import io
 from collections.abc import Sequence
 from typing import Any
@@ -41,6 +40,7 @@ def deck(story: Story) -> bytes:
     """A .pptx file: the same bytes for the same story."""
     made = Presentation()
     made.slide_width, made.slide_height = Inches(WIDE), Inches(TALL)
+    oxml.blank(made)
     _design(made)
     _front(made, story)
     for number, slide in enumerate(story.slides, 2):
@@ -116,6 +116,7 @@ def _front(made: Any, story: Story) -> None:
     bar.fill.fore_color.rgb = native.rgb(THEME.line(ACCENT))
     bar.line.fill.background()
     bar.name = "Line"
+    oxml.to_layout(bar, page.slide_layout)
     _foot(page, story.footer, 1)
     page.notes_slide.notes_text_frame.text = story.notes
 
@@ -154,8 +155,7 @@ def _foot(page: Any, text: str, number: int) -> None:
     for place in page.slide_layout.placeholders:
         kind = place.placeholder_format.type.name
         if kind in ("FOOTER", "SLIDE_NUMBER"):
-            page.shapes._spTree.append(copy.deepcopy(place._element))  # noqa: SLF001
-            mine = page.shapes[-1]
+            mine = oxml.adopt(page, place)
             if kind == "FOOTER":
                 size = SMALL
                 while size > 8 and _fit.width_of(text, size) > FOOTER_BOX.width:
