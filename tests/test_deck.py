@@ -99,58 +99,61 @@ def rows_of(name: str) -> pd.DataFrame:
         return pd.read_csv(run / "cells.csv")
 
 
-def same(point: Drawn, row: Any, number: str, low: str, high: str, unit: float) -> None:
-    assert point.y * unit == pytest.approx(row[number], rel=1e-6)
-    for side, column in ((point.low, low), (point.high, high)):
-        if math.isnan(row[column]):
-            assert side is None
+def same(point: Drawn, row: list[float], unit: float) -> None:
+    """A point is the row's number, low and high."""
+    for mine, its in zip((point.y, point.low, point.high), row, strict=True):
+        if math.isnan(its):
+            assert mine is None
         else:
-            assert side is not None
-            assert side * unit == pytest.approx(row[column], rel=1e-6)
+            assert mine is not None
+            assert mine * unit == pytest.approx(its, rel=1e-6)
 
 
 @pytest.mark.parametrize("name", ["reference", "as usual", "nine decades", "thirty kernels"])
 def test_the_numbers_of_lines_are_those_of_cells_csv(name: str) -> None:
     cells = rows_of(name)
-    seen = set()
+    known = cells[cells["flop_per_s"].notna()]
+    rows = {(r["kernel"], r["n_units"], r["batch"]): r for r in known.to_dict("records")}
+    seen: Counter[str] = Counter()
     for title, said, chart in charts_of(name):
         if chart.chart_type == XL_CHART_TYPE.BAR_CLUSTERED:
             continue
         x, y = axis_words(chart.category_axis), axis_words(chart.value_axis)
-        if x.startswith("FLOPs for each byte"):
-            for point in drawn(chart):
-                mine = cells[cells["kernel"] == point.kernel]
-                at = (mine["flops"] / mine["bytes"] - point.x).abs() / point.x
-                rate = (mine["flop_per_s"] / unit_of(chart, "FLOP/s") - point.y).abs() / point.y
-                assert ((at < 1e-9) & (rate < 1e-6)).any()
-                seen.add(("roofline", point.kernel, point.x, point.y))
-            continue
         for point in drawn(chart):
-            mine = cells[(cells["kernel"] == point.kernel) & cells["flop_per_s"].notna()]
-            if y == "share of its best, %":
-                mine = mine[mine["n_units"] == 1000]
-                (row,) = (r for _, r in mine.iterrows() if r["batch"] == point.x)
-                unit = mine["flop_per_s"].max() / 100
-                same(point, row, "flop_per_s", "flop_per_s_low", "flop_per_s_high", unit)
-                seen.add(("batching", point.kernel, point.x, 0))
-                continue
-            mine = mine[mine["batch"] == batch_of(title, said)]
-            (row,) = (r for _, r in mine.iterrows() if r["n_units"] == point.x)
-            if y.endswith("FLOP/s (log scale)"):
-                unit = unit_of(chart, "FLOP/s")
-                same(point, row, "flop_per_s", "flop_per_s_low", "flop_per_s_high", unit)
+            what, number = "throughput", "flop_per_s"
+            if x.startswith("FLOPs for each byte"):
+                what, unit = "roofline", unit_of(chart, "FLOP/s")
+                (row,) = (
+                    r
+                    for r in rows.values()
+                    if r["kernel"] == point.kernel
+                    and r["flops"] / r["bytes"] == pytest.approx(point.x, rel=1e-9)
+                    and r["flop_per_s"] == pytest.approx(point.y * unit, rel=1e-6)
+                )
+            elif x.startswith("batch"):
+                mine = [
+                    r for r in rows.values() if (r["kernel"], r["n_units"]) == (point.kernel, 1000)
+                ]
+                what, unit = "batching", max(r["flop_per_s"] for r in mine) / 100
+                row = rows[point.kernel, 1000, point.x]
+                assert y == "share of its best, %"
             else:
-                same(point, row, "time_s", "time_low_s", "time_high_s", unit_of(chart, "s"))
-            seen.add((y[-15:], point.kernel, point.x, int(row["batch"])))
-    # and none is missing
-    known = cells[cells["flop_per_s"].notna()]
-    ends = known["batch"].isin([known["batch"].min(), known["batch"].max()])
-    counts = Counter(what for what, *_ in seen)
-    assert counts["roofline"] == len(known)
-    assert counts["batching"] == (known["n_units"] == 1000).sum()
-    assert sum(counts.values()) - counts["roofline"] - counts["batching"] == (
-        ends.sum() + (known["batch"] == known["batch"].min()).sum()
-    )
+                row = rows[point.kernel, point.x, batch_of(title, said)]
+                if y.endswith("FLOP/s (log scale)"):
+                    unit = unit_of(chart, "FLOP/s")
+                else:
+                    what, number, unit = "time", "time", unit_of(chart, "s")
+            of = "{}_s" if number == "time" else "{}"
+            columns = [of.format(n) for n in (number, f"{number}_low", f"{number}_high")]
+            same(point, [row[column] for column in columns], unit)
+            seen[what] += 1
+    first, last = known["batch"].min(), known["batch"].max()
+    assert seen == {
+        "roofline": len(known),
+        "batching": (known["n_units"] == 1000).sum(),
+        "throughput": known["batch"].isin([first, last]).sum(),
+        "time": (known["batch"] == first).sum(),
+    }  # and none is missing
 
 
 @pytest.mark.parametrize("name", RUNS)

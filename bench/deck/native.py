@@ -35,7 +35,8 @@ LEFT, TOP, BOTTOM = 0.95, 0.5, 0.85  # inches around the area between the axes
 TICK = 0.1
 PLAIN = (1e-4, 1e5)  # what an axis says in plain digits
 FEW = 5  # bars whose kernels have larger names
-LEAST_DECADES = 0.5
+LEAST = 3.0  # an axis of bars goes at least from 1 to here
+LEAST_POWER = -200  # of ten, on any axis
 SMALLEST = 10.0  # points
 
 INSIDE = 1 - 1e-6
@@ -445,12 +446,12 @@ def _reach(bars: Sequence[speedup.Bar], width: float) -> tuple[float, float]:
     lowest, highest = _ends(bars)
     slow = max((_room(bar) for bar in bars if bar.value < 1), default=0.0)
     fast = max((_room(bar) for bar in bars if bar.value >= 1), default=0.0)
-    decades = max(math.log10(highest / lowest), LEAST_DECADES)
-    scale = max(width - slow - fast, 1.0) / decades
-    low = lowest / 10 ** (slow / scale)
-    if low < 1:  # PowerPoint counts its ticks from here
-        low = 10.0 ** math.floor(math.log10(low))
-    return low, lowest * 10 ** (decades + fast / scale)
+    left = max(width - fast, 1.0)
+    low, top = math.floor(math.log10(lowest)), math.log10(max(highest, lowest * LEAST))
+    # whole decades, as PowerPoint counts its ticks from there, until they hold what is said
+    while (math.log10(lowest) - low) * left < slow * (top - low) and low > LEAST_POWER:
+        low -= 1
+    return 10.0**low, 10 ** (low + (top - low) * (left + fast) / left)
 
 
 def _room(bar: speedup.Bar) -> float:
