@@ -36,6 +36,7 @@ TICK = 0.1
 PLAIN = (1e-4, 1e5)  # what an axis says in plain digits
 FEW = 5  # bars whose kernels have larger names
 LEAST = 3.0  # an axis of bars goes at least from 1 to here
+MOST_WORDS = 0.8  # of the width of a chart of bars
 LEAST_POWER = -200  # of ten, on any axis
 SMALLEST = 10.0  # points
 
@@ -407,7 +408,8 @@ def _bars(slide: Any, picture: Bars, box: Box) -> tuple[Any, dict[str, str]]:
     for i, bar in enumerate(bars):
         if ends[i] is not None:
             _draw_bar(series.points[i], bar)
-            _say_bar(said.points[i].data_label, bar)
+            brief = _brief(bars, plot.width)
+            _say_bar(said.points[i].data_label, bar, brief=brief)
     return frame, {"A1": "kernel", "D1": "below", "E1": "above"}
 
 
@@ -444,8 +446,7 @@ def _ends(bars: Sequence[speedup.Bar]) -> tuple[float, float]:
 def _reach(bars: Sequence[speedup.Bar], width: float) -> tuple[float, float]:
     """The ends of the axis, with room beyond the bars for what is said of them."""
     lowest, highest = _ends(bars)
-    slow = max((_room(bar) for bar in bars if bar.value < 1), default=0.0)
-    fast = max((_room(bar) for bar in bars if bar.value >= 1), default=0.0)
+    slow, fast = _rooms(bars, brief=_brief(bars, width))
     left = max(width - fast, 1.0)
     low, top = math.floor(math.log10(lowest)), math.log10(max(highest, lowest * LEAST))
     # whole decades, as PowerPoint counts its ticks from there, until they hold what is said
@@ -454,12 +455,28 @@ def _reach(bars: Sequence[speedup.Bar], width: float) -> tuple[float, float]:
     return 10.0**low, 10 ** (low + (top - low) * (left + fast) / left)
 
 
-def _room(bar: speedup.Bar) -> float:
-    return (
-        _fit.width_of(bar.head, _fit.SIZE + 4, "bold")
-        + _fit.width_of(f"  {bar.tail}  {bar.remark}")
-        + 0.3
-    )
+def _brief(bars: Sequence[speedup.Bar], width: float) -> bool:
+    """Whether there is no room for the intervals of bars on both sides of 1."""
+    slow, fast = _rooms(bars, brief=False)
+    return slow > 0 and slow + fast > MOST_WORDS * width
+
+
+def _rooms(bars: Sequence[speedup.Bar], *, brief: bool) -> tuple[float, float]:
+    """Inches that the words take left of the bars below 1, and right of those above."""
+    slow = (_room(bar, brief=brief) for bar in bars if bar.value < 1)
+    fast = (_room(bar, brief=brief) for bar in bars if bar.value >= 1)
+    return max(slow, default=0.0), max(fast, default=0.0)
+
+
+def _room(bar: speedup.Bar, *, brief: bool) -> float:
+    head = _fit.width_of(f" {bar.head}", _fit.SIZE + 4, "bold")
+    return head + _fit.width_of(_tail(bar, brief=brief)) + 0.2
+
+
+def _tail(bar: speedup.Bar, *, brief: bool) -> str:
+    """What is said after the head; briefly: no interval, which its bar shows."""
+    parts = (bar.remark,) if brief and bar.head else (bar.tail, bar.remark)
+    return "".join(f"  {part}" for part in parts if part)
 
 
 def _draw_bar(point: Any, bar: speedup.Bar) -> None:
@@ -476,12 +493,12 @@ def _draw_bar(point: Any, bar: speedup.Bar) -> None:
     point.format.line.color.rgb = colour
 
 
-def _say_bar(label: Any, bar: speedup.Bar) -> None:
+def _say_bar(label: Any, bar: speedup.Bar, *, brief: bool) -> None:
     """What is said of a bar: its head at a glance, the rest smaller."""
     frame = label.text_frame
     _write(frame, f" {bar.head}", _fit.SIZE + 4, THEME.ink, bold=True)
     run = frame.paragraphs[0].add_run()
-    run.text = "".join(f"  {part}" for part in (bar.tail, bar.remark) if part)
+    run.text = _tail(bar, brief=brief)
     run.font.size, run.font.color.rgb, run.font.bold = Pt(_fit.SIZE), rgb(THEME.muted), False
     label.position = XL_LABEL_POSITION.OUTSIDE_END
 
