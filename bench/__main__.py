@@ -113,8 +113,12 @@ def plot(
     from bench import screen
 
     folders = list(dict.fromkeys(runs.find(name) for name in run or ["latest"]))
+    comparisons = [folder for folder in folders if runs.compared(folder)]
+    if comparisons and (len(folders) > 1 or only):
+        raise BadInput(f"{comparisons[0]} is a comparison with one chart: draw it by itself")
     for folder in folders:
-        runs.derive(folder)
+        if not comparisons:
+            runs.derive(folder)
     outs = [runs.plots(folder) for folder in folders]
     if out is not None:
         outs = [out / folder.name for folder in folders] if len(folders) > 1 else [out]
@@ -149,6 +153,8 @@ def report(
     if pptx and markdown and out is not None:
         raise BadInput("--out is one file: say --pptx or --markdown with it")
     folder = runs.find(run)
+    if runs.compared(folder):
+        raise BadInput(f"{folder} compares two commits: python -m bench plot {folder} draws it")
     cells, measured = runs.derive(folder), runs.measured(folder)
     if pptx:
         path = out or runs.plots(folder) / deck.NAME
@@ -166,7 +172,9 @@ def report(
 
 @app.command()
 def gate(
-    base: Annotated[str, typer.Option(help="A commit, branch or tag: what is compared with.")],
+    base: Annotated[
+        str | None, typer.Option(help="A commit, branch or tag: what is compared with.")
+    ] = None,
     head: Annotated[str, typer.Option(help="Another, or worktree: the files as they are.")] = (
         "worktree"
     ),
@@ -176,7 +184,13 @@ def gate(
     ] = None,
     budget: Annotated[str | None, typer.Option(help="About how long, like 90s or 5m.")] = None,
     slower_than: Annotated[str, typer.Option(help="The slowdown that is asked about.")] = "5%",
+    env: Annotated[
+        str, typer.Option(help="locked: each side on the packages that its own lock names.")
+    ] = "shared",
     inconclusive: Annotated[str, typer.Option(help="warn: can't tell exits with 0.")] = "fail",
+    calibrate: Annotated[  # noqa: FBT002 - a flag
+        bool, typer.Option("--calibrate", help="Learn what runs of identical code differ by here.")
+    ] = False,
     seed: Annotated[int, typer.Option(help="Of the rounds' order.")] = 0,
     out: Annotated[
         Path | None, typer.Option(help="A directory for the rounds. None: results/<time>-gate.")
@@ -188,29 +202,29 @@ def gate(
     kernel got slower; 2 for bad input, or where a cell can't be measured on both sides; 3 where it
     can't tell.
     """
-    from bench import gate as judging
-    from bench import gate_report, screen, sides, store
+    from bench import gating
 
-    ratio = options.percent(slower_than)
-    if inconclusive not in ("warn", "fail"):
-        raise BadInput(f"--inconclusive is {inconclusive!r}, should be warn or fail")
+    for name, value, known in (
+        ("env", env, ("shared", "locked")),
+        ("inconclusive", inconclusive, ("warn", "fail")),
+    ):
+        if value not in known:
+            raise BadInput(f"--{name} is {value!r}, should be {' or '.join(known)}")
+    what = gating.What(
+        sweep, tuple(kernel or ()), options.percent(slower_than), options.duration(budget), seed
+    )
+    if calibrate:
+        gating.calibrate(what)
+        raise typer.Exit(0)
+    if base is None:
+        raise BadInput("--base is needed: a commit, branch or tag to compare with")
     folder = out or ROOT / "results" / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-gate"
     if folder.exists():
         raise BadInput(f"{folder} exists: take another --out")
-    with sides.both(base, head) as (old, new):
-        found = _compare(sweep, kernel or [], (old, new), ratio, options.duration(budget), seed)
-    store.write_rounds(folder, found.rounds)
-    gate_report.show(found, ratio)
-    screen.paths("rounds", [folder / "rounds.csv"])
-    if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
-        with Path(summary).open("a", encoding="utf-8") as file:
-            file.write(gate_report.markdown(found, old, new, ratio))
-        for line in gate_report.annotations(found, ratio):
-            print(line)
-    says = judging.outcome(found.verdicts, found.problem)
+    says = gating.judge(what, base, head, folder, locked=env == "locked")
     if says == "can't tell" and inconclusive == "warn":
         raise typer.Exit(0)
-    raise typer.Exit(gate_report.CODES[says])
+    raise typer.Exit(gating.CODES[says])
 
 
 @app.command()
@@ -242,32 +256,6 @@ def kernels(
             here, said, colour = verdict.status, verdict.reason, "yellow"
         shown.add_row(Text(plain(session.stem(name))), Text(here, colour), Text(plain(said)))
     streams.console().print(shown)
-
-
-def _compare(
-    name: str, asked: list[str], both: Any, ratio: float, budget_s: float | None, seed: int
-) -> Any:
-    """Measure both sides of a sweep's cells."""
-    from bench import compare, gate, screen, sweep, visit
-    from bench.rounds import Cell
-
-    settled = sweep.read(name)
-    shown = screen.Screen(lambda: "")
-    known = visit.facts(1).kernels
-    for kernel in asked:
-        if kernel not in known:
-            raise BadInput(f"no kernel {kernel!r}; known: {', '.join(known)}")
-    kernels = asked or settled.kernels or known
-    return compare.compare(
-        [Cell(kernel, case) for case in settled.cases() for kernel in kernels],
-        both,
-        gate.Spread(),
-        ratio,
-        limit_s=settled.launch_limit_s,
-        budget_s=budget_s or settled.budget_s,
-        seed=seed,
-        watch=lambda phase, share: shown.line(f"{phase}: {min(share, 1):.0%} of the time used"),
-    )
 
 
 def main() -> NoReturn:

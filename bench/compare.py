@@ -4,14 +4,15 @@
 up to 40 over those         is it so?  (bench.gate)
 """
 
+import math
 import random
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from bench import gate, rounds
-from bench.records import Round
+from bench import gate, link, rounds
+from bench.records import Phase, Round, Verdict
 from bench.rounds import CantMeasure, Cell
 from bench.sides import Side
 from bench.sweep import BadInput
@@ -19,7 +20,10 @@ from bench.sweep import BadInput
 SCREEN_ROUNDS = 10
 CONFIRM_ROUNDS = 40
 
-ABSENT = ("unavailable", "unsupported", "skipped")
+CONFIRM_SHARE = 0.4
+"""Of the time, at least this much is left for confirming."""
+
+ABSENT = ("unavailable", "unsupported")
 """What is so on both sides is left out; on one side alone it is a missing cell."""
 
 
@@ -28,27 +32,56 @@ class Found:
     """What a comparison found."""
 
     rounds: list[Round]
-    verdicts: list[gate.Verdict]
+    verdicts: list[Verdict]
     problem: str | None  # why nothing can be judged, if so
-    left_out: list[CantMeasure]  # cells that neither side can run, and why
+    left_out: list[CantMeasure]  # cells that neither side can run, or that are new, and why
+    notes: tuple[str, ...] = ()  # what else is to be said
+
+
+def facts(sides: Sequence[Side]) -> list[link.FactsReply]:
+    """What each side's process is made of.
+
+    Raises BadInput where the sides speak different contracts, or where one can't start.
+    """
+    found = []
+    for side in sides:
+        arm = rounds.Arm(side, None)
+        try:
+            found.append(arm.facts())
+        except link.WorkerLost as lost:
+            said = f"the {side.name}'s side can't start: {lost}"
+            raise BadInput(f"{said}: nothing to compare, and no green light") from lost
+        finally:
+            arm.end()
+    if len({reply.contract for reply in found}) > 1:
+        said = ", ".join(
+            f"{side.name} {reply.contract}" for side, reply in zip(sides, found, strict=True)
+        )
+        raise BadInput(f"the sides speak different kernel contracts ({said}): no comparison")
+    return found
 
 
 def measurable(
     cells: Sequence[Cell], sides: Sequence[Side], limit_s: float
 ) -> tuple[list[Cell], list[CantMeasure]]:
-    """The cells that both sides run within the limit a launch, and why others are left out.
+    """The cells that both sides run, the base within the limit a launch; why others are left out.
 
-    Raises BadInput where the sides speak different contracts, where a cell is there on one side
-    only, or where none is left: a comparison of nothing is never green.
+    A kernel that only the head has is left out: it can't have become slower. The head's launches
+    may take any time, for that is what is asked. Raises BadInput where any other cell is there on
+    one side only, or where none is left: a comparison of nothing is never green.
     """
-    tried = [_try(cells, side, limit_s) for side in sides]
-    contracts = {side.name: contract for side, (contract, _) in zip(sides, tried, strict=True)}
-    if len(set(contracts.values())) > 1:
-        said = ", ".join(f"{name} {number}" for name, number in contracts.items())
-        raise BadInput(f"the sides speak different kernel contracts ({said}): no comparison")
-    good, left_out = [], []
+    base, head = sides
+    there = [reply.kernels for reply in facts(sides)]
+    new = [cell for cell in cells if cell.kernel in there[1] and cell.kernel not in there[0]]
+    left_out = [CantMeasure(cell, "base", "unavailable", "the kernel is new") for cell in new]
+    on_base = _try([cell for cell in cells if cell not in new], base, limit_s)
+    slow = [cell for cell, problem in on_base.items() if problem.status == "skipped"]
+    left_out += [on_base[cell] for cell in slow]
+    cells = [cell for cell in cells if cell not in new and cell not in slow]
+    on_head = _try(cells, head, math.inf)
+    good = []
     for cell in cells:
-        missing = [problems[cell] for _, problems in tried if cell in problems]
+        missing = [found[cell] for found in (on_base, on_head) if cell in found]
         if not missing:
             good.append(cell)
         elif len(missing) == len(sides) and all(p.status in ABSENT for p in missing):
@@ -62,20 +95,19 @@ def measurable(
     return good, left_out
 
 
-def _try(cells: Sequence[Cell], side: Side, limit_s: float) -> tuple[int, dict[Cell, CantMeasure]]:
-    """A side's contract, and the cells that it can't run."""
+def _try(cells: Sequence[Cell], side: Side, limit_s: float) -> dict[Cell, CantMeasure]:
+    """The cells that a side can't run, and why."""
     problems: dict[Cell, CantMeasure] = {}
     slow: dict[str, int] = {}  # each kernel's least work that was too slow
     arm = rounds.Arm(side, None)
     try:
-        contract = arm.facts().contract
         for key, cell in enumerate(cells, start=1):
             limit = f"over {limit_s:g} s a launch"
             if cell.case.flops >= slow.get(cell.kernel, cell.case.flops + 1):
                 problems[cell] = CantMeasure(cell, side.name, "skipped", limit)
                 continue
             try:
-                opened = arm.open(cell, key, 0, limit_s=10 * limit_s)
+                opened = arm.open(cell, key, 0, limit_s=min(10 * limit_s, rounds.PATIENCE_S))
                 arm.close(cell, key)
                 if opened.launch_s > limit_s:
                     problems[cell] = CantMeasure(cell, side.name, "skipped", limit)
@@ -87,7 +119,7 @@ def _try(cells: Sequence[Cell], side: Side, limit_s: float) -> tuple[int, dict[C
                 slow[cell.kernel] = cell.case.flops
     finally:
         arm.end()
-    return contract, problems
+    return problems
 
 
 def compare(
@@ -99,48 +131,57 @@ def compare(
     limit_s: float,
     budget_s: float,
     seed: int,
-    watch: Callable[[str, float], None] = lambda phase, share: None,
+    confirm: bool = True,
+    watch: Callable[[str, float], None] = lambda doing, left_s: None,
 ) -> Found:
     """Measure both sides of all cells and judge. Raises BadInput where that can't be done.
 
     Cells that take longer than `limit_s` a launch are left out; the whole of it takes about
-    `budget_s`. `watch` is told the phase and the share of the budget that is used.
+    `budget_s`. Without `confirm` all cells are only screened. `watch` is told what is being done
+    and the seconds that are left.
     """
     start = time.monotonic()
     generator = random.Random(seed)
-    watch("setting up", 0.0)
+    watch("setting up", budget_s)
     cells, left_out = measurable(cells, sides, limit_s)
     by_name = {cell.name: cell for cell in cells}
     measured: list[Round] = []
 
-    def used() -> float:
-        return (time.monotonic() - start) / budget_s
+    def left_s() -> float:
+        return start + budget_s - time.monotonic()
 
-    def run(phase: str, chosen: Sequence[Cell], most: int, until: float) -> None:
+    def tell(doing: str) -> Callable[[Cell], None]:
+        return lambda _: watch(doing, left_s())
+
+    def run(phase: Phase, chosen: Sequence[Cell], most: int, keep_s: float) -> None:
         took = 0.0
-        for _ in range(most):
-            if used() + took / budget_s > until:
+        for count in range(1, most + 1):
+            # without an interval there is nothing to say, and the time was for nothing
+            keep = keep_s if count > gate.LEAST_ROUNDS else 0.0
+            if left_s() - took < keep:
                 return
+            doing = f"{phase}: round {count} of {most}, {len(chosen)} cells"
             began = time.monotonic()
             number = 1 + max((row.round_number for row in measured), default=0)
             try:
-                measured.extend(
-                    rounds.measure(
-                        number, phase, chosen, sides, generator, lambda _: watch(phase, used())
-                    )
-                )
+                rows = rounds.measure(number, phase, chosen, sides, generator, tell(doing))
             except CantMeasure as problem:
                 raise BadInput(f"{problem}: nothing to compare, and no green light") from problem
+            measured.extend(rows)
             took = time.monotonic() - began
 
-    run("screen", cells, SCREEN_ROUNDS, until=0.6)
+    run("screen", cells, SCREEN_ROUNDS, keep_s=CONFIRM_SHARE * budget_s if confirm else 0.0)
     screen = by_cell(measured, "screen")
     kernel_of = {cell.name: cell.kernel for cell in cells}
     worth = gate.worth_a_look(screen, kernel_of, spread, slower_than)
     chosen = [by_name[name] for name in worth]
-    if chosen:
-        run("confirm", chosen, CONFIRM_ROUNDS, until=1.0)
-    return judge(measured, spread, slower_than, left_out)
+    if chosen and confirm:
+        run("confirm", chosen, gate.FIRST_LOOK, keep_s=0.0)
+        found = gate.decided(by_cell(measured, "confirm"), kernel_of, spread)
+        if left := [cell for cell in chosen if cell.name not in found]:
+            run("confirm", left, CONFIRM_ROUNDS - gate.FIRST_LOOK, keep_s=0.0)
+    alike = len({side.python for side in sides}) == 1
+    return judge(measured, spread, slower_than, left_out, alike=alike)
 
 
 def by_cell(measured: Sequence[Round], phase: str) -> dict[str, list[float]]:
@@ -157,6 +198,8 @@ def judge(
     spread: gate.Spread,
     slower_than: float,
     left_out: Sequence[CantMeasure] = (),
+    *,
+    alike: bool = True,
 ) -> Found:
     """What rounds say, from their rows alone."""
     control: dict[int, list[float]] = defaultdict(list)
@@ -167,6 +210,7 @@ def judge(
         sum(row.dropped for row in measured) / max(sum(row.pairs for row in measured), 1),
         spread,
         slower_than,
+        alike=alike,
     )
     verdicts = gate.judge(
         by_cell(measured, "screen"),

@@ -9,23 +9,31 @@ independent, so what is asked of them is asked of rounds:
 
 A cell is slower if its confirming rounds lie above a margin (Wilcoxon's signed-rank test, one-
 sided, Holm's correction over the cells; it asks that d be symmetric about its centre, as a log
-ratio of two like arms is). The margin covers what two runs of identical code differ by, which no
+ratio of two like arms is). There are two looks, at half the error each: what is found at the first
+leaves the time to the rest. The margin covers what two runs of identical code differ by, which no
 number of rounds within one run can show. A cell is not slower if the whole interval of its median,
 and what runs differ by, lies below the slowdown that is asked about. Else it can't be told.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
-from typing import Literal
 
 from scipy import stats
 
-Says = Literal["slower", "not slower", "can't tell", "faster"]
+from bench.records import Says, Verdict
 
 ALPHA = 0.01
 """A false alarm in any cell of a run: at most this often, if the margin is right."""
+
+LEAST_ROUNDS = 6
+"""Fewer have no interval: the smallest and the largest of five may both lie above the median."""
+
+FIRST_LOOK = 16
+"""Confirming rounds after which cells are looked at; the other look is at the end."""
+
+LOOKS = 2
 
 CONFIDENCE = 0.95
 
@@ -42,24 +50,15 @@ DROPPED = 0.3
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """What can be said of one cell. Changes are ratios less 1: 0.05 is five percent slower."""
-
-    cell: str
-    says: Says
-    change: float
-    low: float  # its 95 % interval
-    high: float
-    visible: float  # the smallest slowdown that these rounds could have shown
-    rounds: int
-
-
-@dataclass(frozen=True, slots=True)
 class Spread:
-    """What identical code differs by from run to run: standard deviation of log(head / base)."""
+    """What identical code differs by from run to run: standard deviation of log(head / base).
+
+    The default is wide: what `bench.calibrate` has found here for most kernels is less.
+    """
 
     default: float = 0.005
     by_kernel: Mapping[str, float] | None = None
+    runs: int = 0  # of identical code, on this machine, that the spread comes from
 
     def of(self, kernel: str) -> float:
         """The spread of a kernel's cells."""
@@ -105,11 +104,14 @@ def judge(
     `screen` and `confirm` hold d by cell and round; `slower_than` is the slowdown that is asked
     about, 0.05 for five percent.
     """
-    slower = _beyond({c: [x - spread.margin(kernel_of[c]) for x in d] for c, d in confirm.items()})
-    faster = _beyond({c: [-x - spread.margin(kernel_of[c]) for x in d] for c, d in confirm.items()})
+    slower, faster = (
+        first | _beyond({cell: d for cell, d in shifted.items() if cell not in first})
+        for shifted, first in _at_first_look(confirm, kernel_of, spread)
+    )
     return [
         _verdict(
             cell,
+            kernel_of[cell],
             # rounds that chose a cell would make it look worse than it is
             list(confirm.get(cell) or screen[cell]),
             spread.of(kernel_of[cell]),
@@ -122,16 +124,36 @@ def judge(
     ]
 
 
+def decided(
+    confirm: Mapping[str, Sequence[float]], kernel_of: Mapping[str, str], spread: Spread
+) -> set[str]:
+    """The cells that the first look finds slower or faster: they need no more rounds."""
+    return set[str]().union(*(first for _, first in _at_first_look(confirm, kernel_of, spread)))
+
+
+def _at_first_look(
+    confirm: Mapping[str, Sequence[float]], kernel_of: Mapping[str, str], spread: Spread
+) -> Iterator[tuple[dict[str, list[float]], set[str]]]:
+    """For slower and for faster: each cell's rounds less the margin, and who is found already."""
+    for sign in (1, -1):
+        shifted = {
+            cell: [sign * x - spread.margin(kernel_of[cell]) for x in d]
+            for cell, d in confirm.items()
+        }
+        there = {cell: d[:FIRST_LOOK] for cell, d in shifted.items() if len(d) >= FIRST_LOOK}
+        yield shifted, _beyond(there)
+
+
 def _beyond(shifted: Mapping[str, Sequence[float]]) -> set[str]:
     """The cells whose shifted rounds are above zero, Holm's correction over all of them.
 
     Holm, A simple sequentially rejective multiple test procedure (1979): the smallest p against
-    ALPHA / m, the next against ALPHA / (m - 1), until one fails.
+    alpha / m, the next against alpha / (m - 1), until one fails.
     """
     p = {cell: _p_above_zero(d) for cell, d in shifted.items()}
     found: set[str] = set()
     for rejected, cell in enumerate(sorted(p, key=p.__getitem__)):
-        if p[cell] > ALPHA / (len(p) - rejected):
+        if p[cell] > ALPHA / LOOKS / (len(p) - rejected):
             break
         found.add(cell)
     return found
@@ -147,12 +169,12 @@ def reachable(rounds: int, cells: int) -> bool:
     """Whether so many rounds can make one of so many cells slower at all: the smallest p of the
     signed-rank test is 2**-rounds.
     """
-    return 2.0**-rounds <= ALPHA / max(cells, 1)
+    return 2.0**-rounds <= ALPHA / LOOKS / max(cells, 1)
 
 
 def interval(d: Sequence[float]) -> tuple[float, float]:
-    """The 95 % interval of the median of d; unbounded with fewer than six rounds."""
-    if len(d) < 6:
+    """The 95 % interval of the median of d; unbounded with fewer than LEAST_ROUNDS."""
+    if len(d) < LEAST_ROUNDS:
         return -math.inf, math.inf
     found = stats.quantile_test(list(d), q=0, p=0.5).confidence_interval(CONFIDENCE)
     return float(found.low), float(found.high)
@@ -160,6 +182,7 @@ def interval(d: Sequence[float]) -> tuple[float, float]:
 
 def _verdict(
     cell: str,
+    kernel: str,
     d: list[float],
     spread: float,
     margin: float,
@@ -169,7 +192,7 @@ def _verdict(
     faster: bool,
 ) -> Verdict:
     low, high = interval(d)
-    centre = median(d) if d else math.nan
+    known = math.isfinite(high - low)
     says: Says = "can't tell"
     if slower:
         says = "slower"
@@ -179,26 +202,34 @@ def _verdict(
         says = "not slower"
     return Verdict(
         cell=cell,
+        kernel=kernel,
         says=says,
-        change=math.expm1(centre),
-        low=math.expm1(low),
-        high=math.expm1(high),
-        visible=math.expm1(margin + (high - low) / 2),
+        change=math.expm1(median(d)),
+        change_low=math.expm1(low) if known else None,
+        change_high=math.expm1(high) if known else None,
+        visible=math.expm1(margin + (high - low) / 2) if known else None,
         rounds=len(d),
     )
 
 
 def trouble(
-    control: Sequence[float], dropped: float, spread: Spread, slower_than: float
+    control: Sequence[float],
+    dropped: float,
+    spread: Spread,
+    slower_than: float,
+    *,
+    alike: bool = True,
 ) -> str | None:
     """Why the run can't be judged at all, if so; it sees no cell.
 
     `control`: d of fixed work that is the same on both sides, a number a round; `dropped`: the
-    share of pairs of blocks that were set aside because the machine was disturbed.
+    share of pairs of blocks that were set aside because the machine was disturbed. `alike`: both
+    sides run on the same packages. Else NumPy itself may do the fixed work at another speed, and
+    only its steadiness is looked at.
     """
     if dropped > DROPPED:
         return f"{100 * dropped:.0f}% of the pairs were disturbed: the machine is too noisy"
-    low, high = interval(control)
+    low, high = interval(control if alike else [d - median(control) for d in control])
     if low > spread.default or high < -spread.default:
         moved = 100 * math.expm1(median(control))
         return f"fixed work that is the same on both sides moved by {moved:+.1f}%"
@@ -211,7 +242,7 @@ def outcome(verdicts: Sequence[Verdict], problem: str | None) -> Says:
     """What the run says as a whole: the worst of its verdicts."""
     if problem is not None:
         return "can't tell"
-    said = {verdict.says for verdict in verdicts}
+    said = {"not slower" if verdict.accepted else verdict.says for verdict in verdicts}
     for worst in ("slower", "can't tell", "not slower"):
         if worst in said:
             return worst

@@ -2,6 +2,8 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import get_args
 
 from rich import box
 from rich.table import Table
@@ -9,43 +11,64 @@ from rich.text import Text
 
 from bench import gate, streams
 from bench.compare import Found
-from bench.sides import Side
+from bench.records import Says, Verdict
 from bench.text import plain
 
-ORDER: tuple[gate.Says, ...] = ("slower", "can't tell", "faster", "not slower")
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What was compared, and what for."""
+
+    base: str  # a commit, or worktree
+    head: str
+    slower_than: float
+    locked: bool = False
+
+    def words(self) -> str:
+        """The comparison and its conditions in a line."""
+        env = "each on the packages of its own lock" if self.locked else "both on the same packages"
+        return f"{self.head[:12]} against {self.base[:12]}, {env}, one thread, one core"
+
+
+ORDER: tuple[str, ...] = get_args(Says)
 STYLES = {"slower": "bold red", "can't tell": "yellow", "faster": "green", "not slower": ""}
 
 MOST_ANNOTATIONS = 10
 """GitHub shows ten annotations of a kind and step; the first here is the total."""
 
-CODES = {"slower": 1, "can't tell": 3, "not slower": 0, "faster": 0}
 
-
-def ordered(verdicts: Sequence[gate.Verdict]) -> list[gate.Verdict]:
+def ordered(verdicts: Sequence[Verdict]) -> list[Verdict]:
     """The worst first, and the largest change first among equals."""
     return sorted(verdicts, key=lambda v: (ORDER.index(v.says), -v.change, v.cell))
 
 
-def change(verdict: gate.Verdict) -> str:
+def said(verdict: Verdict) -> str:
+    """The verdict, and whether it was accepted on purpose."""
+    return f"{verdict.says}, accepted" if verdict.accepted else verdict.says
+
+
+def change(verdict: Verdict) -> str:
     """The change with its interval, or how few rounds there were: "+5.1% (+4.2 to +6.0)"."""
-    if verdict.rounds < 6:
+    if verdict.change_low is None or verdict.change_high is None:
         return f"({verdict.rounds} rounds: too few)"
-    low, high = 100 * verdict.low, 100 * verdict.high
+    low, high = 100 * verdict.change_low, 100 * verdict.change_high
     return f"{100 * verdict.change:+.1f}% ({low:+.1f} to {high:+.1f})"
 
 
-def visible(verdict: gate.Verdict) -> str:
+def visible(verdict: Verdict) -> str:
     """The smallest slowdown that these rounds could have shown."""
-    return f"{100 * verdict.visible:.1f}%" if verdict.visible < 10 else "none"
+    seen = verdict.visible
+    return "none" if seen is None or seen > 10 else f"{100 * seen:.1f}%"
 
 
-def show(found: Found, slower_than: float) -> None:
+def show(found: Found, asked: Asked) -> None:
     """The table, what was left out, and the outcome, on stdout."""
     console = streams.console(width=120)
     console.print(table(found.verdicts))
-    for why in left_out(found):
+    console.print(plain(asked.words()), markup=False, soft_wrap=True, style="dim")
+    for why in (*left_out(found), *found.notes):
         console.print(plain(why), markup=False, soft_wrap=True)
-    said = plain(sentence(found, slower_than))
+    said = plain(sentence(found, asked.slower_than))
     console.print(said, style="bold", markup=False, soft_wrap=True)
 
 
@@ -58,7 +81,7 @@ def left_out(found: Found) -> list[str]:
     ]
 
 
-def table(verdicts: Sequence[gate.Verdict]) -> Table:
+def table(verdicts: Sequence[Verdict]) -> Table:
     """A row a cell."""
     shown = Table(header_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
     for heading in ("cell", "verdict", "change", "could have seen", "rounds"):
@@ -66,7 +89,7 @@ def table(verdicts: Sequence[gate.Verdict]) -> Table:
     for verdict in ordered(verdicts):
         shown.add_row(
             Text(verdict.cell),
-            Text(verdict.says, style=STYLES[verdict.says]),
+            Text(said(verdict), style="" if verdict.accepted else STYLES[verdict.says]),
             change(verdict),
             visible(verdict),
             str(verdict.rounds),
@@ -77,8 +100,8 @@ def table(verdicts: Sequence[gate.Verdict]) -> Table:
 def sentence(found: Found, slower_than: float) -> str:
     """The whole comparison in a line."""
     says = gate.outcome(found.verdicts, found.problem)
-    count = {word: sum(v.says == word for v in found.verdicts) for word in ORDER}
-    tally = ", ".join(f"{n} {word}" for word, n in count.items() if n)
+    words = Counter(said(v) for v in ordered(found.verdicts))
+    tally = ", ".join(f"{n} {word}" for word, n in words.items())
     match says:
         case "slower":
             return f"slower: {tally}"
@@ -88,12 +111,12 @@ def sentence(found: Found, slower_than: float) -> str:
             return f"no cell is {100 * slower_than:g}% slower: {tally}"
 
 
-def markdown(found: Found, base: Side, head: Side, slower_than: float) -> str:
+def markdown(found: Found, asked: Asked) -> str:
     """A summary for a pull request: all but the cells that are not slower, which are counted."""
     lines = [
-        f"### Gate: {_plain(sentence(found, slower_than))}",
+        f"### Gate: {_plain(sentence(found, asked.slower_than))}",
         "",
-        f"`{head.commit[:12]}` against `{base.commit[:12]}`, one thread, both on one core.",
+        f"{_plain(asked.words())}.",
         "",
     ]
     listed = [v for v in ordered(found.verdicts) if v.says != "not slower"]
@@ -103,20 +126,21 @@ def markdown(found: Found, base: Side, head: Side, slower_than: float) -> str:
             "| --- | --- | --- | --- | --- |",
         ]
         lines += [
-            f"| {_plain(v.cell)} | {v.says} | {change(v)} | {visible(v)} | {v.rounds} |"
+            f"| {_plain(v.cell)} | {said(v)} | {change(v)} | {visible(v)} | {v.rounds} |"
             for v in listed
         ]
-    lines += [f"- {_plain(why)}" for why in left_out(found)]
+    lines += [f"- {_plain(v.cell)}: accepted: {_plain(v.accepted)}" for v in listed if v.accepted]
+    lines += [f"- {_plain(why)}" for why in (*left_out(found), *found.notes)]
     return "\n".join(lines) + "\n"
 
 
-def annotations(found: Found, slower_than: float) -> list[str]:
+def annotations(found: Found, asked: Asked) -> list[str]:
     """GitHub's workflow commands: the total, then the worst cells."""
-    slower = [v for v in ordered(found.verdicts) if v.says == "slower"]
+    slower = [v for v in ordered(found.verdicts) if v.says == "slower" and not v.accepted]
     level = {"slower": "error", "can't tell": "warning"}.get(
         gate.outcome(found.verdicts, found.problem), "notice"
     )
-    lines = [f"::{level} title=gate::{_escaped(sentence(found, slower_than))}"]
+    lines = [f"::{level} title=gate::{_escaped(sentence(found, asked.slower_than))}"]
     lines += [f"::error title=slower::{_escaped(f'{v.cell}: {change(v)}')}" for v in slower]
     return lines[:MOST_ANNOTATIONS]
 

@@ -176,15 +176,19 @@ class Worker:
     """The parent's handle on one worker process and its keeper.
 
     `kernels_at` is the directory of another `kernels` package than this checkout's; `core` the one
-    core that all of it shall run on.
+    core that all of it shall run on; `python` the interpreter, whose packages it uses.
     """
 
     def __init__(
-        self, threads: int, kernels_at: Path | None = None, core: int | None = None
+        self,
+        threads: int,
+        kernels_at: Path | None = None,
+        core: int | None = None,
+        python: str = sys.executable,
     ) -> None:
         ours, theirs = socket.socketpair()
         # -P: a working directory with packages of the same names must not come first
-        command = [sys.executable, "-P", "-m", "bench.keeper", str(theirs.fileno()), str(threads)]
+        command = [python, "-P", "-m", "bench.keeper", str(theirs.fileno()), str(threads)]
         with theirs:
             try:
                 self._keeper = subprocess.Popen(

@@ -29,12 +29,12 @@ def duration(text: str | None) -> float | None:
     return seconds
 
 
-def percent(text: str) -> float:
+def percent(text: str, name: str = "--slower-than") -> float:
     """From 5% or 5 to 0.05."""
     try:
         ratio = float(text.removesuffix("%")) / 100
     except ValueError:
         ratio = 0.0
     if not 0.025 < ratio < 10:
-        raise BadInput(f"--slower-than is {text!r}, should be like 5%, and over 2.5%")
+        raise BadInput(f"{name} is {text!r}, should be like 5%, and over 2.5%")
     return ratio

@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from bench import text
-from bench.records import BOUNDS, PREDICTED, SPAN, WORDS, Block, Cell, Round, Visit
+from bench.records import BOUNDS, PREDICTED, SPAN, WORDS, Block, Cell, Round, Verdict, Visit
 from bench.sweep import BadInput
 
-Row = TypeVar("Row", Visit, Block, Cell, Round)
+Row = TypeVar("Row", Visit, Block, Cell, Round, Verdict)
 
 AT_ONCE = 10_000
 """Rows that are read together: few enough to need little memory."""
@@ -158,7 +158,7 @@ def _refuse(
     raise AssertionError("what is wrong together is wrong somewhere")
 
 
-def _check(path: Path, rows: Sequence[Visit | Block | Cell | Round]) -> None:
+def _check(path: Path, rows: Sequence[Visit | Block | Cell | Round | Verdict]) -> None:
     """What no single value shows."""
     lines: dict[int, int] = {}
     for line, row in enumerate(rows, 2):

@@ -29,13 +29,19 @@ STATUSES: tuple[str, ...] = get_args(Status)
 Quantity = Literal["time", "latency", "launch", "send", "fetch", "end_to_end"]
 QUANTITIES: tuple[str, ...] = get_args(Quantity)
 
+Says = Literal["slower", "can't tell", "faster", "not slower"]
+"""What can be said of a cell that two sides have run; the worst first."""
+
+Phase = Literal["screen", "confirm"]
+
 WORDS: dict[str, tuple[str, ...]] = {
     "status": STATUSES,
     "quantity": QUANTITIES,
     "precision": get_args(Precision),
     "activation": get_args(Activation),
     "cache": get_args(Cache),
-    "phase": ("screen", "confirm"),
+    "phase": get_args(Phase),
+    "says": get_args(Says),
 }
 """The columns that hold one of a few words."""
 
@@ -64,6 +70,10 @@ BOUNDS: dict[str, tuple[float, float]] = {
     "suspended_s": ANY,
     "stepped_s": ANY,
     "log_ratio": ANY,
+    "change": ANY,
+    "change_low": ANY,
+    "change_high": ANY,
+    "visible": ANY,
     "control_log_ratio": ANY,
     "error": (0, 1.8e308),  # a wrong answer may be as wrong as it likes
     "quiet_s": TRIP,
@@ -129,7 +139,7 @@ class Round:
     """A row of rounds.csv: what one round of a comparison says of one cell."""
 
     round_number: int
-    phase: str  # screen | confirm
+    phase: Phase
     cell: str
     kernel: str
     base_s: float  # median seconds of a launch in the round
@@ -138,6 +148,24 @@ class Round:
     control_log_ratio: float  # the same of the fixed work beside them
     pairs: int
     dropped: int  # pairs that were set aside because the machine was disturbed
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A row of verdicts.csv: what a comparison says of one cell.
+
+    Changes are ratios less 1: 0.05 is five percent slower.
+    """
+
+    cell: str
+    kernel: str
+    says: Says
+    change: float
+    change_low: float | None  # its 95 % interval; empty under six rounds
+    change_high: float | None
+    visible: float | None  # the smallest slowdown that these rounds could have shown
+    rounds: int
+    accepted: str = ""  # why this slowdown is accepted, if it is (bench.accepted)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from statistics import median
 from typing import Any
 
 from bench import link, quiet
-from bench.records import Round, Status
+from bench.records import Phase, Round, Status
 from bench.sides import Side
 from bench.sweep import Case
 
@@ -62,7 +62,7 @@ class Arm:
 
     def __init__(self, side: Side, core: int | None) -> None:
         self.side = side.name
-        self._worker = link.Worker(threads=1, kernels_at=side.folder, core=core)
+        self._worker = link.Worker(1, side.folder, core, side.python)
 
     def facts(self) -> link.FactsReply:
         """What the process is made of."""
@@ -113,7 +113,7 @@ class Arm:
 
 def measure(
     number: int,
-    phase: str,
+    phase: Phase,
     cells: Sequence[Cell],
     sides: Sequence[Side],
     generator: random.Random,
@@ -138,7 +138,7 @@ def measure(
 
 def _cell(
     number: int,
-    phase: str,
+    phase: Phase,
     cell: Cell,
     key: int,
     arms: Sequence[Arm],
@@ -160,7 +160,9 @@ def _cell(
     return _row(number, phase, cell, found)
 
 
-def _row(number: int, phase: str, cell: Cell, found: dict[str, list[tuple[float, float]]]) -> Round:
+def _row(
+    number: int, phase: Phase, cell: Cell, found: dict[str, list[tuple[float, float]]]
+) -> Round:
     slowness = {
         i: max(base[1], head[1])
         for i, (base, head) in enumerate(zip(found["base"], found["head"], strict=True))

@@ -48,6 +48,9 @@ def draw(
     from bench import charts
 
     try:
+        if compared(folders[0]):
+            _, *looks = how or ((),)
+            return charts.draw_comparison(folders[0], outs[0], *looks)
         read = [charts.read(folder, measured) for folder in folders]
         return charts.draw_all(read, outs, *how)
     except ValueError as error:
@@ -69,6 +72,14 @@ def written(path: Path, folder: Path, write: Callable[[], object]) -> None:
             f"{error.filename or path} can't be written ({error.strerror}): make it writable or"
             f" take another --out, then python -m bench report {folder}"
         ) from error
+
+
+def compared(folder: Path) -> bool:
+    """Whether the directory holds a comparison of two commits, not a run."""
+    from bench import store
+    from bench.records import Verdict
+
+    return (folder / store.FILES[Verdict]).is_file()
 
 
 def plots(folder: Path) -> Path:

@@ -26,13 +26,13 @@ from typing import Any, Self, TypeVar
 import msgspec
 
 from bench import facts, reader, signals, text
-from bench.records import Block, Cell, Round, Visit
+from bench.records import Block, Cell, Round, Verdict, Visit
 from bench.sweep import BadInput, Sweep, dumps, read
 
 if typing.TYPE_CHECKING:
     import pandas as pd
 
-Row = TypeVar("Row", Visit, Block, Cell, Round)
+Row = TypeVar("Row", Visit, Block, Cell, Round, Verdict)
 
 
 class Run:
@@ -104,9 +104,8 @@ class Run:
 
     def write_machine(self, machine: dict[str, Any]) -> None:
         """Write machine.json whole."""
-        text = msgspec.json.format(msgspec.json.encode(machine), indent=2).decode()
         with self._written("machine.json"):
-            replace(self.folder / "machine.json", text + "\n")
+            _write_machine(self.folder, machine)
 
     def _written(self, name: str) -> AbstractContextManager[None]:
         return _written(self.folder / name, f"then go on with --resume {self.folder}")
@@ -124,6 +123,7 @@ FILES: dict[type, str] = {
     Block: "blocks.csv",
     Cell: "cells.csv",
     Round: "rounds.csv",
+    Verdict: "verdicts.csv",
 }
 
 
@@ -139,11 +139,20 @@ def write_cells(folder: Path, cells: Iterable[Cell]) -> None:
         replace(path, _header(Cell) + _lines(cells))
 
 
-def write_rounds(folder: Path, rounds: Iterable[Round]) -> None:
-    """Write rounds.csv whole, the directory first. Raises BadInput where that can't be."""
+def write_comparison(
+    folder: Path, rounds: Iterable[Round], verdicts: Iterable[Verdict], machine: dict[str, Any]
+) -> None:
+    """Write a comparison's directory. Raises BadInput where that can't be."""
     with _written(folder, "or take another --out"):
         folder.mkdir(parents=True)
         replace(folder / FILES[Round], _header(Round) + _lines(rounds))
+        replace(folder / FILES[Verdict], _header(Verdict) + _lines(verdicts))
+        _write_machine(folder, machine)
+
+
+def _write_machine(folder: Path, machine: dict[str, Any]) -> None:
+    text = msgspec.json.format(msgspec.json.encode(machine), indent=2).decode()
+    replace(folder / "machine.json", text + "\n")
 
 
 def _header(row: type[Row]) -> str:

@@ -3,7 +3,7 @@
 import io
 import itertools
 from collections.abc import Iterator
-from dataclasses import fields
+from dataclasses import fields, replace
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -88,6 +88,14 @@ AWKWARD = {
     "names of forty": grid(dict.fromkeys(FORTY[:7], 2e9), (64, 1000, 1024), (1, 2, 4)),
     "nine decades": grid({"a": 1e2, "b": 3e6, "c": 2e11}, (1, 1000, 1_000_000), (1, 4096)),
     "thirty kernels": grid({k: 1e8 * 1.3**i for i, k in enumerate(FORTY)}, (64, 1000), (1, 1024)),
+    "a GPU": [  # made up
+        *grid({"python_loop": 4e7, "numpy_matmul": 3e9}, (64, 1000), (1, 64)),
+        *(
+            replace(c, device="cuda:0 Made Up 9000 at 0000:17:00.0", end_to_end_s=5 * c.time_s)
+            for c in grid({"cupy_matmul": 4e11}, (64, 1000), (1, 64))
+            if c.time_s
+        ),
+    ],
     "slower": [cell("python_loop", 8, 1, 4e7), cell("a", 8, 1, 4e3), cell("b", 8, 1, 3e7)],
 }
 

@@ -3,20 +3,24 @@
 import random
 import shutil
 import subprocess
+import sys
+import sysconfig
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from bench import compare, gate, gate_report, rounds, sides
+from bench import compare, gate, gate_report, gating, rounds, sides
 from bench.link import ROOT
-from bench.records import Round
+from bench.records import Phase, Round
 from bench.rounds import CantMeasure, Cell
 from bench.sides import Side
 from bench.sweep import BadInput, Case
 
 SPREAD = gate.Spread()
+KERNEL_OF = {"at once": "k", "later": "k"}
+ASKED = gate_report.Asked("b" * 40, "h" * 40, 0.05)
 KERNEL = '''"""A layer."""
 import numpy as np
 
@@ -40,6 +44,10 @@ def a_side(folder: Path, name: str, **files: str) -> Side:
     for stem, text in files.items():
         (side / "kernels" / f"{stem}.py").write_text(text, encoding="utf-8")
     return Side(name, side, name)
+
+
+def swapped(base: Side, head: Side) -> list[Side]:
+    return [replace(head, name="base"), replace(base, name="head")]
 
 
 def kernel(body: str = "", more: str = "") -> str:
@@ -79,6 +87,40 @@ class TestSides:
             sides._side("head", tmp_path, "HEAD")
 
 
+class TestLocked:
+    """Each side's own environment, from its own lock."""
+
+    def test_like_locks_share_an_environment_and_others_do_not(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        base, head = a_side(tmp_path, "base"), a_side(tmp_path, "head")
+        for side, text in ((base, "# one\n"), (head, "# one\n")):
+            (side.folder / "locks").mkdir()
+            (side.folder / sides.LOCK).write_text(text)
+        told: list[str] = []
+        alike = sides.locked((base, head), told.append)
+        assert alike[0].python == alike[1].python != sys.executable
+        assert told == ["making the base's environment from its locks/bench.txt"]
+        (head.folder / sides.LOCK).write_text("# another\n")
+        both = sides.locked((base, head), told.append)
+        assert both[0].python != both[1].python
+        # the packages that the empty locks lack
+        monkeypatch.setenv("PYTHONPATH", sysconfig.get_path("purelib"))
+        assert [reply.contract for reply in compare.facts(both)] == [1, 1]
+        monkeypatch.delenv("PYTHONPATH")
+        with pytest.raises(BadInput, match=r"the base's side can't start: .*No module named"):
+            compare.facts(both)
+
+    def test_a_lock_that_cannot_be_installed_is_never_green(self, tmp_path: Path) -> None:
+        base = a_side(tmp_path, "base")
+        with pytest.raises(BadInput, match=r"'base' has no locks/bench.txt: take --env shared"):
+            sides.locked((base, base), print)
+        (base.folder / "locks").mkdir()
+        (base.folder / sides.LOCK).write_text("no-hash==1\n")
+        with pytest.raises(BadInput, match=r"the base's environment can't be made: .* no green"):
+            sides.locked((base, base), print)
+
+
 class TestMeasurable:
     """What can be compared at all."""
 
@@ -91,7 +133,7 @@ class TestMeasurable:
             ("unavailable", "no such library")
         ]
 
-    def test_what_is_too_slow_on_both_sides_is_left_out_with_all_that_is_larger(
+    def test_what_is_too_slow_for_the_base_is_left_out_with_all_that_is_larger(
         self, tmp_path: Path
     ) -> None:
         both = [a_side(tmp_path, name) for name in ("base", "head")]
@@ -117,6 +159,24 @@ class TestMeasurable:
         with pytest.raises(BadInput, match=words) as said:
             compare.measurable([cell()], [base, head], 1.0)
         assert "no green light" in str(said.value)
+
+    def test_a_head_that_is_over_the_limit_is_measured_all_the_same(self, tmp_path: Path) -> None:
+        slow = kernel("import time; time.sleep(0)").replace("A_in @", "slowly(A_in) @")
+        slow += "\n\ndef slowly(A_in):\n    import time\n    time.sleep(0.03)\n    return A_in\n"
+        base, head = a_side(tmp_path, "base"), a_side(tmp_path, "head", numpy_matmul=slow)
+        assert compare.measurable([cell()], [base, head], 0.02) == ([cell()], [])
+        with pytest.raises(BadInput, match=r"skipped on the base's side: over 0.02 s a launch"):
+            compare.measurable([cell()], swapped(base, head), 0.02)
+
+    def test_a_kernel_that_is_new_is_left_out_and_one_that_is_gone_is_not(
+        self, tmp_path: Path
+    ) -> None:
+        base, head = a_side(tmp_path, "base"), a_side(tmp_path, "head", newcomer=kernel())
+        good, left_out = compare.measurable([cell(), cell("newcomer")], [base, head], 1.0)
+        assert good == [cell()]
+        assert "unavailable on the base's side: the kernel is new" in str(left_out[0])
+        with pytest.raises(BadInput, match=r"newcomer .* on the head's side"):
+            compare.measurable([cell(), cell("newcomer")], swapped(base, head), 1.0)
 
     def test_another_contract_is_refused(self, tmp_path: Path) -> None:
         base, head = a_side(tmp_path, "base"), a_side(tmp_path, "head")
@@ -161,7 +221,9 @@ class TestRounds:
             assert (row.pairs, row.dropped, row.log_ratio) == (10, 1, 0.0)
 
 
-def made(ratios: Sequence[float], phase: str, name: str = "a", control: float = 0.0) -> list[Round]:
+def made(
+    ratios: Sequence[float], phase: Phase, name: str = "a", control: float = 0.0
+) -> list[Round]:
     row = Round(0, phase, name, "numpy_dot", 1.0, 1.0, 0.0, control, 16, 0)
     return [replace(row, round_number=i, log_ratio=r) for i, r in enumerate(ratios, start=1)]
 
@@ -174,34 +236,61 @@ class TestJudge:
         rows += made([0.0, 0.001] * 5, "screen", "b")
         found = compare.judge(rows, SPREAD, 0.05)
         assert [v.says for v in found.verdicts] == ["slower", "not slower"]
-        base, head = Side("base", Path(), "b" * 40), Side("head", Path(), "h" * 40)
         assert gate_report.sentence(found, 0.05) == "slower: 1 slower, 1 not slower"
-        summary = gate_report.markdown(found, base, head, 0.05)
+        summary = gate_report.markdown(found, ASKED)
         assert "| a | slower | +22.8% (" in summary
         assert "| b |" not in summary
-        lines = gate_report.annotations(found, 0.05)
+        lines = gate_report.annotations(found, ASKED)
         assert lines[0] == "::error title=gate::slower: 1 slower, 1 not slower"
         assert lines[1].startswith("::error title=slower::a: +22.8%25 (")
-        assert gate_report.CODES[gate.outcome(found.verdicts, found.problem)] == 1
+        assert gating.CODES[gate.outcome(found.verdicts, found.problem)] == 1
+
+    def test_a_first_look_spares_the_rest_of_the_rounds(self) -> None:
+        at_once, later = [0.1] * 16, [0.026, 0.035, 0.022, 0.028] * 10
+        confirm = {"at once": at_once, "later": later}
+        assert gate.decided({c: d[:16] for c, d in confirm.items()}, KERNEL_OF, SPREAD) == {
+            "at once"
+        }
+        rows = [row for name in confirm for row in made([0.1] * 10, "screen", name)]
+        rows += [row for name, d in confirm.items() for row in made(d, "confirm", name)]
+        assert [v.says for v in compare.judge(rows, SPREAD, 0.05).verdicts] == ["slower"] * 2
+
+    def test_sides_with_other_packages_are_judged_though_the_control_moved(self) -> None:
+        rows = [*made([0.2] * 10, "screen", control=0.1), *made([0.2] * 20, "confirm", control=0.1)]
+        found = compare.judge(rows, SPREAD, 0.05, alike=False)
+        assert [v.says for v in found.verdicts] == ["slower"]
+        assert found.problem is None
+        shaky = [replace(row, control_log_ratio=(-1) ** i / 9) for i, row in enumerate(rows)]
+        assert compare.judge(shaky, SPREAD, 0.05, alike=False).problem is not None
+
+    def test_an_accepted_slowdown_is_told_but_not_red(self) -> None:
+        rows = [*made([0.2] * 10, "screen"), *made([0.2, 0.21] * 10, "confirm")]
+        found = compare.judge(rows, SPREAD, 0.05)
+        verdicts = [replace(verdict, accepted="on purpose") for verdict in found.verdicts]
+        found = replace(found, verdicts=verdicts, notes=("a note",))
+        assert gate_report.sentence(found, 0.05) == "no cell is 5% slower: 1 slower, accepted"
+        summary = gate_report.markdown(found, ASKED)
+        assert "| a | slower, accepted | +22.8% (" in summary
+        assert "- a: accepted: on purpose\n- a note\n" in summary
+        assert len(gate_report.annotations(found, ASKED)) == 1
 
     def test_a_control_that_moved_takes_every_verdict_away(self) -> None:
         rows = [*made([0.2] * 10, "screen", control=0.1), *made([0.2] * 20, "confirm", control=0.1)]
         found = compare.judge(rows, SPREAD, 0.05)
         assert found.problem is not None
         assert gate_report.sentence(found, 0.05).startswith("can't tell: fixed work")
-        assert gate_report.annotations(found, 0.05)[0].startswith("::warning title=gate::")
+        assert gate_report.annotations(found, ASKED)[0].startswith("::warning title=gate::")
 
     def test_annotations_stay_within_what_github_shows(self) -> None:
         rows = [row for i in range(30) for row in made([0.3] * 20, "screen", f"cell {i}")]
         rows += [row for i in range(30) for row in made([0.3] * 20, "confirm", f"cell {i}")]
         found = compare.judge(rows, SPREAD, 0.05)
-        assert len(gate_report.annotations(found, 0.05)) == gate_report.MOST_ANNOTATIONS
+        assert len(gate_report.annotations(found, ASKED)) == gate_report.MOST_ANNOTATIONS
 
     def test_what_markdown_would_take_for_marks_is_shown_as_it_is(self) -> None:
         rows = [*made([0.3] * 20, "screen", "a|b_*c"), *made([0.3] * 20, "confirm", "a|b_*c")]
         found = compare.judge(rows, SPREAD, 0.05)
-        side = Side("base", Path(), "b" * 40)
-        assert "| a\\|b\\_\\*c | slower" in gate_report.markdown(found, side, side, 0.05)
+        assert "| a\\|b\\_\\*c | slower" in gate_report.markdown(found, ASKED)
 
     def test_a_line_of_several_is_one_annotation(self) -> None:
         assert gate_report._escaped("50%\nmore") == "50%25%0Amore"

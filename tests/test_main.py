@@ -316,6 +316,9 @@ def test_the_gate_compares_two_commits(tmp_path: Path) -> None:
     rows = store.load(out, records.Round)
     assert {row.cell for row in rows} == {"numpy_dot 16x16 batch 2"}
     assert len({row.round_number for row in rows}) == len(rows) > 1
+    (verdict,) = store.load(out, records.Verdict)
+    assert (verdict.cell, verdict.kernel) == ("numpy_dot 16x16 batch 2", "numpy_dot")
+    assert store.machine(out)["comparison"]["slower_than"] == 0.05
     assert summary.read_text().startswith("### Gate: ")
     assert "title=gate::" in done.out
     assert "exists" in refused("gate", "--base", "HEAD", *options)
@@ -326,11 +329,12 @@ def test_the_gate_compares_two_commits(tmp_path: Path) -> None:
     [
         (["--base", "no-such-commit"], "no commit 'no-such-commit' here: fetch the history"),
         (["--base", "HEAD", "--head", "nowhere"], "--head: no commit 'nowhere'"),
-        (["--base", "HEAD", "--kernel", "pie"], "no kernel 'pie'; known: "),
+        (["--base", "HEAD", "--kernel", "pie"], "no kernel 'pie' on either side; known: "),
+        (["--base", "HEAD", "--env", "mine"], "--env is 'mine', should be shared or locked"),
         (["--base", "HEAD", "--slower-than", "1%"], "should be like 5%, and over 2.5%"),
         (["--base", "HEAD", "--slower-than", "much"], "--slower-than is 'much'"),
         (["--base", "HEAD", "--inconclusive", "shrug"], "should be warn or fail"),
-        ([], "--base"),
+        ([], "--base is needed"),
     ],
 )
 def test_a_gate_of_nonsense_is_refused_in_one_line(options: list[str], words: str) -> None:

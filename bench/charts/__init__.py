@@ -8,13 +8,13 @@ underscore are what charts share. Nothing heavy is imported until something is d
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.records import Block, Visit
+from bench.records import Block, Verdict, Visit
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -84,6 +84,49 @@ def draw_all(
 
     The same files give the same bytes.
     """
+    _check(only, theme, size, formats)
+    from . import _page, _save  # Matplotlib, and only now
+
+    sheet, suffix = _page.Sheet(theme, size), _suffix(theme, size)
+    written: list[Path] = []
+    for name in dict.fromkeys(only or names()):
+        chart = import_module(f"{__name__}.{name}")
+        figures: Iterator[tuple[Any, Path]]  # one at a time: each takes megabytes
+        if hasattr(chart, "draw"):
+            figures = ((chart.draw(run, sheet), out) for run, out in zip(runs, outs, strict=True))
+        elif len(runs) > 1:
+            figures = iter([(chart.compare(runs, sheet), outs[0])])
+        elif only:
+            raise ValueError(f"{name} shows several runs side by side: give two or more")
+        else:
+            continue
+        for figure, out in figures:
+            out.mkdir(parents=True, exist_ok=True)
+            written += _save.save(figure, out / f"{name}{suffix}", formats)
+    return written
+
+
+def draw_comparison(
+    folder: Path,
+    out: Path,
+    theme: str = "light",
+    size: str = "slide",
+    formats: Sequence[str] = ("png", "svg"),
+) -> list[Path]:
+    """Draw what a comparison of two commits found, from its files -> what was written."""
+    from bench import store
+
+    _check((), theme, size, formats)
+    from . import _gate, _page, _save
+
+    figure = _gate.draw(
+        store.load(folder, Verdict), store.machine(folder), _page.Sheet(theme, size)
+    )
+    out.mkdir(parents=True, exist_ok=True)
+    return _save.save(figure, out / f"gate{_suffix(theme, size)}", formats)
+
+
+def _check(only: Sequence[str], theme: str, size: str, formats: Sequence[str]) -> None:
     for what, asked, known in (
         ("chart", only, names()),
         ("theme", [theme], THEMES),
@@ -94,19 +137,8 @@ def draw_all(
             raise ValueError(f"no {what} named {', '.join(unknown)}; there are {', '.join(known)}")
     # where the home can't be written, Matplotlib does without, and needn't tell
     logging.getLogger("matplotlib").setLevel(logging.ERROR)
-    from . import _page, _save  # Matplotlib, and only now
 
-    sheet = _page.Sheet(theme, size)
-    # the usual charts have the plain names; nothing is overwritten by its dark or paper version
-    suffix = "".join(f"-{name}" for name in (theme, size) if name not in ("light", "slide"))
-    written: list[Path] = []
-    for name in dict.fromkeys(only or names()):
-        chart = import_module(f"{__name__}.{name}")
-        if hasattr(chart, "draw"):
-            figures = ((chart.draw(run, sheet), out) for run, out in zip(runs, outs, strict=True))
-        else:
-            figures = ((chart.compare(runs, sheet), outs[0]) for _ in runs[1:2])
-        for figure, out in figures:
-            out.mkdir(parents=True, exist_ok=True)
-            written += _save.save(figure, out / f"{name}{suffix}", formats)
-    return written
+
+def _suffix(theme: str, size: str) -> str:
+    """The usual charts have the plain names, which their dark and paper versions don't take."""
+    return "".join(f"-{name}" for name in (theme, size) if name not in ("light", "slide"))

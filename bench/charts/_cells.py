@@ -7,7 +7,9 @@ import pandas as pd
 
 from bench.charts import _words
 
+MOST_ROWS = 15  # of kernels below each other that the last row can read
 HEADLINE = 1000  # the width that the headline is about
+Places = dict[int, list[int]]  # batches, and at each the widths
 VOID = ("wrong", "impossible")  # their times reach no chart
 
 
@@ -16,12 +18,18 @@ class View:
     """The cells of one picture: at most one for each kernel, width and batch."""
 
     cells: pd.DataFrame
+    shown: pd.DataFrame  # those of them that have the number
     said: str  # what was chosen, for the subtitle
 
 
 def has_number(rows: pd.DataFrame, column: str) -> "pd.Series[bool]":
     """Which rows have a number that may be drawn."""
     return rows[column].notna() & (rows[column] > 0) & ~rows["status"].isin(VOID)
+
+
+def elsewhere(rows: pd.DataFrame) -> "pd.Series[bool]":
+    """Which rows ran on a device with memory of its own."""
+    return ~rows["device"].isin(["cpu", ""])
 
 
 def choose(cells: pd.DataFrame, number: str) -> View:
@@ -51,13 +59,19 @@ def choose(cells: pd.DataFrame, number: str) -> View:
     rows, shape = _one_input_width(rows)
     rows = rows.loc[has_number(rows, number).sort_values(kind="stable").index]
     rows = rows.drop_duplicates(["kernel", "n_units", "batch"], keep="last").sort_index()
-    return View(rows, " · ".join(part for part in [*said, shape] if part))
+    words = " · ".join(part for part in [*said, shape] if part)
+    return View(rows, rows[has_number(rows, number)], words)
 
 
 def headline_width(rows: pd.DataFrame) -> int | None:
     """The width that charts of one width show: 1000, else the largest."""
     widths = {int(width) for width in rows["n_units"]}
     return HEADLINE if HEADLINE in widths else max(widths, default=None)
+
+
+def first_and_last(numbers: "pd.Series[int]") -> list[int]:
+    """The smallest and the largest: two, one or none."""
+    return sorted({int(numbers.min()), int(numbers.max())}) if len(numbers) else []
 
 
 def _one_input_width(rows: pd.DataFrame) -> tuple[pd.DataFrame, str]:
@@ -76,39 +90,39 @@ def _one_input_width(rows: pd.DataFrame) -> tuple[pd.DataFrame, str]:
 
 def missing(rows: pd.DataFrame, number: str, unsaid: str = "no number") -> list[str]:
     """The cells without a number: a phrase for each kernel and status that says where."""
-    lacks = rows[~has_number(rows, number)]
+    every: dict[str, Places] = {}
+    lacking: dict[tuple[str, str], Places] = {}
+    columns = (rows[name] for name in ("kernel", "status", "batch", "n_units"))
+    for kernel, status, batch, width, has in zip(*columns, has_number(rows, number), strict=True):
+        every.setdefault(kernel, {}).setdefault(batch, []).append(width)
+        if not has:
+            lacking.setdefault((kernel, status), {}).setdefault(batch, []).append(width)
     phrases = []
-    for key, group in lacks.groupby(["kernel", "status"], sort=False):
-        kernel, status = map(str, key)
-        mine = rows[rows["kernel"] == kernel]
-        phrases.append(
-            f"{_words.name_of(kernel)}: {_words.of_status(status, unsaid)} ({_where(group, mine)})"
-        )
+    for (kernel, status), gone in lacking.items():
+        why, where = _words.of_status(status, unsaid), _where(gone, every[kernel])
+        phrases.append(f"{_words.name_of(kernel)}: {why} ({where})")
     return phrases
 
 
-def _where(group: pd.DataFrame, mine: pd.DataFrame) -> str:
-    """Which of a kernel's cells `group` is, in as few words as are true."""
-    if len(group) == len(mine):
-        return "its only cell" if len(mine) == 1 else f"all {len(mine)} cells"
+def _where(gone: Places, mine: Places) -> str:
+    """Which of a kernel's cells `gone` are, in as few words as are true."""
+    lost, cells = (sum(map(len, places.values())) for places in (gone, mine))
+    if lost == cells:
+        return "its only cell" if cells == 1 else f"all {cells} cells"
     batches: dict[str, list[int]] = {}
-    for batch in sorted(int(number) for number in group["batch"].unique()):
-        part = group[group["batch"] == batch]
-        widths = sorted(mine.loc[mine["batch"] == batch, "n_units"])
-        gone = sorted(part["n_units"])
-        if len(gone) == 1:
-            place = f"width {gone[0]}"
-        elif gone == widths:
+    for batch in sorted(gone):
+        part, widths = sorted(gone[batch]), sorted(mine[batch])
+        if len(part) == 1:
+            place = f"width {part[0]}"
+        elif part == widths:
             place = "every width"
         else:
-            place = (
-                f"from width {gone[0]}" if gone == widths[-len(gone) :] else f"{len(gone)} widths"
-            )
+            last = part == widths[-len(part) :]
+            place = f"from width {part[0]}" if last else f"{len(part)} widths"
         batches.setdefault(place, []).append(batch)
     if len(batches) > 3:
-        return f"{len(group)} of {len(mine)} cells"
-    every = mine["batch"].nunique()
-    return ", ".join(f"{place}{_at(which, every)}" for place, which in batches.items())
+        return f"{lost} of {cells} cells"
+    return ", ".join(f"{place}{_at(which, len(mine))}" for place, which in batches.items())
 
 
 def _at(batches: Sequence[int], every: int) -> str:

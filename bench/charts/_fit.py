@@ -1,8 +1,9 @@
 """Text that fits: how wide it is, where it breaks, how labels keep apart, which ticks there are."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -26,12 +27,15 @@ def width_of(text: str, size: float = SIZE, weight: str = "normal") -> float:
 def wrapped(text: str, room: float, size: float = SIZE, weight: str = "normal") -> list[str]:
     """Lines of at most so many inches, where words allow it."""
     lines: list[str] = []
-    for word in text.split():
-        longer = f"{lines[-1]} {word}" if lines else word
-        if lines and width_of(longer, size, weight) <= room:
-            lines[-1] = longer
-        else:
-            lines.append(word)
+    for paragraph in text.split("\n"):
+        line = ""
+        for word in paragraph.split():
+            longer = f"{line} {word}".lstrip()
+            if line and width_of(longer, size, weight) > room:
+                lines.append(line)
+                longer = word
+            line = longer
+        lines += [line] if line else []
     return lines
 
 
@@ -43,6 +47,20 @@ def log_ticks(low: float, high: float, most: int) -> list[float]:
     tenths = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     ticks = [m * 10.0**d for d in tenths for m in (1, 2, 5)]
     return [tick for tick in ticks if low <= tick <= high][:most]
+
+
+def ticks_apart(low: float, high: float, inches: float, say: Callable[[float], str]) -> list[float]:
+    """As many round numbers for a log axis of so many inches as its labels leave apart."""
+    for most in range(12, 1, -1):
+        ticks = log_ticks(low, high, most)
+        step = inches / math.log10(high / low)
+        gaps = (
+            math.log10(b / a) * step - (width_of(say(a)) + width_of(say(b))) / 2
+            for a, b in pairwise(ticks)
+        )
+        if all(gap > 0.12 for gap in gaps):
+            return ticks
+    return log_ticks(low, high, 1)
 
 
 def fix_ticks(axis: Any, places: Sequence[float], labels: Sequence[str]) -> None:

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bench import units
-from bench.charts import _colours, _fit, _page, _words
+from bench.charts import _colours, _fit, _key, _page, _words
 
 ONE_ROW = 4  # more panels stand in two rows
 AXIS_BOTTOM = 0.3  # inches
@@ -91,7 +91,7 @@ def draw(page: _page.Page, panels: list[Panel], x: X, y: Y, *, joined: bool = Tr
     grid = [row for row in (panels[:first], panels[first:]) if row]
     layout = _Layout(page, grid, [_ends(row) for row in grid], x, y)
     if not layout.fits:
-        _legend(page, panels)
+        _key.write(page, _key_of(page, panels))
         layout = replace(layout, ends=[[] for _ in grid])
     for r, row in enumerate(grid):
         for c, panel in enumerate(row):
@@ -218,8 +218,8 @@ class _Layout:
         levels: Levels = [[], []]
         edges = [math.inf, math.inf]  # where the last label of each line begins, from the right
         for tick in sorted(self.along.ticks, reverse=True):
-            half = _fit.width_of(self.along.say(tick)) / 2 + 0.03
-            middle = self.place(tick)
+            half = _fit.width_of(self.along.say(tick)) / 2 + 0.045
+            middle = self.place(tick) + (NUDGE / 2 if tick == self.along.ticks[-1] else 0.0)
             level = next((i for i in (0, 1) if middle + half <= edges[i] + NUDGE), None)
             if level is not None:
                 aside = min(middle, edges[level] - half)
@@ -285,27 +285,20 @@ def _axes(layout: _Layout, r: int, c: int) -> Axes:
     return axes
 
 
-def _legend(page: _page.Page, panels: list[Panel]) -> None:
-    """Names in columns above the panels, for more lines than can be labelled at their ends."""
-    names = {line.kernel: _words.name_of(line.kernel) for p in panels for line in p.lines}
-    guides = {g.text: g for panel in panels for g in panel.guides}
-    names |= {text: text.replace("\n", " ") for text in guides}
-    size, room = _fit.SIZE + 1, (page.top - page.bottom) / 3
-    while size > 6:
-        size -= 1
-        column = max(_fit.width_of(text, size) for text in names.values()) + 0.9
-        columns = max(1, int((page.right - page.left) / column))
-        rows = math.ceil(len(names) / columns)
-        row = size * _fit.LEADING / 72
-        if rows * row <= room:
-            break
-    for i, (name, text) in enumerate(names.items()):
-        x, y = page.left + i % columns * column, page.top - (i // columns + 0.5) * row
-        drawn = _dashed(page, guides[name]) if name in guides else page.drawn(name)
-        page.stroke([x, x + 0.25, x + 0.5], [y] * 3, markevery=[1], **drawn)
-        colour = page.theme.muted if name in guides else page.theme.text(name)
-        page.write(x + 0.6, y, text, size, va="center_baseline", color=colour)
-    page.top -= rows * row + 0.1
+def _key_of(page: _page.Page, panels: list[Panel]) -> list[_key.Entry]:
+    """An entry for each line and guide."""
+    kernels = dict.fromkeys(line.kernel for panel in panels for line in panel.lines)
+    guides = {guide.text: guide for panel in panels for guide in panel.guides}
+    return [
+        *(
+            _key.Entry(_words.name_of(kernel), page.theme.text(kernel), page.drawn(kernel))
+            for kernel in kernels
+        ),
+        *(
+            _key.Entry(text.replace("\n", " "), page.theme.muted, _dashed(page, guide))
+            for text, guide in guides.items()
+        ),
+    ]
 
 
 def _dashed(page: _page.Page, guide: Guide) -> dict[str, Any]:

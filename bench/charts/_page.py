@@ -6,7 +6,7 @@ in inches from the measured size of the text, so that nothing is cut and nothing
 long a kernel's name or the list of what is missing.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -26,13 +26,15 @@ SIZES = {"slide": (40 / 3, 7.5), "paper": (11.0, 8.0)}  # inches: 2560 x 1440, 2
 MARGIN = 0.55
 NOTE_LINES = 4
 NO_NUMBER = "no cell has a number"
+EMPTY: Mapping[int, str] = {}
 
-# Text as paths looks the same where the font is missing; a fixed salt makes the same bytes.
+# Paths in an SVG look the same where the font is missing; a fixed salt makes the same bytes.
 _RC = {
     "font.family": [FONT],
     "font.size": SIZE,
     "text.parse_math": False,  # a name may hold a dollar sign
     "svg.fonttype": "path",
+    "pdf.fonttype": 42,  # TrueType: text that can be searched and edited
     "svg.hashsalt": "bench",
     "hatch.linewidth": 1.5,
 }
@@ -151,13 +153,19 @@ def nothing(page: Page, words: str = NO_NUMBER) -> Figure:
     return page.figure
 
 
-def names_beside(page: Page, kernels: list[str], top: float, row: float) -> float:
-    """Write the kernels' names left of their rows; return the room that they take, in inches."""
-    texts = [_words.broken(kernel, 24 if row > 0.5 else _words.LONGEST_NAME) for kernel in kernels]
+def names_beside(
+    page: Page, kernels: Sequence[str], top: float, row: float, instead: Mapping[int, str] = EMPTY
+) -> float:
+    """Write the kernels' names left of their rows, or what stands `instead` in some; return the
+    room that they take, in inches.
+    """
+    longest = 24 if row > 0.5 else _words.LONGEST_NAME
+    texts = [instead.get(k) or _words.broken(name, longest) for k, name in enumerate(kernels)]
     size = min(16, row * 72 / 1.3 / max(text.count("\n") + 1 for text in texts))
     room = max(width_of(text, size, "bold") for text in texts) + 0.15
     for k, (kernel, text) in enumerate(zip(kernels, texts, strict=True)):
-        how: dict[str, Any] = {"ha": "right", "va": "center", "weight": "bold"}
+        weight = "normal" if k in instead else "bold"
+        how: dict[str, Any] = {"ha": "right", "va": "center", "weight": weight}
         y = top - (k + 0.5) * row
         page.write(page.left + room - 0.15, y, text, size, color=page.theme.text(kernel), **how)
     return room

@@ -9,6 +9,13 @@ _SPOKEN = {
     "numpy_dot": "a dot a unit",
     "numpy_matmul": "one matmul",
     "cupy_matmul": "CuPy's matmul",
+    "cupy_fused": "CuPy's fused layer",
+    "nvmath_fused": "nvmath's fused layer",
+    "numba_loop": "the compiled loop",
+    "numpy_einsum": "one einsum",
+    "blas_gemm": "one BLAS call",
+    "torch_linear": "PyTorch",
+    "jax_dense": "JAX",
 }
 
 

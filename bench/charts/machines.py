@@ -1,5 +1,6 @@
 """Several runs side by side: throughput by width at the largest batch that all of them have."""
 
+import math
 from collections.abc import Sequence
 
 import pandas as pd
@@ -14,16 +15,23 @@ TITLE = "Throughput of one dense layer, run by run"
 
 @_page.applied()
 def compare(runs: Sequence[Run], sheet: _page.Sheet) -> Figure:
-    """A panel a run, a line a kernel, each with its machine's own ceiling."""
+    """A panel a run, a line a kernel, each with its machine's own ceilings."""
     views = [_cells.choose(run.cells, NUMBER) for run in runs]
-    measured = [view.cells[_cells.has_number(view.cells, NUMBER)] for view in views]
-    batch = max(set.intersection(*(set(rows["batch"]) for rows in measured)), default=None)
-    shown = [rows[rows["batch"] == batch] for rows in measured]
+    batch = max(set.intersection(*(set(view.shown["batch"]) for view in views)), default=None)
+    shown = [view.shown[view.shown["batch"] == batch] for view in views]
     page = _page.page(
         sheet,
         title(runs, shown),
-        ["Arithmetic done a second, 95 % interval", *(f"batch {batch}" for _ in [batch] if batch)],
-        [],
+        [
+            "Arithmetic done a second, 95 % interval",
+            f"batch {batch}" if batch else "",
+            *dict.fromkeys(view.said for view in views),
+        ],
+        [
+            f"{_words.name_of(run.name)}: {phrase}"
+            for run, rows in zip(runs, shown, strict=True)
+            for phrase in _ceilings.unknown(run.machine, rows)
+        ],
         "; ".join(
             _footer.footer(view.cells, run.machine) for run, view in zip(runs, views, strict=True)
         ),
@@ -31,9 +39,12 @@ def compare(runs: Sequence[Run], sheet: _page.Sheet) -> Figure:
     if batch is None:
         return _page.nothing(page, "no batch has numbers in all of these runs")
     widths = sorted({int(width) for rows in shown for width in rows["n_units"]})
+    ends = [widths[0] / math.sqrt(2), widths[-1] * math.sqrt(2)]
     panels = [
         _lines.Panel(
-            run.name, _lines.of_rows(rows, "n_units", NUMBER, widths), _ceiling(run, widths)
+            run.name,
+            _lines.of_rows(rows, "n_units", NUMBER, widths),
+            _ceilings.guides(run.machine, rows, ends),
         )
         for run, rows in zip(runs, shown, strict=True)
     ]
@@ -56,9 +67,3 @@ def title(runs: Sequence[Run], shown: Sequence[pd.DataFrame]) -> str:
         names = (_words.name_of(name) for name in (faster, slower))
         return f"At its best, {next(names)} does {units.times(fast / slow)} what {next(names)} does"
     return TITLE
-
-
-def _ceiling(run: Run, widths: list[int]) -> list[_lines.Guide]:
-    rate = _ceilings.peak(run.machine, "measured_flop_per_s")
-    ends = [float(widths[0]), float(widths[-1])]
-    return [_lines.Guide("measured matmul\nceiling, CPU", ends, [rate, rate])] if rate else []

@@ -1,4 +1,4 @@
-"""Arithmetic against memory: each cell at its intensity, under the machine's ceilings."""
+"""Arithmetic against memory: each cell at its intensity, under its own device's ceilings."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,14 +9,14 @@ from matplotlib.figure import Figure
 from bench.charts import Run, _ceilings, _cells, _fit, _footer, _lines, _page
 
 NUMBER = "flop_per_s"
+STATED = (0, (1, 1))
 
 
 @_page.applied()
 def draw(run: Run, sheet: _page.Sheet) -> Figure:
     """FLOP/s against FLOPs a byte on log axes: a point a cell."""
     view = _cells.choose(run.cells, NUMBER)
-    shown = view.cells[_cells.has_number(view.cells, NUMBER)]
-    shown = shown.assign(intensity=shown["flops"] / shown["bytes"])
+    shown = view.shown.assign(intensity=view.shown["flops"] / view.shown["bytes"])
     page = _page.page(
         sheet,
         title(shown, run.machine),
@@ -24,7 +24,7 @@ def draw(run: Run, sheet: _page.Sheet) -> Figure:
             "A point a cell, with 95 % interval; caches may lift it above the memory's line",
             view.said,
         ],
-        _cells.missing(view.cells, NUMBER),
+        [*_cells.missing(view.cells, NUMBER), *_ceilings.unknown(run.machine, shown)],
         _footer.footer(view.cells, run.machine),
     )
     if shown.empty:
@@ -40,7 +40,7 @@ def draw(run: Run, sheet: _page.Sheet) -> Figure:
     ticks = _fit.log_ticks(least / 2, most * 2, 6)
     ticks = [tick for tick in ticks if least / 1.1 <= tick <= most * 1.1] or [least]
     along = _lines.X("FLOPs for each byte of the layer's arrays (log scale)", ticks, _say)
-    panel = _lines.Panel("", lines, _roofs(run.machine, least, most))
+    panel = _lines.Panel("", lines, roofs(run.machine, shown))
     return _lines.draw(page, [panel], along, _lines.Y("FLOP/s (log scale)"), joined=False)
 
 
@@ -49,39 +49,34 @@ def _say(intensity: float) -> str:
 
 
 def title(shown: pd.DataFrame, machine: Mapping[str, Any]) -> str:
-    """How far the smallest batch is from the machine's ridge, where a larger one passes it."""
-    rate, memory = _measured(machine)
+    """How far the smallest batch is from the ridges, where a larger one passes them."""
+    ceilings = _ceilings.of(machine, shown)
     first = shown[shown["batch"] == shown["batch"].min()]
-    if rate and memory and len(first):
-        few, ridge = first["intensity"].max(), rate / memory
-        if few < ridge < shown["intensity"].max():
+    ridges = [(ceiling, ridge) for ceiling in ceilings if (ridge := ceiling.ridge)]
+    if ridges and len(first):
+        few, most = first["intensity"].max(), shown["intensity"].max()
+        if all(few < ridge < most for _, ridge in ridges):
             batch = first["batch"].iloc[0]
             case = "One example" if batch == 1 else f"Batch {batch}"
-            return f"{case} brings {few:.2g} FLOPs a byte; full speed takes {ridge:.2g}"
+            among = len(ceilings) > 1
+            takes = [f"{r:.2g}{f' on {c.short}' if among else ''}" for c, r in ridges]
+            return f"{case} brings {few:.2g} FLOPs a byte; full speed takes {', '.join(takes)}"
     return "Throughput by arithmetic intensity"
 
 
-def _measured(machine: Mapping[str, Any]) -> tuple[float | None, float | None]:
-    names = ("measured_flop_per_s", "measured_bytes_per_s")
-    rate, memory = (_ceilings.peak(machine, name) for name in names)
-    return rate, memory
-
-
-def _roofs(machine: Mapping[str, Any], low: float, high: float) -> list[_lines.Guide]:
-    """The measured roof, bent where memory is the limit, and the arithmetic that the CPU states."""
-    rate, memory = _measured(machine)
-    stated = _ceilings.peak(machine, "theoretical_flop_per_s")
-    ends = [low / 1.15, high * 1.15]
-    roofs = []
-    if rate:
-        bend = [rate / memory] if memory and ends[0] < rate / memory < ends[1] else []
-        x = [ends[0], *bend, ends[1]]
-        y = [min(rate, at * memory) if memory else rate for at in x]
-        roofs.append(_lines.Guide("measured ceiling", x, y))
-    if stated:
-        roofs.append(
-            _lines.Guide(
-                "predicted by the\nCPU's flags and clock", ends, [stated, stated], (0, (1, 1))
-            )
-        )
-    return roofs
+def roofs(machine: Mapping[str, Any], shown: pd.DataFrame) -> list[_lines.Guide]:
+    """Of each device the measured roof, bent where memory is the limit, and the stated one."""
+    low, high = float(shown["intensity"].min()) / 1.15, float(shown["intensity"].max()) * 1.15
+    ceilings, found = _ceilings.of(machine, shown), []
+    for ceiling in ceilings:
+        whose = f",\n{ceiling.short}" if len(ceilings) > 1 else ""
+        if rate := ceiling.flop_per_s:
+            ridge = ceiling.ridge
+            x = [low, *([ridge] if ridge and low < ridge < high else []), high]
+            y = [rate * min(1, at / ridge) if ridge else rate for at in x]
+            found.append(_lines.Guide(f"measured ceiling{whose}", x, y))
+        if stated := ceiling.stated_flop_per_s:
+            here = ceiling.device == "cpu"
+            words = "predicted by the\nCPU's flags and clock" if here else f"data sheet{whose}"
+            found.append(_lines.Guide(words, [low, high], [stated, stated], STATED))
+    return found

@@ -15,9 +15,14 @@ from bench.charts import Run, _cells, _colours, _fit, _footer, _page, _words
 NUMBER = "speedup"
 BASELINE = "python_loop"
 TOLD = "numpy_matmul"  # the kernel that the title speaks of
+WHOLE = "end_to_end_s"
+UNTIMED = "not measured"
 UNSAID = "no loop to compare with"  # a cell without a speed-up that nothing else explains
 MOST_DECADES = 250  # of an axis: beyond them a float ends
 PANEL_TITLE, AXIS_BOTTOM, GAP = 0.45, 0.7, 0.35  # inches
+BARS = 1.2  # inches: the longest bar at least, for which labels become smaller
+SMALLEST = 6.0  # points
+HEAD = 8 / 7  # how much larger the number is than what is said of it
 
 
 @_page.applied()
@@ -26,24 +31,30 @@ def draw(run: Run, sheet: _page.Sheet) -> Figure:
     view = _cells.choose(run.cells, NUMBER)
     width = headline_width(view.cells)
     rows = view.cells[view.cells["n_units"] == width]
-    shown = rows[_cells.has_number(rows, NUMBER)]
-    batches = sorted(int(batch) for batch in shown["batch"].unique())
-    batches = sorted({batches[0], batches[-1]}) if batches else []
+    batches = _cells.first_and_last(view.shown.loc[view.shown["n_units"] == width, "batch"])
     if batches:
-        rows, shown = (part[part["batch"].isin(batches)] for part in (rows, shown))
+        rows = rows[rows["batch"].isin(batches)]
+    shown = rows[_cells.has_number(rows, NUMBER)]
     kernels = _order(rows, shown)
+    steps = _steps(kernels, shown)
+    steps = steps[:1] + steps[1:][1 - _cells.MOST_ROWS :]
+    left_out = len(kernels) - len({kernel for kernel, _ in steps})
     page = _page.page(
         sheet,
         title(shown, width, batches),
         ["Times as fast as python_loop on the same case, estimate with 95 % interval", view.said],
-        _cells.missing(rows[~rows["kernel"].isin(kernels)], NUMBER, UNSAID),
+        _cells.missing(rows[~rows["kernel"].isin(kernels)], NUMBER, UNSAID)
+        + ([f"{left_out} slower kernels"] if left_out else []),
         _footer.footer(rows, run.machine),
     )
     if not batches:
         timed = _cells.has_number(view.cells, "time_s").any()
         return _page.nothing(page, UNSAID if timed else _page.NO_NUMBER)
-    panels = {batch: [_bar(rows, batch, kernel) for kernel in kernels] for batch in batches}
-    return _draw(page, kernels, panels)
+    panels = {
+        batch: [_bar(rows, batch, kernel, whole=whole) for kernel, whole in steps]
+        for batch in batches
+    }
+    return _draw(page, steps, panels)
 
 
 def headline_width(rows: pd.DataFrame) -> int | None:
@@ -53,15 +64,24 @@ def headline_width(rows: pd.DataFrame) -> int | None:
 
 
 def title(shown: pd.DataFrame, width: int | None, batches: list[int]) -> str:
-    """What was found, where the interval says that it was; else what is plotted."""
+    """What was found, where the interval says that it was; else what is plotted.
+
+    It speaks of the fastest kernel on a GPU at the largest batch, or else of one matmul at the
+    smallest.
+    """
     if batches:
-        row = shown[(shown["kernel"] == TOLD) & (shown["batch"] == batches[0])]
-        if len(row) and row[f"{NUMBER}_low"].iloc[0] > 1:
-            case = "one example" if batches[0] == 1 else f"batch {batches[0]}"
-            loop = "predicted " if row["speedup_basis"].iloc[0] == "predicted" else ""
-            ratio = units.times(row[NUMBER].iloc[0])
-            units_of = "1 unit" if width == 1 else f"{width} units"
-            return f"{units_of}, {case}: one matmul is {ratio} the {loop}Python loop"
+        last = shown[shown["batch"] == batches[-1]]
+        gpu = last[_cells.elsewhere(last)].sort_values(NUMBER, kind="stable").tail(1)
+        told = shown[(shown["kernel"] == TOLD) & (shown["batch"] == batches[0])]
+        for row in list[Any]([*gpu.itertuples(), *told.itertuples()]):
+            if row.speedup_low > 1:
+                case = "one example" if row.batch == 1 else f"batch {row.batch}"
+                loop = "predicted " if row.speedup_basis == "predicted" else ""
+                units_of = "1 unit" if width == 1 else f"{width} units"
+                found = f"{_words.spoken(row.kernel)} is {units.times(row.speedup)}"
+                whole = row.speedup * row.time_s / row.end_to_end_s if row.device != "cpu" else 0
+                sent = f", {units.times(whole)} with transfers" if whole > 0 else ""
+                return f"{units_of}, {case}: {found} the {loop}Python loop{sent}"
     return "Speed-up over the Python loop" + (f", {width} units" if width else "")
 
 
@@ -72,6 +92,17 @@ def _order(rows: pd.DataFrame, shown: pd.DataFrame) -> list[str]:
     if kernels and (rows["kernel"] == BASELINE).any():
         kernels = [BASELINE, *(kernel for kernel in kernels if kernel != BASELINE)]
     return kernels
+
+
+Step = tuple[str, bool]
+"""A row of the chart: a kernel, its inputs where it computes or (True) with transfers."""
+
+
+def _steps(kernels: list[str], shown: pd.DataFrame) -> list[Step]:
+    """A row for each, and one below it for each that has memory of its own."""
+    sent = _cells.elsewhere(shown) & _cells.has_number(shown, WHOLE)
+    far = set(shown.loc[sent, "kernel"])
+    return [(k, whole) for k in kernels for whole in ((False, True) if k in far else (False,))]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +116,7 @@ class Bar:
     predicted: bool  # the loop was too slow to run
     head: str
     tail: str
+    whole: bool = False  # with transfers
 
     @property
     def reach(self) -> float:
@@ -96,24 +128,26 @@ class Bar:
         return "predicted loop" if self.predicted else ""
 
 
-def _bar(rows: pd.DataFrame, batch: int, kernel: str) -> Bar:
+def _bar(rows: pd.DataFrame, batch: int, kernel: str, *, whole: bool = False) -> Bar:
     mine = rows[(rows["kernel"] == kernel) & (rows["batch"] == batch)]
     none = math.nan
     if kernel == BASELINE:
         predicted = not _cells.has_number(mine, "time_s").any()
         return Bar(kernel, 1.0, none, none, predicted, units.times(1, 1), "the baseline")
     if not _cells.has_number(mine, NUMBER).any():
-        status = (
-            "not in this run" if mine.empty else _words.of_status(mine["status"].iloc[0], UNSAID)
-        )
-        return Bar(kernel, none, none, none, predicted=False, head="", tail=status)
+        status = mine["status"].iloc[0] if len(mine) else ""
+        tail = _words.of_status(status, UNSAID) if len(mine) else "not in this run"
+        return Bar(kernel, none, none, none, predicted=False, head="", tail=tail, whole=whole)
     row = mine.iloc[0]
     value, low, high = (float(row[c]) for c in (NUMBER, f"{NUMBER}_low", f"{NUMBER}_high"))
-    if not (low > 0 and high > 0):
+    if whole:  # of the loop's time, which is its speed-up times its own
+        value *= float(row["time_s"] / row[WHOLE])
+    if math.isnan(value):
+        return Bar(kernel, none, none, none, predicted=False, head="", tail=UNTIMED, whole=whole)
+    if whole or not (low > 0 and high > 0):
         low = high = none
-    return Bar(
-        kernel, value, low, high, row["speedup_basis"] == "predicted", *said(value, low, high)
-    )
+    predicted = row["speedup_basis"] == "predicted"
+    return Bar(kernel, value, low, high, predicted, *said(value, low, high), whole)
 
 
 def said(value: float, low: float, high: float) -> tuple[str, str]:
@@ -124,34 +158,30 @@ def said(value: float, low: float, high: float) -> tuple[str, str]:
     return "no measurable difference" if low <= 1 <= high else units.times(value), interval
 
 
-def _draw(page: _page.Page, kernels: list[str], panels: dict[int, list[Bar]]) -> Figure:
-    row = min(1.4, (page.top - page.bottom - PANEL_TITLE - AXIS_BOTTOM) / len(kernels))
-    bottom = page.top - PANEL_TITLE - row * len(kernels)
-    label = _Label(page, min(_fit.SIZE, row * 50), row >= 2.7 * _fit.SIZE / 72)
-    left = page.left + _page.names_beside(page, kernels, page.top - PANEL_TITLE, row)
+def _draw(page: _page.Page, steps: list[Step], panels: dict[int, list[Bar]]) -> Figure:
+    row = min(1.4, (page.top - page.bottom - PANEL_TITLE - AXIS_BOTTOM) / len(steps))
+    bottom = page.top - PANEL_TITLE - row * len(steps)
+    instead = {k: "with transfers" for k, (_, whole) in enumerate(steps) if whole}
+    kernels = [kernel for kernel, _ in steps]
+    left = page.left + _page.names_beside(page, kernels, page.top - PANEL_TITLE, row, instead)
 
     bars = [bar for panel in panels.values() for bar in panel]
     low = min(np.nanmin([1.0, bar.value, bar.low]) for bar in bars) / 1.15
-    # Of each panel, the decades before each label and the inches of it: the scale follows.
-    needs = [
-        [(math.log10(3 / low), 0.0)]
-        + [(math.log10(bar.reach / low), label.width(bar) + 0.15) for bar in panel]
-        for panel in panels.values()
-    ]
-    decade, wides = _scale(needs, page.right - left - GAP * (len(panels) - 1))
+    room = page.right - left - GAP * (len(panels) - 1)
+    label, decade, wides = _fitted(page, panels, low, row, room)
     for (batch, panel), wide in zip(panels.items(), wides, strict=True):
-        axes = page.axes(left, bottom, wide, row * len(kernels))
+        axes = page.axes(left, bottom, wide, row * len(steps))
         axes.set_xscale("log")
         axes.set_xlim(low, low * 10 ** (wide / decade))
-        axes.set_ylim(len(kernels) - 0.5, -0.5)
+        axes.set_ylim(len(steps) - 0.5, -0.5)
         reach = max(3.0, *(bar.reach for bar in panel))
-        ticks = _fit.log_ticks(low, reach, int(math.log10(reach / low) * decade / 0.9) + 1)
-        _fit.fix_ticks(axes.xaxis, ticks, [units.times(tick, 1) for tick in ticks])
+        ticks = _fit.ticks_apart(low, reach, math.log10(reach / low) * decade, _times)
+        _fit.fix_ticks(axes.xaxis, ticks, [_times(tick) for tick in ticks])
         _fit.fix_ticks(axes.yaxis, [], [])
         axes.spines["left"].set_visible(False)
         axes.spines["bottom"].set_bounds(low, reach)
         axes.axvline(1, color=page.theme.muted, linewidth=1.5)
-        start = left + (math.log10(1 / low) * decade if low > 0.8 else 0)
+        start = left + _start(low) * decade
         page.write(start, page.top - 0.28, _case(batch), 16, weight="bold")
         if batch == min(panels):
             words = "times the Python loop (log scale)"
@@ -164,14 +194,39 @@ def _draw(page: _page.Page, kernels: list[str], panels: dict[int, list[Bar]]) ->
     return page.figure
 
 
-def _scale(needs: list[list[tuple[float, float]]], room: float) -> tuple[float, list[float]]:
-    """The most inches a decade with which the panels fit, and the panels' widths with it."""
-    for decade in np.arange(6, 0, -0.02):
-        wides = [max(decade * decades + inches for decades, inches in panel) for panel in needs]
-        wides = [min(wide, MOST_DECADES * decade) for wide in wides]
-        if sum(wides) <= room:
-            break
-    return float(decade), wides
+def _fitted(
+    page: _page.Page, panels: dict[int, list[Bar]], low: float, row: float, room: float
+) -> "tuple[_Label, float, list[float]]":
+    """The largest labels, and with them the most inches a decade, so that bars and labels of all
+    panels stand beside each other; and the panels' widths.
+    """
+    size = min(_fit.SIZE, row * 72 / _fit.LEADING / HEAD)
+    while True:
+        label = _Label(page, size, row >= 2.7 * _fit.SIZE / 72)
+        # Of each panel, the decades before each label and the inches of it.
+        needs = [
+            [(math.log10(3 / low), 0.0), (_start(low), _fit.width_of(_case(batch), 16, "bold"))]
+            + [(math.log10(bar.reach / low), label.width(bar) + 0.15) for bar in panel]
+            for batch, panel in panels.items()
+        ]
+        for decade in np.arange(6, 0, -0.02):
+            wides = [max(decade * decades + inches for decades, inches in panel) for panel in needs]
+            wides = [min(wide, MOST_DECADES * decade) for wide in wides]
+            if sum(wides) <= room:
+                break
+        longest = max(decades for panel in needs for decades, _ in panel)
+        if decade * longest >= BARS or size <= SMALLEST:
+            return label, float(decade), wides
+        size -= 1
+
+
+def _start(low: float) -> float:
+    """The decades before a panel's title: it stands above 1, where that is near the left edge."""
+    return math.log10(1 / low) if low > 0.8 else 0.0
+
+
+def _times(tick: float) -> str:
+    return units.times(tick, 1)
 
 
 def _case(batch: int) -> str:
@@ -179,26 +234,21 @@ def _case(batch: int) -> str:
 
 
 def _paint(page: _page.Page, axes: Axes, bar: Bar, k: int) -> None:
-    """A bar from 1 and its interval; hatched where the loop's time is a prediction."""
+    """A bar from 1 and its interval; hatched where the loop's time is a prediction, and thin with
+    transfers, which belongs to the bar above it.
+    """
     colour = page.theme.line(bar.kernel)
     if bar.kernel == BASELINE:
         hollow = page.theme.paper if bar.predicted else colour
-        axes.plot(
-            1,
-            k,
-            _colours.look(bar.kernel).marker,
-            ms=12,
-            mec=colour,
-            mfc=hollow,
-            mew=2,
-            clip_on=False,
-        )
+        marker = _colours.look(bar.kernel).marker
+        axes.plot(1, k, marker, ms=12, mec=colour, mfc=hollow, mew=2, clip_on=False)
         return
     if not math.isnan(bar.value):
         fill: dict[str, Any] = (
             {"fc": page.theme.paper, "hatch": "//"} if bar.predicted else {"fc": colour}
         )
-        axes.barh(k, bar.value - 1, left=1, height=0.5, ec=colour, linewidth=2, **fill)
+        tall = 0.25 if bar.whole else 0.5
+        axes.barh(k, bar.value - 1, left=1, height=tall, ec=colour, linewidth=2, **fill)
     if not math.isnan(bar.low):
         spread = [[max(bar.value - bar.low, 0)], [max(bar.high - bar.value, 0)]]
         axes.errorbar(bar.value, k, xerr=spread, color=page.theme.ink, capsize=7, lw=1.5)
@@ -227,7 +277,7 @@ class _Label:
     two_lines: bool
 
     def _lines(self, bar: Bar) -> list[list[_Part]]:
-        head = _Part(bar.head, self.size + 2, "bold", self.page.theme.ink)
+        head = _Part(bar.head, self.size * HEAD, "bold", self.page.theme.ink)
         tail = _Part(bar.tail, self.size, "normal", self.page.theme.muted)
         remark = replace(tail, text=bar.remark)
         lines = [[head, remark], [tail]] if self.two_lines and bar.head else [[head, tail, remark]]

@@ -5,7 +5,9 @@ from matplotlib.figure import Figure
 
 from bench.charts import CELL, Run, _cells, _fit, _footer, _page, _words
 
+TIMES = ("time_s", "time_low_s", "time_high_s")
 AXIS_BOTTOM, SAID = 0.7, 2.6  # inches
+LINE = _fit.SIZE * _fit.LEADING / 72
 NO_VISITS = "visits.csv and blocks.csv have no visit to show"
 FAR = 2.0  # a visit so many times slower than the estimate is drawn at the edge
 
@@ -14,21 +16,21 @@ FAR = 2.0  # a visit so many times slower than the estimate is drawn at the edge
 def draw(run: Run, sheet: _page.Sheet) -> Figure:
     """A row a kernel, a mark a visit: how far its seconds are from the cell's estimate."""
     view = _cells.choose(run.cells, "time_s")
-    measured = view.cells[_cells.has_number(view.cells, "time_s")]
-    case = measured[measured["n_units"] == _cells.headline_width(measured)]
+    case = view.shown[view.shown["n_units"] == _cells.headline_width(view.shown)]
     case = case[case["batch"] == case["batch"].min()].sort_values("time_s", ascending=False)
     here = view.cells["batch"].isin(case["batch"]) & view.cells["n_units"].isin(case["n_units"])
     rows = view.cells[here] if len(case) else view.cells
-    visits = _visits(run, case)
+    left_out = max(len(case) - _cells.MOST_ROWS, 0)
+    visits = _visits(run, case.tail(_cells.MOST_ROWS))
     page = _page.page(
         sheet,
         title(visits),
         [
-            "Each visit's seconds against the estimate, in order",
+            "A mark a visit, in order; band: 95 % interval",
             *(f"{r.n_units} units, batch {r.batch}" for r in case.head(1).itertuples()),
             view.said,
         ],
-        _cells.missing(rows, "time_s"),
+        _cells.missing(rows, "time_s") + ([f"{left_out} slower kernels"] if left_out else []),
         _footer.footer(rows, run.machine),
     )
     if visits.empty:
@@ -39,9 +41,10 @@ def draw(run: Run, sheet: _page.Sheet) -> Figure:
 def _visits(run: Run, rows: pd.DataFrame) -> pd.DataFrame:
     """Each visit's distance from its cell's estimate, in the order of the rows."""
     if run.visits is None:
-        return pd.DataFrame(columns=["kernel", "away", "quiet", "pass"])
-    visits = rows[[*CELL, "time_s"]].merge(run.visits, on=CELL)
-    return visits.assign(away=visits["seconds"] / visits["time_s"] - 1)
+        return pd.DataFrame(columns=["kernel", "away", "low", "high", "quiet", "pass"])
+    visits = rows[[*CELL, *TIMES]].merge(run.visits, on=CELL)
+    away = visits[["seconds", *TIMES[1:]]].div(visits["time_s"], axis=0) - 1
+    return visits.assign(away=away["seconds"], low=away["time_low_s"], high=away["time_high_s"])
 
 
 def title(visits: pd.DataFrame) -> str:
@@ -76,6 +79,8 @@ def _draw(page: _page.Page, visits: pd.DataFrame, kernels: list[str]) -> Figure:
     axes.axvline(0, color=page.theme.muted, linewidth=1.5)
     for k, kernel in enumerate(kernels):
         mine = visits[visits["kernel"] == kernel].sort_values("pass")
+        band = mine[["low", "high"]].iloc[0].clip(least, reach)
+        axes.barh(k, band["high"] - band["low"], 0.84, band["low"], fc=page.theme.tint(kernel))
         place = k - 0.3 + 0.6 * mine["pass"].rank() / (len(mine) + 1)
         quiet = mine["quiet"].astype(bool)
         how = page.drawn(kernel) | {"linestyle": "none", "clip_on": False, "markersize": 8}
@@ -84,9 +89,11 @@ def _draw(page: _page.Page, visits: pd.DataFrame, kernels: list[str]) -> Figure:
         hollow = {"markerfacecolor": page.theme.paper, "markeredgecolor": page.theme.line(kernel)}
         axes.plot(away[~quiet], place[~quiet], **how | hollow | {"markeredgewidth": 1.5})
         aside, far = int((~quiet).sum()), int((mine["away"] > reach).sum())
-        words = f"{len(mine) - aside} count\n{aside} set aside (hollow)"
-        words += f"\n{far} beyond +{100 * reach:.0f} %" if far else ""
+        parts = [f"{len(mine) - aside} count", f"{aside} set aside (hollow)"]
+        parts += [f"{far} beyond +{100 * reach:.0f} %"] if far else []
+        words = ("\n" if row > len(parts) * LINE else ", ").join(parts)
         size = min(_fit.SIZE, row * 72 / _fit.LEADING / (words.count("\n") + 1))
+        size = min(size, _fit.SIZE * (SAID - 0.3) / _fit.width_of(words))
         y = page.top - (k + 0.5) * row
         page.write(page.right - SAID + 0.3, y, words, size, va="center", color=page.theme.muted)
     words = "away from the cell's estimate"

@@ -13,16 +13,17 @@ WAYS = {"time_s": "pipelined", "latency_s": "latency"}
 def draw(run: Run, sheet: _page.Sheet) -> Figure:
     """Time against width on log axes, pipelined and latency, at the smallest and largest batch."""
     view = _cells.choose(run.cells, "time_s")
-    measured = view.cells[_cells.has_number(view.cells, "time_s")]
-    batches = sorted(int(batch) for batch in measured["batch"].unique())
-    batches = sorted({batches[0], batches[-1]}) if batches else []
+    batches = _cells.first_and_last(view.shown["batch"])
     rows = view.cells[view.cells["batch"].isin(batches)] if batches else view.cells
-    shown = rows[_cells.has_number(rows, "time_s")]
+    shown = view.shown[view.shown["batch"].isin(batches)]
+    measured = shown[shown["status"] == "ok"]
+    alone = _cells.has_number(measured, "latency_s").any()
     page = _page.page(
         sheet,
         title(shown),
         ["Seconds a launch, in a row (95 % interval) or alone with its fence", view.said],
-        _cells.missing(rows, "time_s"),
+        _cells.missing(rows, "time_s")
+        + (_cells.missing(measured, "latency_s", "no latency") if alone else []),
         _footer.footer(rows, run.machine),
     )
     if shown.empty:
@@ -35,7 +36,7 @@ def draw(run: Run, sheet: _page.Sheet) -> Figure:
             mine = part[_cells.has_number(part, column)]
             if len(mine):
                 lines = _lines.of_rows(mine, "n_units", column, widths)
-                panels.append(_lines.Panel(f"batch {batch}, {way}", lines, _slope(part)))
+                panels.append(_lines.Panel(f"batch {batch}\n{way}", lines, _slope(part)))
     along = _lines.X("width of the layer, units (log scale)", widths, str)
     up = _lines.Y("seconds (log scale)", lambda seconds: units.si(seconds, "s", 1))
     return _lines.draw(page, panels, along, up)
@@ -50,9 +51,9 @@ def title(shown: pd.DataFrame) -> str:
         work, time = (mine[name].iloc[-1] / mine[name].iloc[0] for name in ("flops", "time_s"))
         if work > 2 * time:
             at = "one example" if mine["batch"].iloc[0] == 1 else f"batch {mine['batch'].iloc[0]}"
+            more, longer = (units.times(number, 2) for number in (work, time))
             told = _words.spoken(mine["kernel"].iloc[0])
-            times = [units.times(number, 2) for number in (work, time)]
-            return f"{times[0]} the work takes {told} {times[1]} the time ({at})"
+            return _words.sentence(f"{told} does {more} the work in {longer} the time ({at})")
     return "Time of one launch, by width"
 
 

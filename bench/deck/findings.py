@@ -10,6 +10,7 @@ import pandas as pd
 
 from bench import charts, peaks, runs, table, units
 from bench.charts import (
+    _ceilings,
     _cells,
     _fit,
     _footer,
@@ -162,9 +163,13 @@ def _ladder(run: charts.Run) -> Iterator[Slide]:
         shown = _measured(case, number)
         title = speedup.title(shown, width, [batch])
         order = speedup._order(case, shown)  # noqa: SLF001
+        steps = speedup._steps(order, shown)  # noqa: SLF001
         for of, part in _parts(shown[shown["kernel"] != speedup.BASELINE], number):
-            mine = [kernel for kernel in order if kernel in {*part, speedup.BASELINE}]
-            bars = [speedup._bar(case, batch, kernel) for kernel in mine]  # noqa: SLF001
+            bars = [
+                speedup._bar(case, batch, kernel, whole=whole)  # noqa: SLF001
+                for kernel, whole in steps
+                if kernel in {*part, speedup.BASELINE}
+            ]
             said = _said(
                 "Times as fast as python_loop on the same case, 95 % interval",
                 f"{width} units, {at(batch)}",
@@ -183,7 +188,8 @@ def _ladder(run: charts.Run) -> Iterator[Slide]:
 
 
 def _bar_words(bar: speedup.Bar) -> str:
-    said = " ".join(part for part in (bar.head, bar.tail, bar.remark) if part)
+    sent = "with transfers" if bar.whole else ""
+    said = " ".join(part for part in (sent, bar.head, bar.tail, bar.remark) if part)
     return f"{_words.name_of(bar.kernel)} {said}"
 
 
@@ -204,7 +210,7 @@ def _throughput(run: charts.Run) -> Iterator[Slide]:
     """FLOP/s by width, a slide for the smallest batch and one for the largest."""
     number = throughput.NUMBER
     view = _cells.choose(run.cells, number)
-    for batch in _ends(_measured(view.cells, number)):
+    for batch in _ends(view.shown):
         rows = view.cells[view.cells["batch"] == batch]
         shown = _measured(rows, number)
         widths = sorted(int(width) for width in shown["n_units"].unique())
@@ -225,7 +231,7 @@ def _throughput(run: charts.Run) -> Iterator[Slide]:
                 _alt("Line chart", title, said, _line_words(mine, number, "FLOP/s", "n_units")),
                 method.THROUGHPUT,
                 _footer.footer(rows, run.machine),
-                _cells.missing(rows, number),
+                [*_cells.missing(rows, number), *_ceilings.unknown(run.machine, shown)],
             )
 
 
@@ -233,17 +239,16 @@ def _batching(run: charts.Run) -> Iterator[Slide]:
     """The share of its best throughput that a kernel reaches at each batch."""
     number = batching.NUMBER
     view = _cells.choose(run.cells, number)
-    width = _cells.headline_width(_measured(view.cells, number))
+    width = _cells.headline_width(view.shown)
     rows = view.cells[view.cells["n_units"] == width]
     shown = _measured(rows, number)
-    best = shown.groupby("kernel")[number].transform("max")
-    names = [number, f"{number}_low", f"{number}_high"]
-    share = shown.assign(best=best, **{name: 100 * shown[name] / best for name in names})
-    if share["batch"].nunique() < 2:
-        return  # one batch is its own best
+    share = batching.shares(shown)
+    if share.empty:
+        return
+    alone = sorted(set(shown["kernel"]) - set(share["kernel"]))
     batches = sorted(int(batch) for batch in share["batch"].unique())
     title = batching.title(share, width)
-    for of, part in _parts(shown, number):
+    for of, part in _parts(share.assign(**{number: share["best"]}), number):
         mine = share[share["kernel"].isin(part)]
         said = _said(
             "Throughput, as a share of the kernel's own best, 95 % interval",
@@ -263,7 +268,10 @@ def _batching(run: charts.Run) -> Iterator[Slide]:
             _alt("Line chart", title, said, _line_words(mine, number, "", "batch")),
             method.BATCHING,
             _footer.footer(rows, run.machine),
-            _cells.missing(rows, number),
+            [
+                *_cells.missing(rows, number),
+                *(f"{_words.name_of(k)}: measured at one batch only" for k in alone),
+            ],
         )
 
 
@@ -271,7 +279,7 @@ def _roofline(run: charts.Run) -> Iterator[Slide]:
     """Each cell at its arithmetic intensity, under the machine's ceilings."""
     number = roofline.NUMBER
     view = _cells.choose(run.cells, number)
-    shown = _measured(view.cells, number)
+    shown = view.shown
     shown = shown.assign(intensity=shown["flops"] / shown["bytes"])
     if shown.empty:
         return
@@ -296,7 +304,7 @@ def _roofline(run: charts.Run) -> Iterator[Slide]:
             said,
             Lines(
                 lines,
-                roofline._roofs(run.machine, least, most),  # noqa: SLF001
+                roofline.roofs(run.machine, shown[shown["kernel"].isin(part)]),
                 _lines.X(
                     "FLOPs for each byte of the layer's arrays (log scale)",
                     ticks or [least],
@@ -309,7 +317,7 @@ def _roofline(run: charts.Run) -> Iterator[Slide]:
             _alt("Scatter chart", title, said, _line_words(mine, number, "FLOP/s", "intensity")),
             method.ROOFLINE,
             _footer.footer(view.cells, run.machine),
-            _cells.missing(view.cells, number),
+            [*_cells.missing(view.cells, number), *_ceilings.unknown(run.machine, shown)],
         )
 
 
@@ -317,7 +325,7 @@ def _time(run: charts.Run) -> Iterator[Slide]:
     """Seconds a launch by width, at the smallest batch."""
     number = "time_s"
     view = _cells.choose(run.cells, number)
-    for batch in _ends(_measured(view.cells, number))[:1]:
+    for batch in _ends(view.shown)[:1]:
         rows = view.cells[view.cells["batch"] == batch]
         shown = _measured(rows, number)
         widths = sorted(int(width) for width in shown["n_units"].unique())

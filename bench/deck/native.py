@@ -423,7 +423,7 @@ def _times_format(lowest: float, highest: float) -> str:
 
 def _name(bar: speedup.Bar) -> str:
     """A bar's kernel; one that has no length says here what is said of it."""
-    name = _words.broken(bar.kernel)
+    name = _words.broken(bar.kernel) + ("\nwith transfers" if bar.whole else "")
     if bar.kernel == speedup.BASELINE:
         return "\n".join([name, f"{bar.head}, {bar.tail}", *[bar.remark] * bool(bar.remark)])
     return f"{name}\n{bar.tail}" if math.isnan(bar.value) else name

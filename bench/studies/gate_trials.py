@@ -1,0 +1,227 @@
+"""Does the gate cry wolf, and does it see? The whole of it, again and again, on sides known to us.
+
+    python -m bench.studies.gate_trials identical [RUNS]
+    python -m bench.studies.gate_trials planted [RUNS]
+
+`identical` compares this commit with itself: a false alarm is a run with any cell slower; a cell
+called faster is as wrong, and should be as rare. `planted` slows a random half of the cells by 3,
+5, 7 or 10 % of real work; the other half shows false alarms in the company of slow cells.
+
+Each run adds rows to results/studies/gate_trials.csv, one for each kernel and slowdown, under a
+hash of the code that measures and decides: what is added over time counts together as long as that
+code stays. The rounds of identical runs are kept in gate_rounds.csv, a row a run and cell, for the
+test that replays them (tests/test_replay.py).
+"""
+
+import csv
+import hashlib
+import random
+import sys
+import time
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from scipy import stats
+
+from bench import compare, gate, link, sides, sweep
+from bench.records import Round
+from bench.rounds import Cell
+from bench.studies import RESULTS
+
+KERNELS = ("python_loop", "numpy_dot", "numpy_matmul")
+CODE = ("compare", "control", "gate", "honesty", "quiet", "rounds", "timing", "worker")
+TRIALS = RESULTS / "gate_trials.csv"
+ROUNDS = RESULTS / "gate_rounds.csv"
+RECORDED = 24
+"""Runs whose rounds are kept: enough to resample from, and small."""
+
+SLOWDOWNS = (3, 5, 7, 10)
+"""Per cent; 5 and 7, which the gate is judged by, are planted twice as often."""
+
+PLANTED = """
+
+# Planted by bench.studies.gate_trials: more work, a share of each launch's own time.
+import time as _time
+from itertools import repeat as _repeat
+
+_SHARES = {shares}
+_prepare = prepare
+
+
+def prepare(layer, batch, device=0):
+    step = _prepare(layer, batch, device)
+    share = _SHARES.get((layer.n_in, layer.n_units, batch), 0.0)
+    every, more, count = 1 << 62, 0, 0
+
+    def launch(A_in):
+        nonlocal count
+        count += 1
+        if count >= every:
+            count = 0
+            sum(_repeat(1, more))
+        return step.launch(A_in)
+
+    def seconds(work, times):
+        best = 1.0
+        for _ in range(7):
+            start = _time.perf_counter()
+            for _ in range(times):
+                work()
+            best = min(best, (_time.perf_counter() - start) / times)
+        return best
+
+    x = step.send(np.zeros((batch, layer.n_in), layer.W.dtype))
+    once = seconds(lambda: launch(x), 1)
+    once = seconds(lambda: launch(x), max(1, min(200, int(2e-4 / once))))
+    if share:
+        # a microsecond at a time, so that the call costs little beside what it does
+        every = max(1, round(1e-6 / (share * once)))
+        empty = seconds(lambda: sum(_repeat(1, 0)), 100)
+        each = (seconds(lambda: sum(_repeat(1, 20_000)), 1) - empty) / 20_000
+        more = max(0, round((every * share * once - empty) / each))
+        count = 0
+    return Step(launch, step.send, step.fetch, step.device, step.close)
+"""
+"""Appended to a kernel's file on both sides, so that both call through it; only the head's has
+shares. What is planted is Python's own summing, as much of it as makes up the share."""
+
+
+def code() -> str:
+    """A hash of what measures and decides."""
+    digest = hashlib.sha256()
+    for name in CODE:
+        digest.update((link.ROOT / "bench" / f"{name}.py").read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def plant(side: Path, shares: dict[Cell, float]) -> None:
+    """Slow a side's cells by these shares of their own time."""
+    for kernel in KERNELS:
+        its = {
+            (c.case.n_in, c.case.n_units, c.case.batch): s
+            for c, s in shares.items()
+            if c.kernel == kernel
+        }
+        file = side / "kernels" / f"{kernel}.py"
+        text = file.read_text(encoding="utf-8")
+        needed = "".join(f"\n{line}" for line in ("import numpy as np", "from kernels import Step"))
+        file.write_text(text + needed + PLANTED.replace("{shares}", repr(its)), encoding="utf-8")
+
+
+def one(*, planted: bool) -> compare.Found | None:
+    """One run of the whole gate; its rows are added to the tally."""
+    settled = sweep.read("gate")
+    cells = [Cell(kernel, case) for case in settled.cases() for kernel in KERNELS]
+    percents = {
+        cell: random.choice((*SLOWDOWNS, 5, 7)) if planted and random.random() < 0.5 else 0
+        for cell in cells
+    }
+    start = time.monotonic()
+    with ExitStack() as stack:
+        both = stack.enter_context(sides.both("HEAD", "HEAD"))
+        if planted:
+            plant(both[0].folder, {})
+            plant(both[1].folder, {cell: percent / 100 for cell, percent in percents.items()})
+        found = compare.compare(
+            cells,
+            both,
+            gate.Spread(),
+            0.05,
+            limit_s=settled.launch_limit_s,
+            budget_s=settled.budget_s,
+            seed=random.randrange(2**31),
+        )
+    percent_of = {cell.name: percent for cell, percent in percents.items()}
+    tally: dict[tuple[str, int], Counter[str]] = defaultdict(Counter)
+    for verdict in found.verdicts:
+        says = "can't tell" if found.problem else verdict.says
+        tally[verdict.kernel, percent_of[verdict.cell]][says] += 1
+    run = f"{int(time.time()):x}"
+    _add(
+        TRIALS,
+        [
+            {
+                "code": code(),
+                "run": run,
+                "kind": "planted" if planted else "identical",
+                "kernel": kernel,
+                "slowdown_percent": percent,
+                "cells": its.total(),
+                "slower": its["slower"],
+                "cant_tell": its["can't tell"],
+                "not_slower": its["not slower"],
+                "faster": its["faster"],
+                "seconds": round(time.monotonic() - start),
+                "problem": found.problem or "",
+            }
+            for (kernel, percent), its in sorted(tally.items())
+        ],
+    )
+    if not planted:
+        record(run, found.rounds)
+    return found
+
+
+def record(run: str, rounds: Sequence[Round]) -> None:
+    """Keep the screen's rounds, in units of 1e-5, unless there are enough already."""
+    rows: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for row in rounds:
+        if row.phase == "screen":
+            rows[row.cell, row.kernel].append(f"{1e5 * row.log_ratio:.0f}")
+            rows["control", "control"].append(f"{1e5 * row.control_log_ratio:.0f}")
+    if len({row["run"] for row in _read(ROUNDS)}) < RECORDED:
+        del rows["control", "control"]
+        _add(
+            ROUNDS,
+            [
+                {"run": run, "cell": cell, "kernel": kernel, "log_ratios_1e5": " ".join(its)}
+                for (cell, kernel), its in rows.items()
+            ],
+        )
+
+
+def _read(path: Path) -> list[dict[str, str]]:
+    if not path.exists():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def _add(path: Path, rows: Sequence[dict[str, Any]]) -> None:
+    new = not path.exists()
+    with path.open("a", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+        if new:
+            writer.writeheader()
+        writer.writerows(rows)
+
+
+def tell() -> None:
+    """What the tally says of the code as it is."""
+    rows = [row for row in _read(TRIALS) if row["code"] == code()]
+    runs = {row["run"] for row in rows if row["kind"] == "identical"}
+    alarms = {row["run"] for row in rows if row["run"] in runs and int(row["slower"])}
+    most = stats.binomtest(len(alarms), max(len(runs), 1)).proportion_ci(0.9, "exact").high
+    said = f"{len(alarms)} false alarms in {len(runs)} runs on identical sides"
+    print(f"{said} (the true rate is below {100 * most:.0f} %, one-sided 95 %)")
+    groups: dict[tuple[str, str, int], Counter[str]] = defaultdict(Counter)
+    for row in rows:
+        key = row["kind"], row["kernel"], int(row["slowdown_percent"])
+        for word in ("cells", "slower", "cant_tell", "not_slower", "faster"):
+            groups[key][word] += int(row[word])
+    for (kind, kernel, percent), n in sorted(groups.items()):
+        least = stats.binomtest(n["slower"], n["cells"]).proportion_ci(0.9, "exact").low
+        bound = f" (at least {100 * least:.0f} %)" if percent else ""
+        print(
+            f"{kind:9} {kernel:12} +{percent:2} %: {n['slower']} of {n['cells']} slower{bound},"
+            f" {n['cant_tell']} can't tell, {n['not_slower']} not slower, {n['faster']} faster"
+        )
+
+
+if __name__ == "__main__":
+    for _ in range(int(sys.argv[2]) if len(sys.argv) == 3 else 1):
+        one(planted=sys.argv[1] == "planted")
+        tell()

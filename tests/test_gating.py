@@ -1,0 +1,79 @@
+"""A comparison's options to its files: with made-up rounds in place of measured ones."""
+
+import random
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench import calibration, compare, gate, gating, store
+from bench.gating import What
+from bench.records import Phase, Round, Verdict
+from bench.sweep import BadInput
+
+WHAT = What("gate", (), 0.05, None, 0)
+
+
+def made(generator: random.Random, slowdown: float = 0.0) -> compare.Found:
+    """A comparison of one cell whose rounds scatter by 1 %."""
+    phases: list[Phase] = ["screen", "confirm"]
+    name = "numpy_dot 16x16 batch 1"
+    rows = []
+    for number in range(50):
+        phase = phases[number >= 10]
+        d = slowdown + generator.gauss(0, 0.01)
+        rows.append(Round(number, phase, name, "numpy_dot", 1.0, 1.0, d, 0.0, 16, 0))
+    return compare.judge(rows, gate.Spread(), 0.05)
+
+
+@pytest.fixture
+def compared(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Any]:
+    """What the comparison was called with; nothing is measured."""
+    calls: list[Any] = []
+    generator = random.Random(1)
+
+    def fake(what: What, both: Any, spread: Any, *_: Any, confirm: bool = True) -> compare.Found:
+        calls.append((what, both, spread, confirm))
+        return made(generator, 0.2 if what.seed == 99 else 0.0)
+
+    monkeypatch.setattr(gating, "_compare", fake)
+    monkeypatch.setattr(gating, "SPREADS", tmp_path / "spread.json")
+    return calls
+
+
+def test_a_calibration_is_used_by_the_next_comparison(
+    compared: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    clock = iter(range(0, 10_000, 10))
+    monkeypatch.setattr(time, "monotonic", lambda: next(clock))
+    gating.calibrate(What("gate", (), 0.05, 900.0, 0))
+    assert len(compared) >= calibration.LEAST_RUNS
+    assert not any(confirm for *_, confirm in compared)
+    assert "numpy_dot: runs differ by 0." in capsys.readouterr().err
+    assert gating.judge(WHAT, "HEAD", "worktree", tmp_path / "out", locked=False) == "not slower"
+    spread = compared[-1][2]
+    assert spread.runs == len(compared) - 1
+    assert f"margins from {spread.runs} runs of identical code" in capsys.readouterr().out
+
+
+def test_too_short_a_calibration_says_how_long_it_needs(
+    compared: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = iter(range(0, 10_000, 10))
+    monkeypatch.setattr(time, "monotonic", lambda: next(clock))
+    with pytest.raises(BadInput, match=r"1 runs are too few .* --budget of 2 min 40 s or"):
+        gating.calibrate(What("gate", (), 0.05, 50.0, 0))
+
+
+def test_what_was_found_is_written_and_its_code_is_red(
+    compared: list[Any], tmp_path: Path, capsys: Any
+) -> None:
+    what = What("gate", (), 0.05, None, 99)
+    says = gating.judge(what, "HEAD", "worktree", tmp_path / "out", locked=False)
+    assert gating.CODES[says] == 1
+    (verdict,) = store.load(tmp_path / "out", Verdict)
+    assert verdict.says == "slower"
+    assert len(store.load(tmp_path / "out", Round)) == 50
+    assert store.machine(tmp_path / "out")["comparison"]["says"] == "slower"
+    assert "margins for a machine that was not calibrated" in capsys.readouterr().out
