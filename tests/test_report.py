@@ -8,7 +8,7 @@ from decks import AWKWARD, REFERENCE, cell, folder_of, grid
 from test_main import bench, refused
 
 from bench import deck, report, runs, store, table
-from bench.records import Cell
+from bench.records import Cell, Verdict
 
 
 def lines_of(text: str) -> list[list[str]]:
@@ -105,6 +105,11 @@ def test_a_place_that_cannot_be_written_is_one_line(choice: str, tmp_path: Path)
     said = refused("report", str(run), choice, "--out", str(tmp_path / "file" / "x"))
     assert "can't be written (" in said
     assert "take another --out" in said
+
+
+def test_a_comparison_is_no_run(tmp_path: Path) -> None:
+    (tmp_path / store.FILES[Verdict]).write_text("")
+    assert "compares two commits: python -m bench plot" in refused("report", str(tmp_path))
 
 
 def test_a_folder_that_is_no_run_is_one_line(tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ THEME = _colours.THEMES["light"]
 ROW = _fit.SIZE * _fit.LEADING / 72  # inches: a line of text
 LEFT, TOP, BOTTOM = 0.95, 0.5, 0.85  # inches around the area between the axes
 TICK = 0.1
-PLAIN = (1e-4, 1e5)  # what an axis says in plain digits
+PLAIN = (1e-5, 1e6)  # what an axis says in plain digits
 FEW = 5  # bars whose kernels have larger names
 LEAST = 3.0  # an axis of bars goes at least from 1 to here
 MOST_WORDS = 0.8  # of the width of a chart of bars
@@ -480,7 +480,9 @@ def _tail(bar: speedup.Bar, *, brief: bool) -> str:
 
 
 def _draw_bar(point: Any, bar: speedup.Bar) -> None:
-    """A bar in its kernel's colour, hatched where the loop's time is predicted."""
+    """A bar in its kernel's colour: hatched where the loop's time is predicted, pale with
+    transfers, which belongs to the bar above it.
+    """
     colour = rgb(THEME.line(bar.kernel))
     fill: Any = point.format.fill
     if bar.predicted:
@@ -489,7 +491,7 @@ def _draw_bar(point: Any, bar: speedup.Bar) -> None:
         fill.fore_color.rgb, fill.back_color.rgb = colour, rgb(THEME.paper)
     else:
         fill.solid()
-        fill.fore_color.rgb = colour
+        fill.fore_color.rgb = rgb(THEME.tint(bar.kernel)) if bar.whole else colour
     point.format.line.color.rgb = colour
 
 

@@ -25,10 +25,10 @@ FONT = "Arial"  # every PowerPoint has it; narrower than the font that text is m
 KEPT = ("Title Slide", "Title and Content", "Title Only")
 THEME = _colours.THEMES["light"]
 
-TITLE, SUBTITLE, BODY, SMALL = 28.0, 16.0, 20.0, 12.0  # points
+TITLE, SUBTITLE, BODY, SMALL, LEAST = 26.0, 16.0, 20.0, 12.0, 14.0  # points
 TITLE_LINES, SAID_LINES, GONE_LINES = 2, 2, 2
 ROOM = WIDE - 2 * MARGIN
-TITLE_BOX = native.Box(MARGIN, 0.35, ROOM, TITLE_LINES * TITLE * _fit.LEADING / 72)
+TITLE_BOX = native.Box(MARGIN, 0.3, ROOM, TITLE_LINES * TITLE * _fit.LEADING / 72)
 FOOTER_BOX = native.Box(MARGIN, 7.0, ROOM - 0.8, 0.3)
 NUMBER_BOX = native.Box(WIDE - MARGIN - 0.7, 7.0, 0.7, 0.3)
 BAR_BOX = native.Box(MARGIN, 1.3, 0.07, 5.0)
@@ -86,12 +86,10 @@ def _place(place: Any) -> None:
     place.left, place.top, place.width, place.height = box.emu
     frame = place.text_frame
     frame.margin_left = frame.margin_right = frame.margin_top = frame.margin_bottom = 0
-    top = kind in ("TITLE", "BODY", "OBJECT", "SUBTITLE")
-    frame.vertical_anchor = (
-        MSO_ANCHOR.BOTTOM
-        if kind == "CENTER_TITLE"
-        else (MSO_ANCHOR.TOP if top else MSO_ANCHOR.MIDDLE)
-    )
+    frame.vertical_anchor = {
+        **dict.fromkeys(("TITLE", "CENTER_TITLE"), MSO_ANCHOR.BOTTOM),
+        **dict.fromkeys(("FOOTER", "SLIDE_NUMBER"), MSO_ANCHOR.MIDDLE),
+    }.get(kind, MSO_ANCHOR.TOP)
     if kind in ("FOOTER", "SLIDE_NUMBER"):
         oxml.style_list(place, SMALL, THEME.muted, "l" if kind == "FOOTER" else "r")
     elif kind == "SUBTITLE":
@@ -126,7 +124,7 @@ def _page(made: Any, slide: Slide, story: Story, number: int) -> None:
     page = made.slides.add_slide(_layout(made, "Title and Content" if points else "Title Only"))
     size = _fitting(slide.title, TITLE, TITLE_LINES, ROOM)
     _paragraphs(page.shapes.title.text_frame, [slide.title], size)
-    top = TITLE_BOX.top + _height(slide.title, size, ROOM, "bold") + 0.05
+    top = TITLE_BOX.top + TITLE_BOX.height + 0.05  # the same on every slide
     tall = _height(slide.said, SUBTITLE, ROOM)
     _words(page, native.Box(MARGIN, top, ROOM, tall), [slide.said], SUBTITLE)
     top += tall + 0.1
@@ -201,17 +199,15 @@ def _few(points: Sequence[str], box: native.Box) -> list[str]:
 
 
 def _fitting(text: str, size: float, most: int, room: float) -> float:
-    """Points at which a title fits its lines, and one line where that is near."""
-    for lines in (1, most):
-        for smaller in range(9):
-            if len(_fit.wrapped(text, room, size - smaller, "bold")) <= lines:
-                return size - smaller
-    return size - 8
+    """Points at which a title fits its lines: its usual ones, if it isn't very long."""
+    while size > LEAST and len(_fit.wrapped(text, room, size, "bold")) > most:
+        size -= 1
+    return size
 
 
-def _height(text: str, size: float, room: float, weight: str = "normal") -> float:
+def _height(text: str, size: float, room: float) -> float:
     """Inches that a paragraph takes."""
-    return len(_fit.wrapped(text, room, size, weight)) * size * _fit.LEADING / 72
+    return len(_fit.wrapped(text, room, size)) * size * _fit.LEADING / 72
 
 
 def _words(page: Any, box: native.Box, lines: Sequence[str], size: float) -> None:
