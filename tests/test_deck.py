@@ -37,7 +37,7 @@ from pptx.oxml.ns import qn
 
 from bench import charts, deck, peaks, records, store, table, units
 from bench.charts import _colours, _page, batching, roofline, speedup, throughput, time
-from bench.deck import findings, native, oxml, pages
+from bench.deck import findings, lines, oxml, pages
 from bench.records import Cell
 
 
@@ -283,7 +283,7 @@ def test_a_kernel_has_the_colour_that_it_has_in_the_charts(name: str) -> None:
             if series.marker.style != XL_MARKER_STYLE.NONE:
                 colour = series.marker.format.fill.fore_color.rgb
                 assert f"#{colour}".lower() == light.line(series.name).lower()
-                assert series.marker.style == native._MARKERS.get(
+                assert series.marker.style == lines._MARKERS.get(
                     _colours.look(series.name).marker, XL_MARKER_STYLE.CIRCLE
                 )
                 seen += 1

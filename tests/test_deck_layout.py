@@ -18,7 +18,7 @@ from pptx.oxml.ns import qn
 from pptx.util import Pt
 
 from bench.charts import _fit
-from bench.deck import findings, native, pages
+from bench.deck import brush, findings, pages
 
 
 def inches(length: Any) -> float:
@@ -87,13 +87,13 @@ def words_fit(made: Any) -> None:
                 assert not one.meets(two), (one, two)
 
 
-def plot_of(chart: Any, box: native.Box) -> native.Box:
+def plot_of(chart: Any, box: brush.Box) -> brush.Box:
     """The area between a chart's axes, in inches of the chart."""
     layout = chart._chartSpace.find(f".//{qn('c:plotArea')}/{qn('c:layout')}")
     x, y, w, h = (
         float(layout.find(f".//{qn(f'c:{name}')}").get("val")) for name in ("x", "y", "w", "h")
     )
-    return native.Box(x * box.width, y * box.height, w * box.width, h * box.height)
+    return brush.Box(x * box.width, y * box.height, w * box.width, h * box.height)
 
 
 @dataclass(frozen=True)
@@ -165,7 +165,7 @@ def charts_fit(made: Any) -> None:
         for shape in slide.shapes:
             if not shape.has_chart:
                 continue
-            box = native.Box(0, 0, inches(shape.width), inches(shape.height))
+            box = brush.Box(0, 0, inches(shape.width), inches(shape.height))
             chart, plot = shape.chart, plot_of(shape.chart, box)
             if chart.chart_type == XL_CHART_TYPE.BAR_CLUSTERED:
                 bars_fit(chart, plot, box)
@@ -181,7 +181,7 @@ def along(value: float, axis: Any, length: float) -> float:
     return math.log(value / low) / math.log(high / low) * length
 
 
-def lines_fit(chart: Any, plot: native.Box, box: native.Box) -> None:
+def lines_fit(chart: Any, plot: brush.Box, box: brush.Box) -> None:
     ticks, names, *_ = chart.plots[0].series
     assert (ticks.name, names.name) == ("ticks", "names")
     places: dict[str, list[Any]] = {}
@@ -208,7 +208,7 @@ def lines_fit(chart: Any, plot: native.Box, box: native.Box) -> None:
     assert right[-1][1] <= plot.height + plot.top
 
 
-def bars_fit(chart: Any, plot: native.Box, box: native.Box) -> None:
+def bars_fit(chart: Any, plot: brush.Box, box: brush.Box) -> None:
     bars, names = (series._element for series in chart.plots[0].series)
     values, ends = (numbers(ser.find(qn("c:val"))) for ser in (bars, names))
     row = plot.height / len(values)

@@ -5,7 +5,7 @@
         v
       Slide
         | pages.py      the page: title, picture, footer, notes
-        | native.py     the picture: an XY scatter or a bar chart
+        | native.py     the picture: lines.py (scale.py: its places) or bars.py, with brush.py
         | oxml.py       what PowerPoint's file format can say and python-pptx can't
         v
     deck.pptx           the same bytes for the same files

@@ -16,7 +16,7 @@ from pptx.oxml.ns import qn
 from pptx.util import Inches, Pt
 
 from bench.charts import _colours, _fit
-from bench.deck import native, oxml
+from bench.deck import brush, native, oxml
 from bench.deck.findings import Points, Slide, Story
 
 WIDE, TALL = 40 / 3, 7.5  # inches
@@ -28,10 +28,10 @@ THEME = _colours.THEMES["light"]
 TITLE, SUBTITLE, BODY, SMALL, LEAST = 26.0, 16.0, 20.0, 12.0, 14.0  # points
 TITLE_LINES, SAID_LINES, GONE_LINES = 2, 2, 2
 ROOM = WIDE - 2 * MARGIN
-TITLE_BOX = native.Box(MARGIN, 0.3, ROOM, TITLE_LINES * TITLE * _fit.LEADING / 72)
-FOOTER_BOX = native.Box(MARGIN, 7.0, ROOM - 0.8, 0.3)
-NUMBER_BOX = native.Box(WIDE - MARGIN - 0.7, 7.0, 0.7, 0.3)
-BAR_BOX = native.Box(MARGIN, 1.3, 0.07, 5.0)
+TITLE_BOX = brush.Box(MARGIN, 0.3, ROOM, TITLE_LINES * TITLE * _fit.LEADING / 72)
+FOOTER_BOX = brush.Box(MARGIN, 7.0, ROOM - 0.8, 0.3)
+NUMBER_BOX = brush.Box(WIDE - MARGIN - 0.7, 7.0, 0.7, 0.3)
+BAR_BOX = brush.Box(MARGIN, 1.3, 0.07, 5.0)
 ACCENT = "numpy_matmul"  # whose colour the title's line has
 END = FOOTER_BOX.top - 0.05
 
@@ -77,12 +77,12 @@ def _place(place: Any) -> None:
         place._element.getparent().remove(place._element)  # noqa: SLF001
         return
     box = {
-        "CENTER_TITLE": native.Box(MARGIN + 0.3, 1.3, ROOM - 0.6, 2.9),
-        "SUBTITLE": native.Box(MARGIN + 0.3, 4.5, ROOM - 0.6, 1.8),
+        "CENTER_TITLE": brush.Box(MARGIN + 0.3, 1.3, ROOM - 0.6, 2.9),
+        "SUBTITLE": brush.Box(MARGIN + 0.3, 4.5, ROOM - 0.6, 1.8),
         "TITLE": TITLE_BOX,
         "FOOTER": FOOTER_BOX,
         "SLIDE_NUMBER": NUMBER_BOX,
-    }.get(kind, native.Box(MARGIN, 2.1, ROOM, END - 2.1))
+    }.get(kind, brush.Box(MARGIN, 2.1, ROOM, END - 2.1))
     place.left, place.top, place.width, place.height = box.emu
     frame = place.text_frame
     frame.margin_left = frame.margin_right = frame.margin_top = frame.margin_bottom = 0
@@ -102,7 +102,7 @@ def _place(place: Any) -> None:
 def _front(made: Any, story: Story) -> None:
     page = made.slides.add_slide(_layout(made, "Title Slide"))
     title, below = page.placeholders[0], page.placeholders[1]
-    size = _fitting(story.title, 36, 5, native.Box(0, 0, ROOM - 0.6, 0).width)
+    size = _fitting(story.title, 36, 5, brush.Box(0, 0, ROOM - 0.6, 0).width)
     _paragraphs(title.text_frame, [story.title], size)
     said = [
         "One forward step of a dense layer, A_out = g(A_in @ W + b), timed several ways",
@@ -111,7 +111,7 @@ def _front(made: Any, story: Story) -> None:
     _paragraphs(below.text_frame, said, 18)
     bar = page.shapes.add_shape(MSO_SHAPE.RECTANGLE, *BAR_BOX.emu)
     bar.fill.solid()
-    bar.fill.fore_color.rgb = native.rgb(THEME.line(ACCENT))
+    bar.fill.fore_color.rgb = brush.rgb(THEME.line(ACCENT))
     bar.line.fill.background()
     bar.name = "Line"
     oxml.to_layout(bar, page.slide_layout)
@@ -126,13 +126,13 @@ def _page(made: Any, slide: Slide, story: Story, number: int) -> None:
     _paragraphs(page.shapes.title.text_frame, [slide.title], size)
     top = TITLE_BOX.top + TITLE_BOX.height + 0.05  # the same on every slide
     tall = _height(slide.said, SUBTITLE, ROOM)
-    _words(page, native.Box(MARGIN, top, ROOM, tall), [slide.said], SUBTITLE)
+    _words(page, brush.Box(MARGIN, top, ROOM, tall), [slide.said], SUBTITLE)
     top += tall + 0.1
     gone = _gone(slide.gone)
     end = END - len(gone) * SMALL * _fit.LEADING / 72
     if gone:
-        _words(page, native.Box(MARGIN, end, ROOM, END - end), [" ".join(gone)], SMALL)
-    box = native.Box(MARGIN, top, ROOM, end - top - 0.05)
+        _words(page, brush.Box(MARGIN, end, ROOM, END - end), [" ".join(gone)], SMALL)
+    box = brush.Box(MARGIN, top, ROOM, end - top - 0.05)
     if isinstance(slide.picture, Points):
         body = page.placeholders[1]
         body.left, body.top, body.width, body.height = box.emu
@@ -181,7 +181,7 @@ def _gone(gone: Sequence[str]) -> list[str]:
     return [f"Not shown: {len(gone)} groups of cells, see cells.csv."] if gone else []
 
 
-def _few(points: Sequence[str], box: native.Box) -> list[str]:
+def _few(points: Sequence[str], box: brush.Box) -> list[str]:
     """As many sentences as the page holds, then how many more there are."""
     kept = list(points)
 
@@ -210,7 +210,7 @@ def _height(text: str, size: float, room: float) -> float:
     return len(_fit.wrapped(text, room, size)) * size * _fit.LEADING / 72
 
 
-def _words(page: Any, box: native.Box, lines: Sequence[str], size: float) -> None:
+def _words(page: Any, box: brush.Box, lines: Sequence[str], size: float) -> None:
     frame = page.shapes.add_textbox(*box.emu).text_frame
     frame.margin_left = frame.margin_right = frame.margin_top = frame.margin_bottom = 0
     frame.word_wrap = True
@@ -227,6 +227,6 @@ def _paragraphs(
         run = paragraph.add_run()
         run.text, run.font.size = line, Pt(size)
         if colour:
-            run.font.color.rgb = native.rgb(colour)
+            run.font.color.rgb = brush.rgb(colour)
         if space:
             paragraph.space_after = Pt(space)
