@@ -21,8 +21,8 @@ LIBRARIES = numba jax torch
 wanted = $(filter $(if $(filter all,$(KERNELS)),%,$(foreach kernel,$(KERNELS),$(firstword \
 	$(subst _, ,$(kernel))))),$(LIBRARIES))
 
-.PHONY: help setup bench doctor suite gate plots test gpu-check lint lock clean gpu gpu-word libraries sizes
-.PHONY: FORCE
+.PHONY: help setup bench doctor suite gate plots slides test gpu-check lint lock clean
+.PHONY: gpu gpu-word libraries sizes FORCE
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
@@ -43,6 +43,9 @@ gate: gpu ## did a kernel get slower? (BASE=main, ARGS='...')
 
 plots: .venv/.bench ## draw a run's charts anew (RUN=..., else the latest)
 	.venv/bin/python -m bench plot $(or $(RUN),latest)
+
+slides: .venv/.bench ## a deck of the run for PowerPoint (RUN=..., else the latest)
+	.venv/bin/python -m bench report $(or $(RUN),latest) --pptx $(ARGS)
 
 test: .venv/.test ## run the tests (ARGS='-k name')
 	.venv/bin/python -m pytest $(ARGS)

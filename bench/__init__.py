@@ -34,8 +34,9 @@ The data path, a module a step:
         | table.py, units.py    the table and the headline
         | screen.py     what a run shows while it goes and when it ends
         | charts/*.py           one chart a file
+        | deck/*.py             the same findings as slides; report.py the table in Markdown
         v
-    plots/<run>/*.png, *.svg
+    plots/<run>/*.png, *.svg, deck.pptx
 
 Another path leads from two commits to verdicts:
 

@@ -1,4 +1,7 @@
-"""The commands: `python -m bench run | plot | gate | kernels | doctor`. Owns options and print."""
+"""The commands: `python -m bench run | plot | report | gate | kernels | doctor`.
+
+Owns options and print.
+"""
 
 import os
 import sys
@@ -142,6 +145,47 @@ def plot(
     screen.paths(
         "chart", runs.draw(folders, outs, only or [], theme, size, format or ["png", "svg"])
     )
+
+
+@app.command()
+def report(
+    run: Annotated[str, typer.Argument(help="A run's directory, its name, or latest.")] = "latest",
+    pptx: Annotated[
+        bool | None,
+        typer.Option("--pptx", help="A 16:9 deck of charts that PowerPoint can edit."),
+    ] = None,
+    markdown: Annotated[
+        bool | None, typer.Option("--markdown", help="The table for a README or a pull request.")
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="The one file. None: plots/<run>/; --markdown alone: stdout."),
+    ] = None,
+) -> None:
+    """Make a run's slides and its table, from its files: both, if nothing else is said."""
+    from bench import deck, screen
+    from bench import report as tables
+
+    if not pptx and not markdown:
+        pptx = markdown = True
+    if pptx and markdown and out is not None:
+        raise BadInput("--out is one file: say --pptx or --markdown with it")
+    folder = runs.find(run)
+    if runs.compared(folder):
+        raise BadInput(f"{folder} compares two commits: python -m bench plot {folder} draws it")
+    cells, measured = runs.derive(folder), runs.measured(folder)
+    if pptx:
+        path = out or runs.plots(folder) / deck.NAME
+        runs.written(path, folder, lambda: deck.write(folder, path, measured))
+        screen.paths("slides", [path])
+    if markdown:
+        text = tables.read(folder, cells, measured)
+        if out is None and not pptx:
+            streams.console().file.write(text)
+            return
+        path = out or runs.plots(folder) / tables.NAME
+        runs.written(path, folder, lambda: tables.write(path, text))
+        screen.paths("table", [path])
 
 
 @app.command()

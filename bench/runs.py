@@ -1,6 +1,6 @@
 """Runs on disk: where they are, and what is made of their files."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +23,16 @@ def derive(folder: Path) -> "list[Cell]":
     rows = estimate.cells(store.load(folder, Visit), store.load(folder, Block), ceilings)
     store.write_cells(folder, rows)
     return rows
+
+
+def measured(folder: Path) -> "tuple[list[Visit], list[Block]]":
+    """A run's visits and blocks; none where it has its cells only."""
+    from bench import store
+    from bench.records import Block, Visit
+
+    if not (folder / store.FILES[Visit]).is_file():
+        return [], []
+    return store.load(folder, Visit), store.load(folder, Block)
 
 
 def draw(
@@ -50,6 +60,17 @@ def draw(
         raise BadInput(
             f"{where} can't be written ({error.strerror}): make room or make it writable, then"
             f" python -m bench plot {folders[0]}: what was measured is kept"
+        ) from error
+
+
+def written(path: Path, folder: Path, write: Callable[[], object]) -> None:
+    """Write a file that is made of a run. Raises BadInput where that can't be."""
+    try:
+        write()
+    except OSError as error:
+        raise BadInput(
+            f"{error.filename or path} can't be written ({error.strerror}): make it writable or"
+            f" take another --out, then python -m bench report {folder}"
         ) from error
 
 

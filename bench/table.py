@@ -17,7 +17,7 @@ from bench.text import plain
 
 HEADLINE_WIDTH = 1000
 LAUNCH_BOUND = "†"
-ORDER = ("python_loop", "numpy_dot", "numpy_matmul", "cupy_matmul")
+ORDER = ("python_loop", "numpy_dot", "numpy_matmul", "cupy_matmul", "cupy_fused")
 
 
 def machine(found: Mapping[str, Any]) -> list[str]:
@@ -56,27 +56,35 @@ def table(cells: Sequence[Cell]) -> Table:
 
     A kernel that was measured on several devices has a column for each.
     """
-    columns = sorted({_column(c) for c in cells}, key=lambda c: (_place(c[0]), c[1]))
-    devices = Counter(kernel for kernel, _ in columns)
+    places = columns(cells)
     shown = Table(header_style="bold", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     shown.add_column("layer\n", justify="right")
-    for kernel, index in columns:
-        of_several = f" on {index}" if devices[kernel] > 1 else ""
+    for heading in places.values():
         # as Text: a name with brackets in it is no markup
-        heading = f"{plain(kernel)}{of_several}\ntime, rate, speed-up"
-        shown.add_column(Text(heading), justify="right")
-    for row, group in groupby(sorted(cells, key=_row), _row):
-        here = {_column(c): c for c in group}
-        entries = [entry(here[c]) if c in here else Text("-") for c in columns]
-        shown.add_row(label(*row), *entries)
+        shown.add_column(Text(f"{heading}\ntime, rate, speed-up"), justify="right")
+    for case, group in groupby(sorted(cells, key=row), row):
+        here = {column(c): c for c in group}
+        entries = [entry(here[place]) if place in here else Text("-") for place in places]
+        shown.add_row(label(*case), *entries)
     return shown
 
 
-def _column(cell: Cell) -> tuple[str, int]:
+def columns(cells: Sequence[Cell]) -> dict[tuple[str, int], str]:
+    """The columns, in the order in which they are told of, and their headings."""
+    found = sorted({column(c) for c in cells}, key=lambda c: (_place(c[0]), c[1]))
+    devices = Counter(kernel for kernel, _ in found)
+    return {
+        (kernel, index): f"{plain(kernel)} on {index}" if devices[kernel] > 1 else plain(kernel)
+        for kernel, index in found
+    }
+
+
+def column(cell: Cell) -> tuple[str, int]:
+    """What the cells of a column share."""
     return cell.kernel, cell.device_index
 
 
-def _row(cell: Cell) -> tuple[int, int, str, str, int]:
+def row(cell: Cell) -> tuple[int, int, str, str, int]:
     """What the cells of a row share; the order of the rows."""
     activation = cell.activation if cell.layer else ""  # of the others the caption says it
     return (cell.n_in, cell.n_units, cell.layer, activation, cell.batch)

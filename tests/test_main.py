@@ -59,10 +59,10 @@ def test_help_answers_at_once_and_imports_nothing_heavy() -> None:
         "sys.argv = ['bench', *sys.argv[1:]]\n"
         "try: runpy.run_module('bench', run_name='__main__')\n"
         "except SystemExit: pass\n"
-        "heavy = {'numpy', 'pandas', 'matplotlib', 'scipy', 'kernels'} & set(sys.modules)\n"
+        "heavy = {'numpy', 'pandas', 'matplotlib', 'scipy', 'kernels', 'pptx'} & set(sys.modules)\n"
         "sys.exit(f'imported {heavy}' if heavy else 0)\n"
     )
-    for command in ([], ["run"], ["plot"], ["kernels"], ["doctor"]):
+    for command in ([], ["run"], ["plot"], ["report"], ["gate"], ["kernels"], ["doctor"]):
         arguments = [*command, "--help"]
         done = subprocess.run(
             [sys.executable, "-c", code, *arguments],
@@ -98,6 +98,8 @@ def test_help_answers_at_once_and_imports_nothing_heavy() -> None:
         (["run", "--resume", "no-such-run"], "no run 'no-such-run'"),
         (["run", "--resume", "x", "--precision", "float64"], "leave out precision"),
         (["plot", "no-such-run"], "no run 'no-such-run'"),
+        (["report", "no-such-run"], "no run 'no-such-run'"),
+        (["report", "reference", "--out", "x"], "--out is one file: say --pptx or --markdown"),
         (["sweep"], "sweep"),
     ],
 )
