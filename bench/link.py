@@ -285,7 +285,9 @@ class Worker:
             return False
         before = sum(map(_cpu_s, self._others()))
         time.sleep(LOOK_S)
-        return sum(map(_cpu_s, self._others())) - before > LOOK_S / 4
+        used = sum(map(_cpu_s, self._others())) - before
+        # on a busy machine one that wants a core may have none for so long
+        return used > LOOK_S / 4 or any(map(_runs, self._others()))
 
     def _others(self) -> list[psutil.Process]:
         """The processes below the keeper, without the worker: the first that it started."""
@@ -332,6 +334,12 @@ def _signal_name(number: int) -> str:
         return signal.Signals(number).name
     except ValueError:  # most of the real-time signals have no name
         return f"signal {number}"
+
+
+def _runs(process: psutil.Process) -> bool:
+    with contextlib.suppress(psutil.Error):
+        return bool(process.status() == psutil.STATUS_RUNNING)
+    return False
 
 
 def _cpu_s(process: psutil.Process) -> float:

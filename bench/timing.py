@@ -6,13 +6,16 @@ whether a launch returns early, and nothing needs to.
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import math
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import pairwise, repeat
+from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -267,11 +270,32 @@ SETTLE_S = 2.0
 """Threads that run for longer than this after a visit are left running."""
 
 
+TASKS = Path("/proc/self/task")
+
+
+def others_ready(tasks: Path = TASKS) -> bool:
+    """Whether another thread of this process runs, or would if it had a core: on a busy machine a
+    thread that spins may use no CPU for a while. False where the system doesn't say.
+
+    From the third field of /proc/<pid>/task/<tid>/stat (proc(5)).
+    """
+    own = str(threading.get_native_id())
+    with contextlib.suppress(OSError, IndexError):  # a thread may end while it is looked at
+        for task in tasks.iterdir():
+            if (
+                task.name != own
+                and (task / "stat").read_text().rpartition(")")[2].split()[0] == "R"
+            ):
+                return True
+    return False
+
+
 def settle(
     limit_s: float = SETTLE_S,
     cpu_clock: Clock = time.process_time,
     clock: Clock = time.perf_counter,
     sleep: Sleep = time.sleep,
+    ready: Callable[[], bool] = others_ready,
 ) -> tuple[float, bool]:
     """Wait until this process uses no CPU -> seconds waited, and whether it stands still.
 
@@ -286,5 +310,5 @@ def settle(
             return wall - start, False
         sleep(1e-3)
         busy = (cpu_clock() - cpu) / max(clock() - wall, 1e-9)
-        quiet = quiet + 1 if busy < 0.25 else 0
+        quiet = quiet + 1 if busy < 0.25 and not ready() else 0
     return clock() - start, True

@@ -1,6 +1,8 @@
 """The clock's rules, on clocks that do as they are told."""
 
+import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -184,7 +186,13 @@ class Process:
         self.now += seconds
 
     def settle(self, limit_s: float) -> tuple[float, bool]:
-        return timing.settle(limit_s, lambda: self.cpu, lambda: self.now, self.sleep)
+        return timing.settle(
+            limit_s, lambda: self.cpu, lambda: self.now, self.sleep, lambda: self.starved()
+        )
+
+    def starved(self) -> bool:
+        """Whether a thread wants a core that it doesn't get."""
+        return False
 
 
 @pytest.mark.parametrize("busy_s", [0.0, 0.05, 0.4])
@@ -192,6 +200,24 @@ def test_threads_that_spin_are_waited_for(busy_s: float) -> None:
     waited, quiet = Process(busy_s).settle(limit_s=2.0)
     assert quiet
     assert busy_s <= waited < busy_s + 0.005
+
+
+def test_threads_that_want_a_core_and_have_none_are_waited_for() -> None:
+    process = Process(busy_s=0.0)
+    process.starved = lambda: process.now < 0.3  # type: ignore[method-assign]
+    waited, quiet = process.settle(limit_s=2.0)
+    assert quiet
+    assert waited >= 0.3
+
+
+def test_another_thread_that_runs_is_seen(tmp_path: Path) -> None:
+    for thread, state in (("7", "S"), ("8", "S"), (str(threading.get_native_id()), "R")):
+        (tmp_path / thread).mkdir()
+        (tmp_path / thread / "stat").write_text(f"{thread} (a (strange) name) {state} 1 2 3\n")
+    assert not timing.others_ready(tmp_path)
+    (tmp_path / "8" / "stat").write_text("8 (a R name) R 1 2 3\n")
+    assert timing.others_ready(tmp_path)
+    assert not timing.others_ready(tmp_path / "nowhere")
 
 
 def test_threads_that_never_rest_are_told() -> None:
