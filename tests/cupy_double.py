@@ -8,6 +8,7 @@ is a whole number of nanoseconds: the host spends HOST_NS on queueing anything, 
 through its queue behind the host's back.
 """
 
+import math
 import random
 from collections.abc import Callable
 from functools import partial
@@ -239,7 +240,7 @@ class Pointer:
 
     def copy_from_device_async(self, src: "Pointer", size: int, stream: Stream) -> None:
         target, source = (p._array._values.reshape(-1).view(np.uint8)[:size] for p in (self, src))
-        stream._add(MEMSET_NS, lambda: np.copyto(target, source), self._array)
+        stream._add(max(MEMSET_NS, size // 10), lambda: np.copyto(target, source), self._array)
 
 
 class Pool:
@@ -370,7 +371,8 @@ class CuPy:
         def result() -> Any:
             return multiplied(a._values, b._values, tf32=tf32)
 
-        return self._launch(MATMUL_NS, result, out, (a.shape[0], b.shape[1]), a.dtype)
+        cost_ns = max(MATMUL_NS, 2 * math.prod(a._values.shape) * b._values.shape[1] // 100)
+        return self._launch(cost_ns, result, out, (a.shape[0], b.shape[1]), a.dtype)
 
     def _elementwise(self, ufunc: np.ufunc, *given: Any, out: Array | None = None) -> Array:
         def operation() -> Any:
