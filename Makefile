@@ -48,7 +48,7 @@ slides: .venv/.bench ## a deck of the run for PowerPoint (RUN=..., else the late
 	.venv/bin/python -m bench report $(or $(RUN),latest) --pptx $(ARGS)
 
 test: .venv/.test ## run the tests (ARGS='-k name')
-	.venv/bin/python -m pytest $(ARGS)
+	.venv/bin/python -m pytest -n logical --maxprocesses 8 --dist worksteal $(ARGS)
 
 gpu-check: gpu ## on a GPU: is all of it right there? Ends with a page for an issue
 	.venv/bin/python -m pytest tests/gpu -m gpu --gpu-check -W default $(ARGS)

@@ -127,12 +127,12 @@ class Visit:
     throttled_s: float | None  # time in it that a CPU quota held this container back
     suspended_s: float | None  # time in it that the machine slept
     stepped_s: float | None  # what the wall clock was set forward by in it
-    cores_busy: float | None = None  # CPU seconds a second while the blocks ran, all threads
     device_mhz: float | None = None  # the device's clocks as its last block's work was queued,
     device_memory_mhz: float | None = None  # where it has clocks of its own and tells them
     device_celsius: float | None = None
     device_watts: float | None = None
     device_throttled: str = ""  # why its clock was held back then; empty where it was not
+    cores_busy: float | None = None  # CPU seconds a second while the blocks ran, all threads
     layer: str = ""  # the layer's name, where it has one
 
 
@@ -223,7 +223,6 @@ class Cell:
     )
     predicted_s: float | None  # of a skipped cell: what it was predicted to take
     error: float | None  # the largest RMS error over its visits, as in visits.csv
-    cores_busy: float | None = None  # median over quiet visits: what blocks kept busy of `threads`
     percent_of_measured: float | None = None  # of what a large product reached on its device
     percent_of_stated: float | None = None  # of what the device's data sheet gives
     launch_bound: str = ""  # yes | no: does time_s consist of launch_s; empty where not known
@@ -231,4 +230,5 @@ class Cell:
     device_celsius: float | None = None
     device_watts: float | None = None
     throttled: int = 0  # of those visits, the ones with a clock held back
+    cores_busy: float | None = None  # median over quiet visits: what blocks kept busy of `threads`
     layer: str = ""  # the layer's name; empty for a square of the sweep's widths

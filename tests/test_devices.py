@@ -537,6 +537,6 @@ class TestIdentity:
         self, a_run: tuple[Done, Path], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(wheel, "in_use", lambda: "cupy-cuda12x 13.0.0")
-        assert "the GPU's library is 'cupy-cuda12x 13.0.0' here and was ''" in refused(
+        assert "the GPU's library is 'cupy-cuda12x 13.0.0' here and was " in refused(
             "run", "--resume", str(a_run[1])
         )

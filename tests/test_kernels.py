@@ -317,7 +317,7 @@ class TestLayer:
             ((3, 5, 1), (1, 5), "W has 3 axes, must have 2: (n_in, n_units)"),
             ((3, 5), (5,), "b has 1 axes, must have 2: (1, n_units)"),
             ((3, 5), (5, 1), "b axis 0 is 5, must be 1 (one row, added to every example)"),
-            ((3, 5), (1, 3), "b axis 1 is 3, must be 5 (n_units, W's axis 1)"),
+            ((3, 5), (1, 4), "b axis 1 is 4, must be 5 (n_units, W's axis 1)"),
             ((0, 5), (1, 5), "W axis 0 (n_in) is 0, must be at least 1"),
             ((3, 0), (1, 0), "W axis 1 (n_units) is 0, must be at least 1"),
         ],

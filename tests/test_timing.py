@@ -186,9 +186,7 @@ class Process:
         self.now += seconds
 
     def settle(self, limit_s: float) -> tuple[float, bool]:
-        return timing.settle(
-            limit_s, lambda: self.cpu, lambda: self.now, self.sleep, lambda: self.starved()
-        )
+        return timing.settle(limit_s, lambda: self.cpu, lambda: self.now, self.sleep, self.starved)
 
     def starved(self) -> bool:
         """Whether a thread wants a core that it doesn't get."""
