@@ -50,7 +50,7 @@ slides: .venv/.bench ## a deck of the run for PowerPoint (RUN=..., else the late
 test: .venv/.test ## run the tests (ARGS='-k name')
 	.venv/bin/python -m pytest -n logical --maxprocesses 8 --dist worksteal $(ARGS)
 
-gpu-check: gpu ## on a GPU: is all of it right there? Ends with a page for an issue
+gpu-check: .venv/.test gpu ## on a GPU: is all of it right there? Ends with a page for an issue
 	.venv/bin/python -m pytest tests/gpu -m gpu --gpu-check -W default $(ARGS)
 
 lint: .venv/.lint ## check style, types and layering

@@ -18,6 +18,7 @@ from bench.charts import (
     _page,
     _words,
     batching,
+    layers,
     roofline,
     speedup,
     throughput,
@@ -28,6 +29,10 @@ from bench.records import Block, Visit
 
 MOST_KERNELS = 8
 """So many kernels can be told apart on a slide; more are split over several."""
+
+
+MOST_POINTS = 7
+"""Sentences on a slide."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +97,10 @@ def read(folder: Path, measured: tuple[list[Visit], list[Block]] | None = None) 
 
 def tell(run: charts.Run, headline: str | None, quietness: str | None) -> Story:
     """The slides of a run, in the order in which a speaker needs them."""
-    slides = [*_ladder(run), *_throughput(run), *_batching(run), *_roofline(run), *_time(run)]
+    parts = (_ladder, _throughput, _batching, _roofline, _time)
+    squares = charts.part(run, None)
+    slides = [slide for part in parts for slide in part(squares)] if squares else []
+    slides += _layers(run)
     if not slides:
         slides = [_nothing(run)]
     slides.append(_method(run, quietness))
@@ -348,6 +356,50 @@ def _time(run: charts.Run) -> Iterator[Slide]:
                 _footer.footer(rows, run.machine),
                 _cells.missing(rows, number),
             )
+
+
+def _layers(run: charts.Run) -> Iterator[Slide]:
+    """The fastest kernel on each layer with a name, and what it does a second."""
+    number = layers.NUMBER
+    named = run.cells[run.cells["layer"] != ""]
+    shown = _measured(named, number)
+    said = [
+        _layer_words(layer, shown[(shown["layer"] == layer.name) & (shown["batch"] == batch)])
+        for layer in layers.layers(shown)
+        for batch in layer.batches
+    ]
+    for first in range(0, len(said), MOST_POINTS):
+        part = said[first : first + MOST_POINTS]
+        of = f"rows {first + 1} to {first + len(part)} of {len(said)}"
+        yield Slide(
+            layers.title(shown),
+            _said(
+                "The fastest kernel's arithmetic a second, 95 % interval",
+                of if len(said) > MOST_POINTS else "",
+            ),
+            Points(part),
+            "",
+            method.THROUGHPUT,
+            _footer.footer(named, run.machine),
+            layers.missing(named),
+        )
+
+
+def _layer_words(layer: layers.Layer, rows: pd.DataFrame) -> str:
+    """One layer at one batch, in a sentence."""
+    ordered = rows.sort_values(layers.NUMBER, ascending=False)
+    best = ordered.iloc[0]
+    rate, low, high = (
+        units.si(best[f"{layers.NUMBER}{end}"], "FLOP/s") for end in ("", "_low", "_high")
+    )
+    interval = "" if pd.isna(best[f"{layers.NUMBER}_low"]) else f" ({low} to {high})"
+    where = f"{layer.name} ({layer.shape}, {at(int(best['batch']))})"
+    words = f"{where}: {_words.name_of(str(best['kernel']))} {rate}{interval}"
+    if len(ordered) == 1:
+        return words
+    next_best = ordered.iloc[1]
+    lead = units.number(best[layers.NUMBER] / next_best[layers.NUMBER])
+    return f"{words}, {lead} times {_words.name_of(str(next_best['kernel']))}"
 
 
 def _nothing(run: charts.Run) -> Slide:
