@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import zipfile
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -387,3 +387,27 @@ def test_libreoffice_opens_it_and_finds_every_title(tmp_path: Path) -> None:
         assert slide.shapes.title.text_frame.text in page
     for kernel in ("python_loop", "numpy_dot", "numpy_matmul"):
         assert sum(kernel in page for page in found) >= 7
+
+
+def test_layers_with_names_are_told_in_sentences_and_kept_out_of_the_charts(tmp_path: Path) -> None:
+    named = [
+        replace(cell(kernel, 64, batch, rate), layer=f"layer {i}", n_in=32)
+        for i in range(5)
+        for batch in (1, 128)
+        for kernel, rate in (("numpy_dot", 1e9), ("numpy_matmul", 4e9 + i))
+    ]
+    told = findings.read(folder_of(named, tmp_path / "layers"))
+    slides = [s for s in told.slides if s.title.startswith("One matmul is fastest in 10 of 10")]
+    assert len(slides) == 3
+    pictures = [s.picture for s in slides if isinstance(s.picture, findings.Points)]
+    points = [point for picture in pictures for point in picture.points]
+    assert points[0] == (
+        "layer 0, one example: numpy_matmul 4.00 GFLOP/s (3.92 GFLOP/s to 4.08 GFLOP/s), 4.00x"
+        " numpy_dot"
+    )
+    assert [f"layer {i}, " in "".join(points) for i in range(5)] == [True] * 5
+    squares = [cell("numpy_matmul", width, 1, 1e9) for width in (16, 64, 256)]
+    both = findings.read(folder_of([*named, *squares], tmp_path / "both"))
+    drawn = [s.picture for s in both.slides if isinstance(s.picture, findings.Lines)]
+    assert drawn
+    assert {line.kernel for picture in drawn for line in picture.lines} == {"numpy_matmul"}

@@ -31,7 +31,7 @@ MOST_KERNELS = 8
 """So many kernels can be told apart on a slide; more are split over several."""
 
 
-MOST_POINTS = 7
+MOST_POINTS = 4
 """Sentences on a slide."""
 
 
@@ -393,13 +393,13 @@ def _layer_words(layer: layers.Layer, rows: pd.DataFrame) -> str:
         units.si(best[f"{layers.NUMBER}{end}"], "FLOP/s") for end in ("", "_low", "_high")
     )
     interval = "" if pd.isna(best[f"{layers.NUMBER}_low"]) else f" ({low} to {high})"
-    where = f"{layer.name} ({layer.shape}, {at(int(best['batch']))})"
+    where = f"{layer.name}, {at(int(best['batch']))}"
     words = f"{where}: {_words.name_of(str(best['kernel']))} {rate}{interval}"
     if len(ordered) == 1:
         return words
     next_best = ordered.iloc[1]
     lead = units.number(best[layers.NUMBER] / next_best[layers.NUMBER])
-    return f"{words}, {lead} times {_words.name_of(str(next_best['kernel']))}"
+    return f"{words}, {lead}x {_words.name_of(str(next_best['kernel']))}"
 
 
 def _nothing(run: charts.Run) -> Slide:
