@@ -54,9 +54,11 @@ def _both(measured: float | None, stated: float | None, unit: str) -> str:
 def table(cells: Sequence[Cell]) -> Table:
     """A row a case, a column a kernel: time with its interval, rate, speed-up over the loop.
 
-    A kernel that was measured on several devices has a column for each.
+    A kernel that was measured on several devices has a column for each; one that can't run here
+    has none, for `reasons` says why.
     """
-    places = columns(cells)
+    there = [cell for cell in cells if cell.status != "unavailable"] or cells
+    places = columns(there)
     shown = Table(header_style="bold", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     shown.add_column("layer\n", justify="right")
     for heading in places.values():

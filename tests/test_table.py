@@ -335,3 +335,11 @@ def test_a_machine_that_slept_is_told_in_words() -> None:
 
 def test_without_a_good_visit_nothing_is_said_of_the_machine() -> None:
     assert table.quietness([], []) is None
+
+
+def test_a_kernel_that_cannot_run_here_has_no_column_but_a_reason() -> None:
+    there = without_number("unavailable")
+    rows = [replace(there, kernel="cupy_matmul"), replace(there, kernel="numpy_dot", status="ok")]
+    shown = table.table(rows)
+    assert [str(column.header).split("\n")[0] for column in shown.columns] == ["layer", "numpy_dot"]
+    assert len(table.table(rows[:1]).columns) == 2
