@@ -169,7 +169,7 @@ def report(
     if not pptx and not markdown:
         pptx = markdown = True
     if pptx and markdown and out is not None:
-        raise BadInput("--out is one file: say --pptx or --markdown with it")
+        raise BadInput("--out is one file: give one of --pptx and --markdown with it")
     folder = runs.find(run)
     if runs.compared(folder):
         raise BadInput(f"{folder} compares two commits: python -m bench plot {folder} draws it")

@@ -23,7 +23,10 @@ COLD_BLOCKS = 3
 """The same with cold caches: flushing them takes longer than what is timed."""
 
 TRIP_LIMIT_S = 0.01
-"""Slower launches than this make their round trip on the first pass only."""
+"""Slower launches than this make their round trip on the first passes only."""
+
+TRIP_PASSES = 3
+"""So many: the first may be disturbed."""
 
 TRIPS_S = 0.005
 """About how long the round trips of a visit last together: three of them, where they are short."""
@@ -231,7 +234,7 @@ class Visitor:
             return opened, None, _refused(times)
         self._worked_at[opened.device] = time.perf_counter()
         blocks += [Block(number, "time", opened.loops, s) for s in times.seconds]
-        if opened.launch_s < TRIP_LIMIT_S or pass_number == 1:
+        if opened.launch_s < TRIP_LIMIT_S or pass_number <= TRIP_PASSES:
             count = min(max(round(TRIPS_S / opened.launch_s), 1), 3)
             trips = worker.call(link.RoundTrips(key, count), patience)
             if not isinstance(trips, link.Trips):

@@ -99,7 +99,10 @@ def test_help_answers_at_once_and_imports_nothing_heavy() -> None:
         (["run", "--resume", "x", "--precision", "float64"], "leave out precision"),
         (["plot", "no-such-run"], "no run 'no-such-run'"),
         (["report", "no-such-run"], "no run 'no-such-run'"),
-        (["report", "reference", "--out", "x"], "--out is one file: say --pptx or --markdown"),
+        (
+            ["report", "reference", "--out", "x"],
+            "--out is one file: give one of --pptx and --markdown",
+        ),
         (["sweep"], "sweep"),
     ],
 )
@@ -219,6 +222,8 @@ def test_a_run_is_drawn_again_from_its_files(a_run: ARun) -> None:
     assert "speedup.png" in done.out
     assert "throughput" not in done.out
     assert "no chart named pie" in refused("plot", str(a_run.folder), "--only", "pie")
+    told = refused("plot", str(a_run.folder), "--out", str(a_run.folder / "cells.csv"))
+    assert "is a file, and charts need a directory: take another --out" in told
 
 
 def test_a_run_does_not_go_on_elsewhere_or_with_another_kernel(a_run: ARun) -> None:
