@@ -42,10 +42,14 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         if self.up_to:
             options.percent(self.up_to, "up_to")
 
+    def names(self, verdict: Verdict) -> bool:
+        """Whether this is about the verdict's cell."""
+        return fnmatch.fnmatchcase(verdict.cell, self.cell)
+
     def covers(self, verdict: Verdict) -> bool:
-        """Whether this is the slowdown, and no larger than was accepted."""
+        """Whether the verdict is a slowdown, and no larger than was accepted."""
         limit = options.percent(self.up_to, "up_to") if self.up_to else math.inf
-        return fnmatch.fnmatchcase(verdict.cell, self.cell) and verdict.change <= limit
+        return verdict.says == "slower" and verdict.change <= limit
 
 
 class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -76,11 +80,9 @@ def read(path: Path = FILE) -> tuple[Entry, ...]:
 def apply(verdicts: Sequence[Verdict], entries: Sequence[Entry], today: dt.date) -> Applied:
     """Mark the slowdowns that an entry covers, and name the entries that cover none."""
     valid = [entry for entry in entries if today <= entry.until]
-    used: set[Entry] = set()
     done = []
     for verdict in verdicts:
-        its = [entry for entry in valid if verdict.says == "slower" and entry.covers(verdict)]
-        used.update(its)
+        its = [entry for entry in valid if entry.names(verdict) and entry.covers(verdict)]
         done.append(replace(verdict, accepted=its[0].reason) if its else verdict)
     notes = [
         f"accepted.toml: {entry.cell!r} expired on {entry.until}: remove it, or accept it anew"
@@ -88,9 +90,16 @@ def apply(verdicts: Sequence[Verdict], entries: Sequence[Entry], today: dt.date)
         if entry not in valid
     ]
     for entry in valid:
-        if any(fnmatch.fnmatchcase(verdict.cell, entry.cell) for verdict in verdicts):
-            if entry not in used:
-                notes.append(f"accepted.toml: {entry.cell!r} wasn't needed: remove it")
-        else:
-            notes.append(f"accepted.toml: {entry.cell!r} names no cell that was compared")
+        about = [verdict for verdict in verdicts if entry.names(verdict)]
+        name = f"accepted.toml: {entry.cell!r}"
+        if not about:
+            notes.append(f"{name} names no cell that was compared here")
+        elif all(verdict.says in ("not slower", "faster") for verdict in about):
+            notes.append(f"{name} wasn't needed: remove it")
+        notes += [
+            f"{name} accepts up to {entry.up_to}, and {verdict.cell} is"
+            f" {100 * verdict.change:.1f}% slower"
+            for verdict in about
+            if verdict.says == "slower" and not entry.covers(verdict)
+        ]
     return Applied(done, notes)

@@ -177,7 +177,7 @@ def compare(
     chosen = [by_name[name] for name in worth]
     if chosen and confirm:
         run("confirm", chosen, gate.FIRST_LOOK, keep_s=0.0)
-        found = gate.decided(by_cell(measured, "confirm"), kernel_of, spread)
+        found = gate.decided(by_cell(measured, "confirm"), kernel_of, spread, slower_than)
         if left := [cell for cell in chosen if cell.name not in found]:
             run("confirm", left, CONFIRM_ROUNDS - gate.FIRST_LOOK, keep_s=0.0)
     alike = len({side.python for side in sides}) == 1

@@ -37,8 +37,6 @@ LOOKS = 2
 
 CONFIDENCE = 0.95
 
-LEAST_MARGIN = math.log(1.025)
-
 SPREADS = 3.7
 """How many standard deviations of the difference between identical runs the margin covers."""
 
@@ -53,7 +51,7 @@ DROPPED = 0.3
 class Spread:
     """What identical code differs by from run to run: standard deviation of log(head / base).
 
-    The default is wide: what `bench.calibrate` has found here for most kernels is less.
+    The default is wide: what `bench.calibration` has found here for most kernels is less.
     """
 
     default: float = 0.005
@@ -64,9 +62,12 @@ class Spread:
         """The spread of a kernel's cells."""
         return (self.by_kernel or {}).get(kernel, self.default)
 
-    def margin(self, kernel: str) -> float:
-        """What a cell's rounds have to exceed before it is slower, as a log ratio."""
-        return max(LEAST_MARGIN, SPREADS * self.of(kernel))
+    def margin(self, kernel: str, slower_than: float) -> float:
+        """What a cell's rounds have to exceed before it is slower, as a log ratio: half of the
+        slowdown that is asked about, so that one of that size is found, or more on a machine that
+        tells identical runs further apart.
+        """
+        return max(math.log1p(slower_than / 2), SPREADS * self.of(kernel))
 
 
 def worth_a_look(
@@ -104,9 +105,10 @@ def judge(
     `screen` and `confirm` hold d by cell and round; `slower_than` is the slowdown that is asked
     about, 0.05 for five percent.
     """
+    margins = {cell: spread.margin(kernel_of[cell], slower_than) for cell in screen}
     slower, faster = (
         first | _beyond({cell: d for cell, d in shifted.items() if cell not in first})
-        for shifted, first in _at_first_look(confirm, kernel_of, spread)
+        for shifted, first in _at_first_look(confirm, margins)
     )
     return [
         _verdict(
@@ -115,31 +117,33 @@ def judge(
             # rounds that chose a cell would make it look worse than it is
             list(confirm.get(cell) or screen[cell]),
             spread.of(kernel_of[cell]),
-            spread.margin(kernel_of[cell]),
+            margins[cell],
             slower_than,
             slower=cell in slower,
             faster=cell in faster,
+            blind=cell in confirm and not reachable(len(confirm[cell]), len(confirm)),
         )
         for cell in screen
     ]
 
 
 def decided(
-    confirm: Mapping[str, Sequence[float]], kernel_of: Mapping[str, str], spread: Spread
+    confirm: Mapping[str, Sequence[float]],
+    kernel_of: Mapping[str, str],
+    spread: Spread,
+    slower_than: float,
 ) -> set[str]:
     """The cells that the first look finds slower or faster: they need no more rounds."""
-    return set[str]().union(*(first for _, first in _at_first_look(confirm, kernel_of, spread)))
+    margins = {cell: spread.margin(kernel_of[cell], slower_than) for cell in confirm}
+    return set[str]().union(*(first for _, first in _at_first_look(confirm, margins)))
 
 
 def _at_first_look(
-    confirm: Mapping[str, Sequence[float]], kernel_of: Mapping[str, str], spread: Spread
+    confirm: Mapping[str, Sequence[float]], margins: Mapping[str, float]
 ) -> Iterator[tuple[dict[str, list[float]], set[str]]]:
     """For slower and for faster: each cell's rounds less the margin, and who is found already."""
     for sign in (1, -1):
-        shifted = {
-            cell: [sign * x - spread.margin(kernel_of[cell]) for x in d]
-            for cell, d in confirm.items()
-        }
+        shifted = {cell: [sign * x - margins[cell] for x in d] for cell, d in confirm.items()}
         there = {cell: d[:FIRST_LOOK] for cell, d in shifted.items() if len(d) >= FIRST_LOOK}
         yield shifted, _beyond(there)
 
@@ -190,9 +194,11 @@ def _verdict(
     *,
     slower: bool,
     faster: bool,
+    blind: bool,
 ) -> Verdict:
     low, high = interval(d)
     known = math.isfinite(high - low)
+    visible = math.expm1(margin + (high - low) / 2) if known and not blind else None
     says: Says = "can't tell"
     if slower:
         says = "slower"
@@ -200,6 +206,8 @@ def _verdict(
         says = "faster"
     elif _cleared(high, spread, slower_than):
         says = "not slower"
+        # one of that size would not have been cleared
+        visible = min(visible or slower_than, slower_than)
     return Verdict(
         cell=cell,
         kernel=kernel,
@@ -207,7 +215,7 @@ def _verdict(
         change=math.expm1(median(d)),
         change_low=math.expm1(low) if known else None,
         change_high=math.expm1(high) if known else None,
-        visible=math.expm1(margin + (high - low) / 2) if known else None,
+        visible=visible,
         rounds=len(d),
     )
 
@@ -229,11 +237,13 @@ def trouble(
     """
     if dropped > DROPPED:
         return f"{100 * dropped:.0f}% of the pairs were disturbed: the machine is too noisy"
+    if len(control) < LEAST_ROUNDS:
+        return f"{len(control)} rounds are too few to judge by"
     low, high = interval(control if alike else [d - median(control) for d in control])
     if low > spread.default or high < -spread.default:
         moved = 100 * math.expm1(median(control))
         return f"fixed work that is the same on both sides moved by {moved:+.1f}%"
-    if control and high > math.log1p(slower_than):
+    if high > math.log1p(slower_than):
         return "fixed work that is the same on both sides is too unsteady to judge by"
     return None
 

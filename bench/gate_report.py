@@ -44,7 +44,7 @@ def ordered(verdicts: Sequence[Verdict]) -> list[Verdict]:
 
 def said(verdict: Verdict) -> str:
     """The verdict, and whether it was accepted on purpose."""
-    return f"{verdict.says}, accepted" if verdict.accepted else verdict.says
+    return f"{verdict.says} (accepted)" if verdict.accepted else verdict.says
 
 
 def change(verdict: Verdict) -> str:
@@ -52,7 +52,8 @@ def change(verdict: Verdict) -> str:
     if verdict.change_low is None or verdict.change_high is None:
         return f"({verdict.rounds} rounds: too few)"
     low, high = 100 * verdict.change_low, 100 * verdict.change_high
-    return f"{100 * verdict.change:+.1f}% ({low:+.1f} to {high:+.1f})"
+    # z: what rounds to nothing has no minus
+    return f"{100 * verdict.change:+z.1f}% ({low:+z.1f} to {high:+z.1f})"
 
 
 def visible(verdict: Verdict) -> str:
@@ -74,11 +75,18 @@ def show(found: Found, asked: Asked) -> None:
 
 def left_out(found: Found) -> list[str]:
     """A line for each kernel and reason."""
-    alike = Counter((one.cell.kernel, one.status, one.reason) for one in found.left_out)
+    alike: dict[tuple[str, str, str], list[str]] = {}
+    for one in found.left_out:
+        key = one.cell.kernel, one.status, one.reason
+        alike.setdefault(key, []).append(one.cell.name.removeprefix(f"{one.cell.kernel} "))
     return [
-        f"left out: {kernel} ({'1 cell' if n == 1 else f'{n} cells'}): {status}: {reason}"
-        for (kernel, status, reason), n in alike.items()
+        f"left out: {kernel} ({_counted(names)}): {status}: {reason}"
+        for (kernel, status, reason), names in alike.items()
     ]
+
+
+def _counted(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{len(names)} cells"
 
 
 def table(verdicts: Sequence[Verdict]) -> Table:
@@ -106,9 +114,10 @@ def sentence(found: Found, slower_than: float) -> str:
         case "slower":
             return f"slower: {tally}"
         case "can't tell":
-            return f"can't tell: {found.problem or tally} (--budget for more rounds)"
+            return f"can't tell: {found.problem or f'{tally} (--budget for more rounds)'}"
         case _:
-            return f"no cell is {100 * slower_than:g}% slower: {tally}"
+            but = " but what was accepted" if any(v.accepted for v in found.verdicts) else ""
+            return f"no cell is {100 * slower_than:g}% slower{but}: {tally}"
 
 
 def markdown(found: Found, asked: Asked) -> str:
@@ -136,7 +145,8 @@ def markdown(found: Found, asked: Asked) -> str:
 
 def annotations(found: Found, asked: Asked) -> list[str]:
     """GitHub's workflow commands: the total, then the worst cells."""
-    slower = [v for v in ordered(found.verdicts) if v.says == "slower" and not v.accepted]
+    red = found.verdicts if found.problem is None else []
+    slower = [v for v in ordered(red) if v.says == "slower" and not v.accepted]
     level = {"slower": "error", "can't tell": "warning"}.get(
         gate.outcome(found.verdicts, found.problem), "notice"
     )

@@ -35,7 +35,7 @@ def duration(text: str | None) -> float | None:
         seconds = float(text.removesuffix(unit)) * SECONDS.get(unit, 1)
     except ValueError:
         seconds = 0.0
-    if not seconds > 0:
+    if not 0 < seconds < float("inf"):
         raise BadInput(f"--budget is {text!r}, should be like 90s, 5m or 1h")
     return seconds
 

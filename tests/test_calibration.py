@@ -58,7 +58,7 @@ def test_a_spread_is_kept_with_its_machine(tmp_path: Path) -> None:
     calibration.write(path, "another", 9, {"numpy_dot": 0.5})
     kept = calibration.read(path, "a machine")
     assert (kept.runs, kept.of("numpy_dot"), kept.of("python_loop")) == (20, 0.01235, 0.005)
-    assert kept.margin("numpy_dot") == pytest.approx(3.7 * 0.01235)
+    assert kept.margin("numpy_dot", 0.05) == pytest.approx(3.7 * 0.01235)
     assert calibration.read(path, "a third") == gate.Spread()
 
 

@@ -39,7 +39,7 @@ def run(seed: int, slowed: Mapping[str, float], noise: Noise = steady) -> list[V
         cell: rounds(cell, gate.FIRST_LOOK)
         for cell in gate.worth_a_look(screen, KERNELS, SPREAD, 0.05)
     }
-    for cell in set(confirm) - gate.decided(confirm, KERNELS, SPREAD):
+    for cell in set(confirm) - gate.decided(confirm, KERNELS, SPREAD, 0.05):
         confirm[cell] += rounds(cell, CONFIRM - gate.FIRST_LOOK)
     return gate.judge(screen, confirm, KERNELS, SPREAD, 0.05)
 
@@ -133,10 +133,10 @@ def test_where_rounds_are_too_unsteady_the_smallest_visible_slowdown_says_so() -
 
 
 def test_the_margin_grows_with_what_identical_runs_differ_by() -> None:
-    assert SPREAD.margin("numpy_dot") == gate.LEAST_MARGIN
+    assert SPREAD.margin("numpy_dot", 0.05) == pytest.approx(math.log(1.025))
     wide = gate.Spread(by_kernel={"python_loop": 0.02})
-    assert wide.margin("python_loop") == pytest.approx(gate.SPREADS * 0.02)
-    assert wide.margin("numpy_dot") == gate.LEAST_MARGIN
+    assert wide.margin("python_loop", 0.05) == pytest.approx(gate.SPREADS * 0.02)
+    assert wide.margin("numpy_dot", 0.05) == pytest.approx(math.log(1.025))
     rounds = {"cell": [0.05] * 40}
     for spread, says in ((SPREAD, "slower"), (gate.Spread(default=0.02), "can't tell")):
         (verdict,) = gate.judge({"cell": [0.05] * 10}, rounds, {"cell": "k"}, spread, 0.05)
@@ -169,7 +169,7 @@ def test_few_rounds_have_no_interval_and_no_verdict() -> None:
         ([0.02, 0.021] * 10, 0.0, "moved by +2.1%"),
         ([-0.03, -0.031] * 10, 0.0, "moved by -3.0%"),
         ([0.2, -0.2] * 10, 0.0, "too unsteady"),
-        ([], 0.0, None),
+        ([0.001, -0.001] * 2, 0.0, "4 rounds are too few to judge by"),
     ],
 )
 def test_a_machine_that_misbehaves_is_not_judged_by(
@@ -194,3 +194,25 @@ def test_a_run_says_the_worst_of_its_verdicts(says: list[Says], outcome: Says) -
     verdicts = [Verdict("c", "k", s, 0, 0, 0, 0, 10) for s in says]
     assert gate.outcome(verdicts, None) == outcome
     assert gate.outcome(verdicts, "the machine is too noisy") == "can't tell"
+
+
+def test_red_begins_at_half_of_what_is_asked_about() -> None:
+    rounds = {"cell": [math.log(1.04)] * 40}
+    for asked, says in ((0.05, "slower"), (0.5, "not slower")):
+        (verdict,) = gate.judge({"cell": [0.04] * 10}, rounds, {"cell": "k"}, SPREAD, asked)
+        assert verdict.says == says
+
+
+def test_what_too_few_rounds_could_not_have_shown_is_not_claimed() -> None:
+    rounds = {f"cell {i}": [0.2, -0.2] * 4 for i in range(3)}  # 2**-8 is too much for three cells
+    screen = {cell: [0.2, -0.2] * 5 for cell in rounds}
+    for verdict in gate.judge(screen, rounds, dict.fromkeys(rounds, "k"), SPREAD, 0.05):
+        assert (verdict.says, verdict.visible) == ("can't tell", None)
+
+
+def test_a_cleared_cell_could_have_shown_what_was_asked_about() -> None:
+    (verdict,) = gate.judge({"cell": [0.02, -0.02] * 6}, {}, {"cell": "k"}, SPREAD, 0.05)
+    assert verdict.says == "not slower"
+    assert verdict.visible == pytest.approx(0.0456, abs=0.001)
+    (verdict,) = gate.judge({"cell": [-0.2, 0.02] * 6}, {}, {"cell": "k"}, SPREAD, 0.05)
+    assert (verdict.says, verdict.visible) == ("not slower", 0.05)

@@ -77,3 +77,14 @@ def test_what_was_found_is_written_and_its_code_is_red(
     assert len(store.load(tmp_path / "out", Round)) == 50
     assert store.machine(tmp_path / "out")["comparison"]["says"] == "slower"
     assert "margins for a machine that was not calibrated" in capsys.readouterr().out
+
+
+def test_a_summary_that_cannot_be_written_leaves_the_verdict(
+    compared: list[Any], tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", "/dev/full")
+    what = What("gate", (), 0.05, None, 99)
+    assert gating.judge(what, "HEAD", "HEAD", tmp_path / "out", locked=False) == "slower"
+    said = capsys.readouterr()
+    assert "note: GITHUB_STEP_SUMMARY can't be written" in said.err
+    assert "::error title=slower::" in said.out

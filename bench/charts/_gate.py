@@ -103,7 +103,7 @@ def _draw(
     for k, verdict in enumerate(moved):
         _mark(page, axes, k, verdict, reach)
         low, high = 100 * (verdict.change_low or 0), 100 * (verdict.change_high or 0)
-        words = f"{100 * verdict.change:+.1f} % ({low:+.1f} to {high:+.1f})"
+        words = f"{100 * verdict.change:+z.1f} % ({low:+z.1f} to {high:+z.1f})"
         words = f"{words}, accepted" if verdict.accepted else words
         _beside(page, k, row, words, size)
     for k, kernel in enumerate(kernels, len(moved)):

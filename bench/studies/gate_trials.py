@@ -8,9 +8,9 @@ called faster is as wrong, and should be as rare. `planted` slows a random half 
 5, 7 or 10 % of real work; the other half shows false alarms in the company of slow cells.
 
 Each run adds rows to results/studies/gate_trials.csv, one for each kernel and slowdown, under a
-hash of the code that measures and decides: what is added over time counts together as long as that
-code stays. The rounds of identical runs are kept in gate_rounds.csv, a row a run and cell, for the
-test that replays them (tests/test_replay.py).
+hash of the code that measures and of what the rules decide: what is added over time counts together
+as long as both stay. The rounds of identical runs are kept in gate_rounds.csv, a row a run and
+cell, for the test that replays them (tests/test_replay.py).
 """
 
 import csv
@@ -32,9 +32,10 @@ from bench.rounds import Cell
 from bench.studies import RESULTS
 
 KERNELS = ("python_loop", "numpy_dot", "numpy_matmul")
-CODE = ("compare", "control", "gate", "honesty", "quiet", "rounds", "timing", "worker")
+MEASURING = ("control", "honesty", "quiet", "rounds", "timing", "worker")
 TRIALS = RESULTS / "gate_trials.csv"
 ROUNDS = RESULTS / "gate_rounds.csv"
+SLOWER_THAN = 0.05
 RECORDED = 24
 """Runs whose rounds are kept: enough to resample from, and small."""
 
@@ -90,11 +91,32 @@ shares. What is planted is Python's own summing, as much of it as makes up the s
 
 
 def code() -> str:
-    """A hash of what measures and decides."""
-    digest = hashlib.sha256()
-    for name in CODE:
+    """A hash of the code that measures, and of what the rules decide."""
+    digest = hashlib.sha256(repr(decisions()).encode())
+    for name in MEASURING:
         digest.update((link.ROOT / "bench" / f"{name}.py").read_bytes())
     return digest.hexdigest()[:12]
+
+
+def decisions() -> list[Any]:
+    """What the rules make of rounds that never change: they may be rewritten, not altered."""
+    generator = random.Random(0)
+    made: list[Any] = [compare.SCREEN_ROUNDS, compare.CONFIRM_ROUNDS, gate.FIRST_LOOK]
+    for _ in range(40):
+        cells = [f"cell {i}" for i in range(12)]
+        screen, confirm = (
+            {
+                cell: [shift + generator.gauss(0, scatter) for _ in range(count)]
+                for cell in cells
+                for shift, scatter in [(generator.uniform(-0.1, 0.1), generator.uniform(0, 0.04))]
+            }
+            for count in (compare.SCREEN_ROUNDS, generator.randrange(6, 41))
+        )
+        kernel_of = dict.fromkeys(cells, "numpy_dot")
+        made.append(gate.worth_a_look(screen, kernel_of, gate.Spread(), SLOWER_THAN))
+        verdicts = gate.judge(screen, confirm, kernel_of, gate.Spread(), SLOWER_THAN)
+        made.append([verdict.says for verdict in verdicts])
+    return made
 
 
 def plant(side: Path, shares: dict[Cell, float]) -> None:
@@ -131,7 +153,7 @@ def one(*, planted: bool) -> compare.Found | None:
             cells,
             both,
             gate.Spread(),
-            0.05,
+            SLOWER_THAN,
             limit_s=settled.launch_limit_s,
             budget_s=settled.budget_s,
             seed=random.randrange(2**31),
