@@ -12,6 +12,7 @@ GPU ?= auto
 # PIP_CERT) come in.
 unexport PYTHONHOME PYTHONPATH PYTHONSAFEPATH PIP_PREFIX PIP_ROOT PIP_TARGET
 unexport VIRTUAL_ENV CONDA_PREFIX __PYVENV_LAUNCHER__
+export GPU
 export PIP_USER := 0
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
@@ -89,7 +90,8 @@ compile = .venv-lock/bin/uv pip compile --quiet --universal --generate-hashes --
 # made anew from an empty .venv, and so is an environment whose interpreter is gone or is not the
 # PYTHON that was asked for. Pip downloads before it installs, so a lost network leaves .bench good.
 pip = .venv/bin/python -m pip install --quiet --no-compile --require-hashes -r
-download = .venv/bin/python -m pip download --quiet --require-hashes -d
+# with pip's own progress: it may take minutes
+download = .venv/bin/python -m pip download --require-hashes -d
 uninstall = .venv/bin/python -m pip uninstall --quiet --yes
 # on every core, where pip would take one
 compileall = .venv/bin/python -m compileall -qq -j 0 .venv/lib || true
@@ -145,8 +147,8 @@ gpu: gpu-word .venv/.bench
 	$(compileall); $(stamp-all)
 
 gpu-word:
-	@case '$(GPU)' in auto|none|cuda12|cuda13) ;; *) \
-		echo 'error: GPU=$(GPU) is none of auto, none, cuda12, cuda13' >&2; exit 1;; esac
+	@case "$$GPU" in auto|none|cuda12|cuda13) ;; *) \
+		echo "error: GPU=$$GPU is none of auto, none, cuda12, cuda13 (it may come from the environment)" >&2; exit 1;; esac
 
 define add
 @echo "adding what $(1) needs to .venv"

@@ -271,7 +271,10 @@ class TestMain:
     def test_another_word_is_refused(self, capsys: pytest.CaptureFixture[str]) -> None:
         assert wheel.main("cuda14") == 2
         said = capsys.readouterr()
-        assert said == ("", "error: GPU=cuda14 is none of auto, none, cuda12, cuda13\n")
+        assert said == (
+            "",
+            "error: GPU=cuda14 is none of auto, none, cuda12, cuda13 (it may come from the environment)\n",
+        )
 
     def test_a_wheel_for_another_machine_is_refused(
         self, a_machine: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -397,7 +400,9 @@ class TestMake:
     def test_a_bad_word_is_one_line_and_an_error_before_anything_is_made(self, clone: Path) -> None:
         (clone / ".venv" / ".bench").unlink()
         said = self.make(clone, "bench", "GPU=cuda14")
-        assert said.startswith("2: error: GPU=cuda14 is none of auto, none, cuda12, cuda13\n")
+        assert said.startswith(
+            "2: error: GPU=cuda14 is none of auto, none, cuda12, cuda13 (it may come from the environment)\n"
+        )
         assert self.calls(clone) == []
 
     @pytest.mark.parametrize("stamp", [".test", ".lint"])
