@@ -58,8 +58,10 @@ def draw(
     except OSError as error:
         where = error.filename or outs[0]
         if isinstance(error, FileExistsError | NotADirectoryError):
-            message = f"{where} is a file, and charts need a directory: take another --out"
-            raise BadInput(message) from error
+            raise BadInput(
+                f"{where} is a file, and charts need a directory: move it away, then"
+                f" python -m bench plot {folders[0]}: what was measured is kept"
+            ) from error
         raise BadInput(
             f"{where} can't be written ({error.strerror}): make room or make it writable, then"
             f" python -m bench plot {folders[0]}: what was measured is kept"

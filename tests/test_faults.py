@@ -180,7 +180,7 @@ def test_charts_that_cannot_be_written_cost_no_number(
     meanwhile(out, lambda: (out / "plots").write_text("in the way"), visits=1)
     done = run(out, "--budget", "0.5s")
     line = one_line(done)
-    assert f"{out}/plots can't be written (File exists)" in line
+    assert f"{out}/plots is a file, and charts need a directory: move it away" in line
     assert f"then python -m bench plot {out}" in line
     assert store.load(out, records.Cell)
     (out / "plots").unlink()

@@ -223,7 +223,7 @@ def test_a_run_is_drawn_again_from_its_files(a_run: ARun) -> None:
     assert "throughput" not in done.out
     assert "no chart named pie" in refused("plot", str(a_run.folder), "--only", "pie")
     told = refused("plot", str(a_run.folder), "--out", str(a_run.folder / "cells.csv"))
-    assert "is a file, and charts need a directory: take another --out" in told
+    assert "is a file, and charts need a directory: move it away" in told
 
 
 def test_a_run_does_not_go_on_elsewhere_or_with_another_kernel(a_run: ARun) -> None:

@@ -180,7 +180,16 @@ def test_a_run_measures_it_beside_a_kernel_of_numpy(
     monkeypatch.setattr("bench.runs.draw", lambda *_, **__: [])
     out = tmp_path / "run"
     options = ["--kernel", str(shutil.copy(FILE, tmp_path)), "--kernel", "numpy_matmul"]
-    options += ["--device", str(best.index), "--budget", "1s", "--out", str(out)]
+    options += [
+        "--device",
+        str(best.index),
+        "--budget",
+        "20s",
+        "--target",
+        "0.9",
+        "--out",
+        str(out),
+    ]
     done = bench("run", "--sweep", "quick", "--widths", "4", "--batches", "2", *options)
     assert done.code == 0, done
     cells = pd.read_csv(out / "cells.csv").set_index("kernel")

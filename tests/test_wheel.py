@@ -312,8 +312,8 @@ case "$*" in
 *compileall*) ;;
 *"-m bench.wheel"*)
     [ "$PLAN" = real ] || {{ echo "$PLAN"; exit; }}
-    cd {root} && exec {python} "$@" ;;
-*) exec {python} "$@" ;;
+    cd "{root}" && exec "{python}" "$@" ;;
+*) exec "{python}" "$@" ;;
 esac
 """
 
