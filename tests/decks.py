@@ -3,12 +3,13 @@
 import io
 import itertools
 from collections.abc import Iterator
-from dataclasses import fields, replace
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import made_up
 import msgspec
 from pptx import Presentation
 from pptx.oxml.ns import qn
@@ -19,7 +20,6 @@ from bench.records import Cell
 
 ROOT = Path(__file__).parents[1]
 REFERENCE = ROOT / "results" / "reference"
-NOTHING = {field.name: None for field in fields(Cell) if "None" in str(field.type)}
 FORTY = tuple(f"kernel_{i:02}_with_a_name_of_forty_characters_"[:40] for i in range(30))
 MACHINE = {
     "started": "2026-11-22T12:46:00+00:00",
@@ -38,34 +38,11 @@ MACHINE = {
 
 def cell(kernel: str, width: int, batch: int, rate: float | None = None, **known: Any) -> Cell:
     """A made-up cell; its rate and speed-up, where it has them, are known to 2 %."""
-    flops = batch * width * (2 * width + 1)
-    row: dict[str, Any] = NOTHING | {
-        "kernel": kernel,
-        "kernel_hash": "0" * 12,
-        "n_in": width,
-        "n_units": width,
-        "batch": batch,
-        "precision": "float32",
-        "activation": "relu",
-        "device_index": 0,
-        "device": "cpu",
-        "threads": 2,
-        "cache": "warm",
-        "status": "ok" if rate else "skipped",
-        "reason": "" if rate else "predicted 9 s a launch, limit 1 s",
-        "visits": 9 if rate else 0,
-        "disturbed": 0,
-        "flops": flops,
-        "bytes": 4 * (width * width + width + 2 * batch * width),
-        "speedup_basis": "measured" if rate else "",
-    }
     if rate:
-        ratio = rate / 4e7
-        row |= {"time_s": flops / rate, "flop_per_s": rate, "speedup": ratio}
-        for side, part in (("low", 0.98), ("high", 1.02)):
-            row[f"flop_per_s_{side}"], row[f"speedup_{side}"] = rate * part, ratio * part
-            row[f"time_{side}_s"] = row["time_s"] * part
-    return Cell(**(row | known))
+        measured = {"visits": 9, "flop_per_s": rate, "speedup": rate / 4e7}
+        return made_up.cell(kernel, width, batch, **(measured | known))
+    skipped = {"status": "skipped", "reason": "predicted 9 s a launch, limit 1 s", "visits": 0}
+    return made_up.cell(kernel, width, batch, **(skipped | known))
 
 
 def grid(

@@ -39,15 +39,7 @@ def draw(slide: Any, picture: Bars, box: brush.Box) -> tuple[Any, dict[str, str]
     data.add_series("names", ends)
     frame = slide.shapes.add_chart(XL_CHART_TYPE.BAR_CLUSTERED, *box.emu, data)
     chart = frame.chart
-    chart.has_title = chart.has_legend = False
-    chart.font.size, chart.font.color.rgb = Pt(_fit.SIZE), brush.rgb(brush.THEME.muted)
-    oxml.place_plot(
-        chart,
-        plot.left / box.width,
-        plot.top / box.height,
-        plot.width / box.width,
-        plot.height / box.height,
-    )
+    brush.bare(chart, plot, box)
     down, along = chart.category_axis, chart.value_axis
     along.minimum_scale, along.maximum_scale = low, high
     oxml.log_scale(along)

@@ -35,6 +35,19 @@ def rgb(colour: str) -> Any:
     return RGBColor.from_string(colour.lstrip("#").upper())
 
 
+def bare(chart: Any, plot: Box, box: Box) -> None:
+    """No title and no legend, quiet text, and the area between the axes where `plot` says."""
+    chart.has_title = chart.has_legend = False
+    chart.font.size, chart.font.color.rgb = Pt(_fit.SIZE), rgb(THEME.muted)
+    oxml.place_plot(
+        chart,
+        plot.left / box.width,
+        plot.top / box.height,
+        plot.width / box.width,
+        plot.height / box.height,
+    )
+
+
 def write(frame: Any, text: str, size: float, colour: str, *, bold: bool = False) -> None:
     """Text on its own lines, never wrapped."""
     frame.word_wrap = False

@@ -93,15 +93,7 @@ def _data(series: Sequence[tuple[str, Sequence[scales.Place]]]) -> XyChartData:
 
 def _axes(chart: Any, scale: scales.Scale) -> None:
     plot, box = scale.plot, scale.box
-    chart.has_title = chart.has_legend = False
-    chart.font.size, chart.font.color.rgb = Pt(_fit.SIZE), brush.rgb(brush.THEME.muted)
-    oxml.place_plot(
-        chart,
-        plot.left / box.width,
-        plot.top / box.height,
-        plot.width / box.width,
-        plot.height / box.height,
-    )
+    brush.bare(chart, plot, box)
     x, y = chart.category_axis, chart.value_axis
     for axis, (low, high) in ((x, scale.x), (y, scale.y)):
         axis.minimum_scale, axis.maximum_scale = low, high
