@@ -57,17 +57,18 @@ def judge(what: What, base: str, head: str, folder: Path, *, locked: bool) -> Sa
     facts = machine.facts(visit.facts(1), 1)
     spread = calibration.read(SPREADS, facts["fingerprint"])
     entries = accepted.read()
-    with sides.both(base, head) as plain:
-        both = sides.locked(plain, shown.note) if locked else plain
-        found = _compare(what, both, spread, shown)
-    applied = accepted.apply(found.verdicts, entries, datetime.now(UTC).date())
-    found = replace(found, verdicts=applied.verdicts, notes=(*_grounds(spread), *applied.notes))
-    says = gate.outcome(found.verdicts, found.problem)
-    asked = gate_report.Asked(both[0].commit, both[1].commit, what.slower_than, locked)
-    told = {**facts, "comparison": {**asdict(asked), "says": says, "problem": found.problem}}
-    store.write_comparison(folder, found.rounds, found.verdicts, told)
-    shown.clear()
-    gate_report.show(found, asked)
+    with store.comparison(folder):
+        with sides.both(base, head) as plain:
+            both = sides.locked(plain, shown.note) if locked else plain
+            found = _compare(what, both, spread, shown)
+        applied = accepted.apply(found.verdicts, entries, datetime.now(UTC).date())
+        found = replace(found, verdicts=applied.verdicts, notes=(*_grounds(spread), *applied.notes))
+        says = gate.outcome(found.verdicts, found.problem)
+        asked = gate_report.Asked(both[0].commit, both[1].commit, what.slower_than, locked)
+        told = {**facts, "comparison": {**asdict(asked), "says": says, "problem": found.problem}}
+        shown.clear()
+        gate_report.show(found, asked)  # first: it stays told where the disk is full
+        store.write_comparison(folder, found.rounds, found.verdicts, told)
     screen.paths("numbers", [folder / "verdicts.csv", folder / "rounds.csv"])
     screen.paths("chart", runs.draw([folder], [runs.plots(folder)]))
     _tell_github(found, asked)

@@ -10,6 +10,7 @@ A visit's blocks are written before the visit, each in one write: a visit whose 
 complete, and blocks without a visit are the trace of a kill and are dropped.
 """
 
+import contextlib
 import csv
 import errno
 import fcntl
@@ -140,12 +141,25 @@ def write_cells(folder: Path, cells: Iterable[Cell]) -> None:
         replace(path, _header(Cell) + _lines(cells))
 
 
+@contextmanager
+def comparison(folder: Path) -> Iterator[None]:
+    """A comparison's directory, there before anything is measured for it, and gone again where
+    nothing was written. Raises BadInput where it can't be made.
+    """
+    with _written(folder, "or take another --out"):
+        folder.mkdir(parents=True)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):  # it holds what was found
+            folder.rmdir()
+
+
 def write_comparison(
     folder: Path, rounds: Iterable[Round], verdicts: Iterable[Verdict], machine: dict[str, Any]
 ) -> None:
-    """Write a comparison's directory. Raises BadInput where that can't be."""
+    """Write what a comparison found into its directory. Raises BadInput where that can't be."""
     with _written(folder, "or take another --out"):
-        folder.mkdir(parents=True)
         replace(folder / FILES[Round], _header(Round) + _lines(rounds))
         replace(folder / FILES[Verdict], _header(Verdict) + _lines(verdicts))
         _write_machine(folder, machine)

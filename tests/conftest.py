@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import threadpoolctl
 from cupy_double import Machine
 
 from kernels import _cupy
@@ -25,6 +26,15 @@ def library(name: str | None, *arguments: Any, **options: Any) -> Any:
     if name == "libcuda.so.1":
         return object()
     return load_library(name, *arguments, **options)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> Iterator[None]:
+    """BLAS in the tests' own process works as in a worker that was given one thread: with more, a
+    kernel that is visited here keeps too many cores busy.
+    """
+    with threadpoolctl.threadpool_limits(1):
+        yield
 
 
 @pytest.fixture

@@ -88,3 +88,36 @@ def test_a_summary_that_cannot_be_written_leaves_the_verdict(
     said = capsys.readouterr()
     assert "note: GITHUB_STEP_SUMMARY can't be written" in said.err
     assert "::error title=slower::" in said.out
+
+
+def test_a_directory_that_cannot_be_made_is_refused_before_anything_is_measured(
+    compared: list[Any], tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(BadInput, match="or take another --out"):
+        gating.judge(WHAT, "HEAD", "HEAD", tmp_path / "file" / "out", locked=False)
+    assert not compared
+
+
+def test_a_comparison_that_is_stopped_leaves_no_directory(
+    compared: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(*_: Any, **__: Any) -> compare.Found:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(gating, "_compare", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        gating.judge(WHAT, "HEAD", "HEAD", tmp_path / "out", locked=False)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_full_disk_takes_the_files_and_leaves_the_table(
+    compared: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    def full(*_: Any) -> None:
+        raise BadInput("no space left")
+
+    monkeypatch.setattr(store, "write_comparison", full)
+    with pytest.raises(BadInput):
+        gating.judge(WHAT, "HEAD", "HEAD", tmp_path / "out", locked=False)
+    assert "numpy_dot" in capsys.readouterr().out
