@@ -16,11 +16,12 @@ def test_a_stretch_is_the_difference_of_two_readings() -> None:
 
 
 def test_an_ordinary_moment_has_no_sleep_and_no_step_in_it() -> None:
-    happened = conditions.now().since(conditions.now())
-    assert abs(happened.suspended) < 1e-3
-    assert abs(happened.stepped) < 1e-3
-    assert happened.steal >= 0
-    assert happened.throttled >= 0
+    # the clocks of a reading are read one after another: another process may come in between
+    moments = [conditions.now().since(conditions.now()) for _ in range(20)]
+    assert min(abs(happened.suspended) for happened in moments) < 1e-3
+    assert min(abs(happened.stepped) for happened in moments) < 1e-3
+    assert min(happened.steal for happened in moments) >= 0
+    assert min(happened.throttled for happened in moments) >= 0
 
 
 def test_sleep_and_a_clock_that_jumps_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
