@@ -29,6 +29,10 @@ ALIKE, ALIKE_VISITS = 0.2, 20
 IMPOSSIBLE = 1.25
 """A cell this many times above the machine's arithmetic peak didn't do its work."""
 
+TURBO = 1.6
+"""A CPU may run this many times as fast as the clock that it states: a virtual machine knows the
+base clock alone, and the measured ceiling is low where NumPy's BLAS doesn't know the CPU."""
+
 LAUNCH_BOUND = 0.8
 """From this share of its time on, the host's launch is what a cell on a device consists of. Below
 1, because a launch by itself may be found quicker than one of many that follow each other."""
@@ -230,11 +234,17 @@ def judge(one: Gathered, ceilings: Mapping[str, Peaks]) -> Judged:
         return Judged(one, case, peaks, one.last.status, one.last.reason, None)
     time = of_visits(list(one.good.values()))
     rate = case.flops / time.value
-    peak = peaks.flop_per_s
+    peak = _peak(peaks, one.device)
     if peak is not None and rate > IMPOSSIBLE * peak:
         reason = f"{rate:.3g} FLOP/s; this machine's arithmetic peak is {peak:.3g}"
         return Judged(one, case, peaks, "impossible", reason, None)
     return Judged(one, case, peaks, one.last.status, one.last.reason, time)
+
+
+def _peak(peaks: Peaks, device: str) -> float | None:
+    """FLOP/s that the device can hardly exceed; None if nothing is known of it."""
+    stated = (peaks.theoretical_flop_per_s or 0.0) * (TURBO if device == CPU else 1.0)
+    return max(peaks.measured_flop_per_s or 0.0, stated) or None
 
 
 def _cell(judged: Judged, loops: Sequence[Judged]) -> Cell:

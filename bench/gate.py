@@ -63,11 +63,12 @@ class Spread:
         return (self.by_kernel or {}).get(kernel, self.default)
 
     def margin(self, kernel: str, slower_than: float) -> float:
-        """What a cell's rounds have to exceed before it is slower, as a log ratio: half of the
+        """What a cell's rounds have to exceed before it is slower, as a log ratio: a third of the
         slowdown that is asked about, so that one of that size is found, or more on a machine that
-        tells identical runs further apart.
+        tells identical runs further apart. (Of recorded rounds, with the default spread: half of
+        5 % finds 91 % of such slowdowns, a third 95 %; neither ever calls identical code slower.)
         """
-        return max(math.log1p(slower_than / 2), SPREADS * self.of(kernel))
+        return max(math.log1p(slower_than / 3), SPREADS * self.of(kernel))
 
 
 def worth_a_look(

@@ -246,7 +246,7 @@ class TestJudge:
         assert gating.CODES[gate.outcome(found.verdicts, found.problem)] == 1
 
     def test_a_first_look_spares_the_rest_of_the_rounds(self) -> None:
-        at_once, later = [0.1] * 16, [0.026, 0.035, 0.022, 0.028] * 10
+        at_once, later = [0.1] * 16, [0.020, 0.029, 0.016, 0.022] * 10
         confirm = {"at once": at_once, "later": later}
         assert gate.decided({c: d[:16] for c, d in confirm.items()}, KERNEL_OF, SPREAD, 0.05) == {
             "at once"

@@ -390,6 +390,23 @@ class TestImpossible:
         assert cell.status == "ok"
         assert cell.percent_of_peak == pytest.approx(124)
 
+    @pytest.mark.parametrize(
+        ("device", "believed"), [("cpu", 1.99e9), ("cuda:0 A at 0000:17:00.0", 1.24e9)]
+    )
+    def test_a_cpus_clock_may_be_faster_than_the_one_it_states(
+        self, device: str, believed: float
+    ) -> None:
+        stated = {device: Peaks("float32", 0.5e9, None, 1e9)}
+
+        def status(flop_per_s: float) -> str:
+            book = Book()
+            book.good("numpy_dot", 1, self.flops / flop_per_s, device=device)
+            (cell,) = estimate.cells(book.visits, book.blocks, stated)
+            return cell.status
+
+        assert status(believed) == "ok"
+        assert status(1.02 * believed) == "impossible"
+
     def test_a_crash_afterwards_makes_it_no_more_possible(self) -> None:
         assert self.cell(1.26e9, status="crashed").status == "impossible"
 

@@ -133,10 +133,9 @@ def test_where_rounds_are_too_unsteady_the_smallest_visible_slowdown_says_so() -
 
 
 def test_the_margin_grows_with_what_identical_runs_differ_by() -> None:
-    assert SPREAD.margin("numpy_dot", 0.05) == pytest.approx(math.log(1.025))
-    wide = gate.Spread(by_kernel={"python_loop": 0.02})
-    assert wide.margin("python_loop", 0.05) == pytest.approx(gate.SPREADS * 0.02)
-    assert wide.margin("numpy_dot", 0.05) == pytest.approx(math.log(1.025))
+    known = gate.Spread(default=0.001, by_kernel={"python_loop": 0.02})
+    assert known.margin("python_loop", 0.05) == pytest.approx(gate.SPREADS * 0.02)
+    assert known.margin("numpy_dot", 0.05) == pytest.approx(math.log1p(0.05 / 3))
     rounds = {"cell": [0.05] * 40}
     for spread, says in ((SPREAD, "slower"), (gate.Spread(default=0.02), "can't tell")):
         (verdict,) = gate.judge({"cell": [0.05] * 10}, rounds, {"cell": "k"}, spread, 0.05)
@@ -213,6 +212,8 @@ def test_what_too_few_rounds_could_not_have_shown_is_not_claimed() -> None:
 def test_a_cleared_cell_could_have_shown_what_was_asked_about() -> None:
     (verdict,) = gate.judge({"cell": [0.02, -0.02] * 6}, {}, {"cell": "k"}, SPREAD, 0.05)
     assert verdict.says == "not slower"
-    assert verdict.visible == pytest.approx(0.0456, abs=0.001)
+    # half of the interval, and the margin
+    margin = SPREAD.margin("k", 0.05)
+    assert verdict.visible == pytest.approx(math.expm1(0.02 + margin))
     (verdict,) = gate.judge({"cell": [-0.2, 0.02] * 6}, {}, {"cell": "k"}, SPREAD, 0.05)
     assert (verdict.says, verdict.visible) == ("not slower", 0.05)

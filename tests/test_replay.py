@@ -80,7 +80,7 @@ def test_identical_sides_are_never_slower() -> None:
     assert told.count("faster") < 0.002 * len(told)
 
 
-@pytest.mark.parametrize(("slowdown", "least"), [(0.05, 0.9), (0.07, 0.95), (0.10, 0.97)])
+@pytest.mark.parametrize(("slowdown", "least"), [(0.05, 0.93), (0.07, 0.96), (0.10, 0.97)])
 def test_a_slowdown_is_found_and_only_where_it_is(slowdown: float, least: float) -> None:
     found = alarms = slow = 0
     for seed in range(TRIALS // 2):

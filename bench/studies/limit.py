@@ -1,0 +1,124 @@
+"""Is numba_packed as fast as the CPU allows, and what is each of its tricks worth?
+
+    python -m bench.studies.limit rivals [SECONDS]    # needs all: make setup KERNELS=all
+    python -m bench.studies.limit tricks [SECONDS]
+
+`rivals`: its time over NumPy's, PyTorch's, oneDNN's and JAX's, on the widths and batches of the
+default sweep, paired by pass; and its share of the matmul ceiling, which is measured before and
+after. `tricks`: the time of each variant of it that does without one, over its own. The first rows
+of both tables are the losses. Float32, relu, all usable cores.
+"""
+
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from bench import estimate, machine, peaks, sweep, visit
+from bench.studies import cell, run, write
+
+PACKED = "numba_packed"
+KERNELS = Path(__file__).parent / "kernels"
+RIVALS = ("numpy_matmul", "torch_linear", str(KERNELS / "torch_onednn.py"), "jax_dense")
+TRICKS = (
+    "packed_in_place",
+    "packed_four_rows",
+    "packed_one_part",
+    "packed_afterwards",
+    "packed_alone",
+    "packed_together",
+)
+SHAPES = [(width, batch) for width in (64, 256, 512, 1024, 4096) for batch in (1, 16, 128, 1024)]
+"""Of the tricks: multiples of two vectors, which the variant without packing needs."""
+
+SLOWER = 1.03
+"""Up to here it is called not slower."""
+
+
+def ceiling() -> float:
+    """FLOP/s of a large product in NumPy, measured now."""
+    facts = machine.facts(visit.facts(machine.usable_cores()), machine.usable_cores())
+    with tempfile.TemporaryDirectory() as folder:
+        found = peaks.of_cpu("float32", machine.usable_cores(), facts, Path(folder) / "peaks.json")
+    assert found is not None
+    return found.measured_flop_per_s or 0.0
+
+
+def compare(
+    others: Sequence[str], shapes: Sequence[tuple[int, int]], budget_s: float
+) -> list[dict[str, Any]]:
+    """A row for each other kernel and shape: numba_packed's time over its, with the interval."""
+    cells = {
+        (kernel, shape): cell(kernel, *shape) for shape in shapes for kernel in (PACKED, *others)
+    }
+    gathered = dict(zip(cells, run(list(cells.values()), budget_s, seed=1), strict=True))
+    rows = []
+    for (kernel, (width, batch)), its in gathered.items():
+        ours = gathered[PACKED, (width, batch)]
+        if kernel == PACKED or not its.good:
+            continue
+        ratio = estimate.paired(ours, its)
+        assert ratio is not None, (kernel, width, batch)
+        seconds = estimate.of_visits(list(ours.good.values())).value
+        rows.append(
+            {
+                "kernel": Path(kernel).stem,
+                "width": width,
+                "batch": batch,
+                "pairs": ratio.visits,
+                "packed_us": seconds * 1e6,
+                "packed_gflop_per_s": cells[PACKED, (width, batch)].case.flops / seconds / 1e9,
+                "packed_over_other": ratio.value,
+                "low": ratio.low,
+                "high": ratio.high,
+            }
+        )
+    return sorted(rows, key=lambda row: -row["high"])
+
+
+def show(rows: Sequence[dict[str, Any]]) -> None:
+    """The losses first, then how many are none."""
+    for row in rows:
+        print(
+            f"{row['kernel']:<18} width {row['width']:>4}, batch {row['batch']:>4}:"
+            f" {row['packed_over_other']:.3f} ({row['low']:.3f} to {row['high']:.3f})"
+            f"   {row['packed_us']:.1f} us, {row['packed_gflop_per_s']:.0f} GFLOP/s"
+        )
+    for kernel in dict.fromkeys(row["kernel"] for row in rows):
+        its = [row for row in rows if row["kernel"] == kernel]
+        fine = [row for row in its if row["high"] <= SLOWER]
+        print(f"not slower than {kernel}: {len(fine)} of {len(its)} cells")
+
+
+def rivals(budget_s: float) -> None:
+    """Write results/studies/limit_rivals.csv, print it."""
+    settled = sweep.read("default")
+    shapes = [(case.n_units, case.batch) for case in settled.cases()]
+    before = ceiling()
+    rows = compare(RIVALS, shapes, budget_s)
+    top = max(before, ceiling())
+    for row in rows:
+        row["share_of_ceiling"] = row["packed_gflop_per_s"] * 1e9 / top
+    write("limit_rivals", rows)
+    show(rows)
+    print(f"the ceiling, NumPy's large product: {top / 1e9:.0f} GFLOP/s; of it")
+    large = {
+        (row["width"], row["batch"]): row["share_of_ceiling"]
+        for row in rows
+        if row["width"] >= 1024 and row["batch"] >= 128
+    }
+    for (width, batch), share in sorted(large.items()):
+        print(f"  width {width}, batch {batch}: {share:.0%}")
+
+
+def tricks(budget_s: float) -> None:
+    """Write results/studies/limit_tricks.csv, print it."""
+    rows = compare([str(KERNELS / f"{name}.py") for name in TRICKS], SHAPES, budget_s)
+    write("limit_tricks", rows)
+    show(rows)
+
+
+if __name__ == "__main__":
+    which = {"rivals": rivals, "tricks": tricks}[sys.argv[1]]
+    which(float(sys.argv[2]) if len(sys.argv) > 2 else 300.0)

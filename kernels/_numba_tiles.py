@@ -1,0 +1,302 @@
+"""numba_packed's compiled half: blocks of A_in @ W + b that stay in the vector registers while they
+are summed, and the loops over such blocks. Numba is imported with this file.
+
+A tile is `rows` examples times the units of one or two panels; a panel is as many units as a vector
+register has numbers (16 of float32 with AVX-512), its weights one input after the other. For each
+input i the two vectors of W are loaded once and used by all rows, and each number of A_in is loaded
+once and used by both vectors:
+
+    sums[r, v, :] += A_in[row + r, i] * W[i, panel v's units]      for r < rows, v < 2
+
+12 rows and two panels are 24 sums, which with two vectors of W and a few numbers of A_in fill the
+32 registers. They are more than the multiply-adds that a core has under way at a time, so none
+waits for another; where fewer rows leave fewer sums, each is kept in several parts.
+
+Numba makes vectors of simple loops by itself, but doesn't keep such a block in registers. So the
+tile is written in the language of its compiler, LLVM's: vectors and multiply-adds are said,
+registers and instructions are LLVM's choice, for whatever CPU it runs on.
+"""
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import numba
+import numpy as np
+from llvmlite import binding, ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+
+def _vector_bytes_and_rows() -> tuple[int, int]:
+    """How wide this CPU's vectors are, and how many rows of two of them fit its registers."""
+    asked = getattr(numba.config, "CPU_FEATURES", None)  # the variable NUMBA_CPU_FEATURES
+    has = (asked or binding.get_host_cpu_features().flatten()).split(",")
+    if "+avx512f" in has:
+        return 64, 12  # 32 registers
+    if "+avx" in has:
+        return 32, 6  # 16 registers
+    return 16, 12 if "+neon" in has else 6
+
+
+VECTOR_BYTES, ROWS = _vector_bytes_and_rows()
+"""Bytes of a vector, and the most rows of a tile."""
+
+PANELS = 2
+"""The most panels of a tile."""
+
+BUSY = 8
+"""Multiply-adds that a core has under way: two begin in each clock cycle and take four."""
+
+TURN = 4
+"""Inputs a turn of the inner loop."""
+
+SIGMOID, TANH = 1, 2
+"""The curves that a tile may be bent by; 0 is none."""
+
+INT, INT32 = ir.IntType(64), ir.IntType(32)
+
+
+@intrinsic
+def _tile(
+    _typing: Any, rows: Any, panels: Any, n_in: Any, A: Any, A_stride: Any, W: Any, W_stride: Any,
+    b: Any, floor: Any, out: Any, out_stride: Any, units: Any,
+) -> Any:  # fmt: skip
+    """One tile: out = max(A @ W + b, floor), of `rows` rows, so many panels and n_in inputs.
+
+    A, W, b and out are addresses, the strides bytes from row to row; `floor` has the type of the
+    numbers. Only the first `units` columns are stored.
+    """
+    order = rows, panels, n_in, A, A_stride, W, W_stride, b, floor, out, out_stride, units
+
+    def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        number = context.get_value_type(floor)
+        after = builder.append_basic_block("after")
+        which = builder.add(builder.mul(arguments[0], INT(PANELS + 1)), arguments[1])
+        choice = builder.switch(which, after)
+        for height in range(1, ROWS + 1):
+            for vectors in range(1, PANELS + 1):
+                block = builder.append_basic_block(f"tile_{height}x{vectors}")
+                choice.add_case(INT(height * (PANELS + 1) + vectors), block)
+                with builder.goto_block(block):
+                    function = _TileWriter(builder.module, number, height, vectors).function
+                    builder.call(function, arguments[2:])
+                    builder.branch(after)
+        builder.position_at_end(after)
+        return context.get_dummy_value()
+
+    return types.void(*order), generate
+
+
+class _TileWriter:
+    """Writes the function, in LLVM's language, that computes tiles of one height and width."""
+
+    def __init__(self, module: Any, number: Any, height: int, vectors: int) -> None:
+        self._module, self._number = module, number
+        self._itemsize = 8 if number == ir.DoubleType() else 4
+        self._width = VECTOR_BYTES // self._itemsize
+        self._vector = ir.VectorType(number, self._width)
+        self._places = [(r, v) for r in range(height) for v in range(vectors)]
+        self._parts = next(n for n in (1, 2, TURN) if n * len(self._places) >= BUSY or n == TURN)
+        arguments = [INT] * 6 + [number] + [INT] * 3
+        name = f"tile_{number.intrinsic_name}_{height}x{vectors}"
+        self.function = self._declared(name, ir.VoidType(), arguments)
+        if self.function.is_declaration:
+            self.function.linkage = "internal"
+            self.function.attributes.add("noinline")
+            self._builder = ir.IRBuilder(self.function.append_basic_block("entry"))
+            n_in, A, A_stride, W, W_stride, b, floor, out, out_stride, units = self.function.args
+            sums = self._begun(b)
+            self._sum(sums, n_in, (A, A_stride), (W, W_stride))
+            self._finish(sums, floor, (out, out_stride), units)
+
+    def _begun(self, b: Any) -> dict[Any, Any]:
+        """The sums, each in its parts: the first begins with the bias."""
+        sums = {}
+        zero = ir.Constant(self._vector, [0.0] * self._width)
+        for place in self._places:
+            for part in range(self._parts):
+                # LLVM makes registers of these: nobody else knows where they are
+                sums[place, part] = self._builder.alloca(self._vector)
+                begin = zero if part else self._load(b, place[1])
+                self._builder.store(begin, sums[place, part])
+        return sums
+
+    def _sum(self, sums: dict[Any, Any], n_in: Any, A: Any, W: Any) -> None:
+        """Add what each input contributes: the whole work."""
+        builder = self._builder
+        multiply_add = self._of_vectors("fmuladd", self._vector, [self._vector] * 3)
+        height, vectors = (n + 1 for n in self._places[-1])
+        A_rows = [self._row(A, INT(r)) for r in range(height)]
+
+        def step(i: Any, part: int) -> None:
+            W_row = self._row(W, i)
+            weights = [self._load(W_row, v) for v in range(vectors)]
+            for r in range(height):
+                address = self._row((A_rows[r], INT(self._itemsize)), i)
+                x = self._spread(builder.load(self._pointer(address, self._number)), self._vector)
+                for v in range(vectors):
+                    place = sums[(r, v), part]
+                    added = builder.call(multiply_add, [x, weights[v], builder.load(place)])
+                    builder.store(added, place)
+
+        even = builder.and_(n_in, INT(-TURN))
+        with cgutils.for_range_slice(builder, INT(0), even, INT(TURN), INT) as (i, _):
+            for s in range(TURN):
+                step(builder.add(i, INT(s)), s % self._parts)
+        with cgutils.for_range_slice(builder, even, n_in, INT(1), INT) as (i, _):
+            step(i, 0)
+
+    def _finish(self, sums: dict[Any, Any], floor: Any, out: Any, units: Any) -> None:
+        """Add up the parts, raise what is below the floor, store what is asked for."""
+        builder = self._builder
+        results = {}
+        lowest = self._spread(floor, self._vector)
+        for place in self._places:
+            z = builder.load(sums[place, 0])
+            for part in range(1, self._parts):
+                z = builder.fadd(z, builder.load(sums[place, part]))
+            # no comparison with NaN is true: it stays
+            results[place] = builder.select(builder.fcmp_ordered("<", z, lowest), lowest, z)
+        whole = builder.icmp_signed(">=", units, INT((self._places[-1][1] + 1) * self._width))
+        with builder.if_else(whole) as (all_units, some_units):
+            with all_units:
+                for (r, v), z in results.items():
+                    self._store(z, self._row(out, INT(r)), v)
+            with some_units:
+                for (r, v), z in results.items():
+                    self._store(z, self._row(out, INT(r)), v, units)
+        builder.ret_void()
+
+    def _row(self, matrix: tuple[Any, Any], index: Any) -> Any:
+        """The address of a row of a matrix that is given by its address and its stride."""
+        return self._builder.add(matrix[0], self._builder.mul(matrix[1], index))
+
+    def _pointer(self, address: Any, kind: Any) -> Any:
+        return self._builder.inttoptr(address, kind.as_pointer())
+
+    def _place(self, row: Any, v: int) -> Any:
+        """A pointer to the row's vector of number v."""
+        return self._pointer(self._builder.add(row, INT(v * VECTOR_BYTES)), self._vector)
+
+    def _load(self, row: Any, v: int) -> Any:
+        return self._builder.load(self._place(row, v), align=self._itemsize)
+
+    def _store(self, z: Any, row: Any, v: int, units: Any = None) -> None:
+        """Store a vector; with `units`, only what of it lies in the row's first so many."""
+        place = self._place(row, v)
+        if units is None:
+            self._builder.store(z, place, align=self._itemsize)
+            return
+        indices = ir.VectorType(INT, self._width)
+        columns = ir.Constant(indices, [v * self._width + i for i in range(self._width)])
+        there = self._builder.icmp_signed("<", columns, self._spread(units, indices))
+        mask = ir.VectorType(ir.IntType(1), self._width)
+        kinds = [self._vector, self._vector.as_pointer(), INT32, mask]
+        store = self._of_vectors("masked.store", ir.VoidType(), kinds, ".p0")
+        self._builder.call(store, [z, place, INT32(self._itemsize), there])
+
+    def _spread(self, value: Any, kind: Any) -> Any:
+        """A vector that holds the value everywhere."""
+        undefined = ir.Constant(kind, ir.Undefined)
+        first = self._builder.insert_element(undefined, value, INT32(0))
+        everywhere = ir.Constant(ir.VectorType(INT32, self._width), [0] * self._width)
+        return self._builder.shuffle_vector(first, undefined, everywhere)
+
+    def _of_vectors(self, name: str, result: Any, arguments: list[Any], suffix: str = "") -> Any:
+        """LLVM's operation of that name on vectors of this type."""
+        kind = f"v{self._width}{self._number.intrinsic_name}"
+        return self._declared(f"llvm.{name}.{kind}{suffix}", result, arguments)
+
+    def _declared(self, name: str, result: Any, arguments: list[Any]) -> Any:
+        known = self._module.globals.get(name)
+        return known or ir.Function(self._module, ir.FunctionType(result, arguments), name)
+
+
+@numba.njit(cache=True, error_model="numpy")
+def _bend(z: Any, halves: bool) -> None:  # noqa: FBT001
+    """Bend z to tanh(z), or to sigmoid(z) = (tanh(z/2) + 1) / 2, with nothing but + * /.
+
+    tanh(x/2) = e / (e + 2) for e = exp(x) - 1, and tanh(-x) = -tanh(x). That e comes from the first
+    terms of its series for x/64, six times doubled: exp(2y) - 1 = (exp(y) - 1) (exp(y) + 1). No
+    table, no branch and no call: the compiler makes vectors of it, which it can't of a call to the
+    library's tanh.
+    """
+    real = z.dtype.type
+    zero, half, one, two = real(0), real(0.5), real(1), real(2)
+    limit, small = real(40), real(1 / 64)  # tanh(20) is 1 to the last digit of a float64
+    a2, a3, a4, a5, a6 = real(1 / 2), real(1 / 3), real(1 / 4), real(1 / 5), real(1 / 6)
+    a7, a8, a9 = real(1 / 7), real(1 / 8), real(1 / 9)
+    for i in range(len(z)):
+        x = z[i] if halves else two * z[i]
+        y = abs(x)
+        y = (limit if y > limit else y) * small  # noqa: FURB136 - min loses NaN
+        e = one
+        for a in (a9, a8, a7, a6, a5, a4, a3, a2):
+            e = y * a * e + one
+        e *= y
+        for _ in range(6):
+            e *= e + two
+        t = e / (e + two)
+        t = -t if x < zero else t
+        z[i] = half * t + half if halves else t
+
+
+@numba.njit(cache=True, error_model="numpy")
+def _share(
+    A_in: Any, W: Any, b: Any, floor: Any, curve: int, out: Any, part: Any, parts: int
+) -> None:
+    """One thread's share of the tiles: all rows of two panels, then of the next two.
+
+    So a core keeps two panels of W in its cache while A_in passes by. W: (columns, n_in, 2 * lanes)
+    and b: (columns * 2 * lanes,), a column being two panels. A_in and out are in C order.
+    """
+    batch, n_in = A_in.shape
+    n_units, itemsize = out.shape[1], out.itemsize
+    columns, _, wide = W.shape
+    lanes = wide // PANELS
+    tiles = -(-batch // ROWS)
+    height = -(-batch // tiles)
+    tall = batch - tiles * (height - 1)  # so many tiles have `height` rows, the others one less
+    for item in range(part * columns * tiles // parts, (part + 1) * columns * tiles // parts):
+        column, tile = item // tiles, item % tiles
+        unit = column * wide
+        end = min(unit + wide, n_units)
+        row = tile * height - max(tile - tall, 0)
+        rows = height if tile < tall else height - 1
+        panels = -(-(end - unit) // lanes)
+        _tile(  # type: ignore[call-arg]
+            rows, panels, n_in,
+            A_in.ctypes.data + row * n_in * itemsize, n_in * itemsize,
+            W.ctypes.data + column * W.strides[0], W.strides[1],
+            b.ctypes.data + unit * itemsize, floor,
+            out.ctypes.data + (row * n_units + unit) * itemsize, n_units * itemsize, end - unit,
+        )  # fmt: skip
+        if curve:
+            for r in range(row, row + rows):
+                _bend(out[r, unit:end], curve == SIGMOID)
+
+
+def _alone(A_in: Any, W: Any, b: Any, floor: Any, curve: int, out: Any, threads: int) -> None:
+    """The whole layer on this thread."""
+    _share(A_in, W, b, floor, curve, out, 0, 1)
+
+
+def _together(A_in: Any, W: Any, b: Any, floor: Any, curve: int, out: Any, threads: int) -> None:
+    """The whole layer on so many of Numba's threads, an equal share each."""
+    for part in numba.prange(threads):
+        # prange counts in unsigned numbers, which would be another function
+        _share(A_in, W, b, floor, curve, out, np.intp(part), threads)
+
+
+@cache
+def compiled(dtype: str, shared: bool) -> Callable[..., None]:  # noqa: FBT001
+    """The whole layer as machine code for float32 or float64, on one thread or on several."""
+    number = getattr(types, dtype)
+    A_in, out = types.Array(number, 2, "C", readonly=True), types.Array(number, 2, "C")
+    W, b = types.Array(number, 3, "C"), types.Array(number, 1, "C")
+    signature = types.void(A_in, W, b, number, types.intp, out, types.intp)
+    compiler = numba.njit(signature, parallel=shared, cache=True, error_model="numpy")
+    function: Callable[..., None] = compiler(_together if shared else _alone)
+    return function

@@ -1,0 +1,82 @@
+"""As fast as we know how on a CPU: W packed for it, sums kept in registers, b and g on the way out.
+
+    W (n_in, n_units) -> panels (n_units / 32, n_in, 32)        once, in prepare
+    12 examples x 32 units a tile; threads share the tiles      in each launch
+
+BLAS takes matrices as they come, and gives back a product. Here W is known beforehand, one for all
+launches, and the product isn't the end of it. What each trick is worth on two Zen 5 cores in
+float32 (`bench.studies.limit`, tricks):
+
+- packing: what a tile reads next lies next in memory. 1.2 to 1.5 times as fast from 1024 units on,
+  2 to 3 times for one example; nothing below 256 units, where W is in the nearest caches anyhow.
+- sums in registers (_numba_tiles): twelve rows a tile instead of four, 1.1 to 1.2 times from 16
+  examples on; sums in four parts, 1.1 to 1.4 times for one example of 64 to 512 units.
+- b and g on the way out, instead of two more passes over the output: 2.4 to 3 times at 64 units,
+  1.4 to 1.6 at 256, 1.1 to 1.3 at 512.
+- threads: two are twice as fast as one, and one is up to 3.5 times as fast where there is little to
+  do. They break even at the same number of products whatever the shape.
+
+Tried, and no faster: blocks of inputs and of examples for the second-level cache, as BLAS has them
+(0 to 14 % slower at 4096 units: the panels stream well).
+
+What it costs: a copy of W, and seconds of compiling, once a machine (the result is kept in
+__pycache__). It is 300 lines for one operation, of which BLAS has a hundred and fifty.
+
+What it shows: how much a general library leaves on the table, layer by layer. Where numpy_matmul is
+close to it, the machine is at its limit; where not, the shape is one that BLAS was not made for.
+"""
+
+import math
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kernels import DTYPES, Layer, Step, Unsupported, library
+
+SHARED = 2**18
+"""Products (batch * n_in * n_units) from which on the threads share the work: waking them takes a
+microsecond, in which a core does some hundred thousand."""
+
+
+def prepare(layer: Layer, batch: int, device: int = 0) -> Step:
+    """W becomes panels, b is padded to whole panels, out is (batch, n_units) as for all others."""
+    if layer.precision not in ("float64", "float32"):
+        raise Unsupported(f"precision {layer.precision}: the tiles have float64 and float32")
+    numba = library("numba", "numba_packed")
+    tiles = import_module("kernels._numba_tiles")  # it needs Numba to be imported
+    dtype = np.dtype(DTYPES[layer.precision])
+    threads = numba.get_num_threads()
+    shared = threads > 1 and batch * layer.n_in * layer.n_units >= SHARED
+    forward = tiles.compiled(dtype.name, shared)
+    W, b = _packed(layer, tiles.PANELS * tiles.VECTOR_BYTES // dtype.itemsize)
+    out = _aligned((batch, layer.n_units), dtype)
+    floor = dtype.type(0 if layer.activation == "relu" else -np.inf)
+    curve = {"sigmoid": tiles.SIGMOID, "tanh": tiles.TANH}.get(layer.activation, 0)
+
+    def launch(A_in: Any) -> Any:
+        forward(A_in, W, b, floor, curve, out, threads)
+        return out
+
+    # the tiles are compiled for rows in one piece
+    return Step(launch, send=lambda A_in: np.require(A_in, requirements=("C", "A")))
+
+
+def _packed(layer: Layer, wide: int) -> tuple[NDArray[Any], NDArray[Any]]:
+    """W as (columns, n_in, wide), b as (columns * wide,), filled up with zeros."""
+    columns = -(-layer.n_units // wide)
+    padded = np.zeros((layer.n_in + 1, columns * wide), layer.W.dtype)
+    padded[:-1, : layer.n_units] = layer.W
+    padded[-1, : layer.n_units] = layer.b
+    W = _aligned((columns, layer.n_in, wide), layer.W.dtype)
+    W[...] = padded[:-1].reshape(layer.n_in, columns, wide).swapaxes(0, 1)
+    return W, padded[-1]
+
+
+def _aligned(shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """An empty array that begins at the beginning of a cache line: no vector lies across two."""
+    line, size = 64, math.prod(shape) * dtype.itemsize
+    raw = np.empty(size + line, np.uint8)
+    start = -raw.ctypes.data % line
+    return raw[start : start + size].view(dtype).reshape(shape)
