@@ -91,7 +91,7 @@ def test_the_usual_kernels_differ_in_grey_print_and_the_others_in_marker_and_das
 
 
 def test_a_kernel_that_is_not_known_has_a_look_of_its_name_in_any_process() -> None:
-    assert _colours.look("mine") == _colours.Look("#CC79A7", "H", _colours.DASH_DOTS)
+    assert _colours.look("mine") == _colours.Look("#CC79A7", "8", _colours.DASH_DOTS)
     assert {_colours.look(k).marker for k in KERNELS[len(KNOWN) :]}.isdisjoint(
         {_colours.look(k).marker for k in KNOWN}
     )

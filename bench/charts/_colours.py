@@ -39,11 +39,12 @@ _LOOKS = {
     "blas_gemm": Look("#9868F0", "P", "solid"),
     "torch_linear": Look("#8808C0", "*", LONG),
     "jax_dense": Look("#B878B0", "p", DOTTED),
+    "numba_packed": Look("#909CF0", "h", LONG),
     "cupy_fused": Look("#609840", "<", DASH_DOTS),
     "nvmath_fused": Look("#782848", ">", DASH_DOT),
 }
 _OTHERS = ("#CC79A7", "#44AA99", "#BB5566", "#4477AA", "#997700", "#994455", "#6699CC")
-_MARKERS = ("h", "d", "8", "H")
+_MARKERS = ("d", "8", "H")
 _DASHES: tuple[Dash, ...] = ("solid", DOTTED, DASHED, LONG, DASH_DOT, DASH_DOTS)
 
 

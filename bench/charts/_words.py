@@ -12,6 +12,7 @@ _SPOKEN = {
     "cupy_fused": "CuPy's fused layer",
     "nvmath_fused": "nvmath's fused layer",
     "numba_loop": "the compiled loop",
+    "numba_packed": "packed tiles",
     "numpy_einsum": "one einsum",
     "blas_gemm": "one BLAS call",
     "torch_linear": "PyTorch",
