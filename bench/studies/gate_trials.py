@@ -225,7 +225,8 @@ def _add(path: Path, rows: Sequence[dict[str, Any]]) -> None:
 
 def tell() -> None:
     """What the tally says of the code as it is."""
-    rows = [row for row in _read(TRIALS) if row["code"] == code()]
+    now = code()
+    rows = [row for row in _read(TRIALS) if row["code"] == now]
     runs = {row["run"] for row in rows if row["kind"] == "identical"}
     alarms = {row["run"] for row in rows if row["run"] in runs and int(row["slower"])}
     most = stats.binomtest(len(alarms), max(len(runs), 1)).proportion_ci(0.9, "exact").high
