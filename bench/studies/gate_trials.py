@@ -163,12 +163,13 @@ def one(*, planted: bool) -> compare.Found | None:
     for verdict in found.verdicts:
         says = "can't tell" if found.problem else verdict.says
         tally[verdict.kernel, percent_of[verdict.cell]][says] += 1
-    run = f"{int(time.time()):x}"
+    seconds = round(time.monotonic() - start)
+    now, run = code(), f"{int(time.time()):x}"
     _add(
         TRIALS,
         [
             {
-                "code": code(),
+                "code": now,
                 "run": run,
                 "kind": "planted" if planted else "identical",
                 "kernel": kernel,
@@ -178,7 +179,7 @@ def one(*, planted: bool) -> compare.Found | None:
                 "cant_tell": its["can't tell"],
                 "not_slower": its["not slower"],
                 "faster": its["faster"],
-                "seconds": round(time.monotonic() - start),
+                "seconds": seconds,
                 "problem": found.problem or "",
             }
             for (kernel, percent), its in sorted(tally.items())
