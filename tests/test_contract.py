@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from asked import an_open
 from devices import TICK, HostClock, SimulatedDevice, UnfencedDevice, prepare_on
 from numpy.typing import NDArray
 
@@ -33,22 +34,6 @@ def answer() -> NDArray[Any]:
     z: NDArray[Any] = drawn.A_in.astype(np.float64) @ drawn.W + drawn.b
     relu: NDArray[Any] = np.maximum(z, 0)
     return relu
-
-
-def an_open(
-    kernel: str, key: int = 1, case: Case = CASE, cache: str = "warm", limit_s: float = 60.0
-) -> link.Open:
-    return link.Open(
-        key=key,
-        kernel=kernel,
-        case=case,
-        device=0,
-        cache=cache,
-        seed=0,
-        offset=3,
-        launch_s=None,
-        limit_s=limit_s,
-    )
 
 
 @pytest.mark.parametrize("name", ["python_loop", "numpy_dot", "numpy_matmul"])
@@ -88,7 +73,7 @@ def simulated(device: SimulatedDevice) -> Worker:
 )
 def test_the_simulated_device_is_timed_to_the_tick(work: int, launch: int, truth: int) -> None:
     worker = simulated(SimulatedDevice(HostClock(), work, launch))
-    opened = worker.answer(an_open("sim"))
+    opened = worker.answer(an_open("sim", CASE))
     assert isinstance(opened, link.Opened), opened
     times = worker.answer(link.Measure(1, opened.loops, 5))
     assert isinstance(times, link.Times)
@@ -102,7 +87,7 @@ def test_the_simulated_device_is_timed_to_the_tick(work: int, launch: int, truth
 
 def test_without_its_fence_the_simulated_device_is_shown_wrong() -> None:
     worker = simulated(UnfencedDevice(HostClock(), 50_000, 7_000))
-    refused = worker.answer(an_open("sim"))
+    refused = worker.answer(an_open("sim", CASE))
     assert isinstance(refused, link.Refused)
     assert refused.status == "wrong"
     assert "nan" in refused.reason
@@ -116,7 +101,7 @@ def test_a_fetch_that_waits_does_not_hide_a_fence_that_does_not() -> None:
             return super().read(out)
 
     worker = simulated(Waiting(HostClock(), 50_000, 7_000))
-    assert isinstance(worker.answer(an_open("sim")), link.Opened)
+    assert isinstance(worker.answer(an_open("sim", CASE)), link.Opened)
     refused = worker.answer(link.RoundTrips(1, 1))
     assert isinstance(refused, link.Refused)
     assert refused.status == "wrong"
@@ -126,7 +111,7 @@ def test_a_fetch_that_waits_does_not_hide_a_fence_that_does_not() -> None:
 def test_a_cold_block_is_one_launch_with_the_caches_flushed_outside_the_clock() -> None:
     device = SimulatedDevice(HostClock(), 50_000, 7_000)
     worker = simulated(device)
-    opened = worker.answer(an_open("sim", cache="cold"))
+    opened = worker.answer(an_open("sim", CASE, cache="cold"))
     assert isinstance(opened, link.Opened)
     assert opened.loops == 1
     before = device.flushes
@@ -138,19 +123,19 @@ def test_a_cold_block_is_one_launch_with_the_caches_flushed_outside_the_clock() 
 
 def test_a_first_launch_far_over_the_limit_is_the_only_one() -> None:
     device = SimulatedDevice(HostClock(), 10_000_000_000, 7_000)
-    refused = simulated(device).answer(an_open("sim", limit_s=6.0))
+    refused = simulated(device).answer(an_open("sim", CASE, limit_s=6.0))
     assert isinstance(refused, link.Refused)
     assert (refused.status, refused.reason) == ("skipped", "took 10 s for its first launch")
     assert device.clock.ticks < 11e9
     honest = SimulatedDevice(HostClock(), 5_000_000_000, 7_000)
-    assert isinstance(simulated(honest).answer(an_open("sim", limit_s=6.0)), link.Opened)
+    assert isinstance(simulated(honest).answer(an_open("sim", CASE, limit_s=6.0)), link.Opened)
 
 
 def test_one_kernel_can_be_held_twice_in_one_worker() -> None:
     worker = Worker()
     other = Case(n_in=5, n_units=7, batch=3, precision="float64", activation="tanh")
     for key, case in ((1, CASE), (2, CASE), (3, other)):
-        assert isinstance(worker.answer(an_open("numpy_matmul", key, case)), link.Opened)
+        assert isinstance(worker.answer(an_open("numpy_matmul", case, key=key)), link.Opened)
     for key in (1, 3, 2, 1):
         times = worker.answer(link.Measure(key, 1, 1))
         assert isinstance(times, link.Times)
@@ -174,7 +159,7 @@ def process() -> Iterator[link.Worker]:
 @needs_jax
 def test_jax_on_the_cpu_is_one_more_kernel(process: link.Worker) -> None:
     for _ in range(3):
-        opened = process.call(an_open("jax_dense"), 120)
+        opened = process.call(an_open("jax_dense", CASE), 120)
         assert isinstance(opened, link.Opened), opened
         times = process.call(link.Measure(1, opened.loops, 2), 60)
         assert isinstance(times, link.Times), times
@@ -187,7 +172,7 @@ def test_jax_on_the_cpu_is_one_more_kernel(process: link.Worker) -> None:
 @needs_jax
 def test_jax_without_its_fence_is_refused(process: link.Worker) -> None:
     case = Case(1500, 1500, 256, "float32", "relu")
-    opened = process.call(an_open(str(FILES / "jax_unfenced.py"), 1, case), 120)
+    opened = process.call(an_open(str(FILES / "jax_unfenced.py"), case), 120)
     assert isinstance(opened, link.Opened), opened
     refused = process.call(link.RoundTrips(1, 1), 120)
     assert isinstance(refused, link.Refused)

@@ -16,6 +16,7 @@ from typing import Any
 import cupy_double
 import numpy as np
 import pytest
+from asked import an_open
 from cupy_double import COPY_NS, ELEMENTWISE_NS, HOST_NS, MATMUL_NS, MEMSET_NS, Machine
 
 import kernels
@@ -52,20 +53,6 @@ def prepared(case: Case = CASE, device: int = 0, name: str = "cupy_matmul") -> S
     layer = Layer(drawn.W, drawn.b, case.activation, case.precision)
     step: Step = kernels.load(name).prepare(layer, case.batch, device)
     return step
-
-
-def an_open(name: str, case: Case, cache: str = "warm") -> link.Open:
-    return link.Open(
-        key=1,
-        kernel=name,
-        case=case,
-        device=0,
-        cache=cache,
-        seed=0,
-        offset=3,
-        launch_s=None,
-        limit_s=60.0,
-    )
 
 
 def nanoseconds(seconds: float) -> int:
@@ -378,7 +365,7 @@ class TestThroughTheHarness:
     def test_a_visit_from_open_to_close(self, name: str, cache: str, machine: Machine) -> None:
         worker = Worker(clock=machine.clock, sleep=machine.sleep)
         case = Case(6, 5, 9, "float32", "relu")
-        opened = worker.answer(an_open(name, case, cache))
+        opened = worker.answer(an_open(name, case, cache=cache))
         assert isinstance(opened, link.Opened), opened
         assert opened.device == "cuda:0 Simulated GPU at 0000:17:00.0"
         times = worker.answer(link.Measure(1, opened.loops, 3))
@@ -393,7 +380,7 @@ class TestThroughTheHarness:
             assert nanoseconds(trips.latency) == HOST_NS + WORK_NS[name]
         closed = worker.answer(link.Close(1))
         assert isinstance(closed, link.Closed), closed
-        again = worker.answer(an_open(name, case, cache))
+        again = worker.answer(an_open(name, case, cache=cache))
         assert isinstance(again, link.Opened), again
 
     @every_kernel

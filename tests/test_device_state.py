@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from asked import an_open
 from devices import TICK, Board, HostClock, prepare_on
 
 import kernels
@@ -219,21 +220,6 @@ def worker_on(device: Any, monkeypatch: pytest.MonkeyPatch) -> Worker:
     return Worker(clock=device.clock, sleep=device.clock.sleep)
 
 
-def an_open(case: Case = CASE, key: int = 1, **changes: Any) -> link.Open:
-    fields: dict[str, Any] = {
-        "key": key,
-        "kernel": "board",
-        "case": case,
-        "device": 0,
-        "cache": "warm",
-        "seed": 0,
-        "offset": 0,
-        "launch_s": None,
-        "limit_s": 60.0,
-    }
-    return link.Open(**{**fields, **changes})
-
-
 def opened(worker: Worker, request: link.Open) -> link.Opened:
     reply = worker.answer(request)
     assert isinstance(reply, link.Opened), reply
@@ -256,7 +242,7 @@ class TestWorker:
         device = board()
         device.held_back = ("power cap",)
         worker = worker_on(device, monkeypatch)
-        opened(worker, an_open(cache=cache))
+        opened(worker, an_open("board", CASE, cache=cache))
         assert measured(worker).state == link.State(1500.0, 900.0, 61.0, 250.5, ("power cap",))
         assert device.looks == [True]
 
@@ -271,13 +257,13 @@ class TestWorker:
             return 0.0
 
         monkeypatch.setattr(timing, "overlooked", overlooked)
-        opened(worker, an_open())
+        opened(worker, an_open("board", CASE))
         measured(worker)
         assert not doubts
 
     def test_the_cpu_has_no_state(self) -> None:
         worker = Worker()
-        opened(worker, an_open(kernel="numpy_matmul"))
+        opened(worker, an_open("numpy_matmul", CASE))
         assert measured(worker).state is None
 
     def test_a_row_has_the_state_in_its_columns(self) -> None:
@@ -307,7 +293,7 @@ class TestWarmUp:
         worker = worker_on(device, monkeypatch)
         first(device)
         start = device.clock()
-        opened(worker, an_open(rested_s=rested_s))
+        opened(worker, an_open("board", CASE, rested_s=rested_s))
         return device.clock() - start
 
     def test_it_warms_up_for_as_long_as_it_rested(self, monkeypatch: pytest.MonkeyPatch) -> None:

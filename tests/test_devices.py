@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from asked import an_open
 from devices import Board, HostClock, prepare_on
 from test_main import Done, bench, refused
 from test_runner import FAST, Bench
@@ -37,20 +38,6 @@ BOARD = str(Path(__file__).parent / "kernel_files" / "board.py")
 NAMES = ["board:0 Simulated at 0000:17:00.0", "board:1 Simulated at 0000:18:00.0"]
 
 SMALL = Case(24, 16, 8, "float32", "relu")
-
-
-def an_open(key: int, case: Case = SMALL) -> link.Open:
-    return link.Open(
-        key=key,
-        kernel="board",
-        case=case,
-        device=0,
-        cache="warm",
-        seed=0,
-        offset=0,
-        launch_s=None,
-        limit_s=60.0,
-    )
 
 
 class Prepared:
@@ -94,7 +81,7 @@ class TestMemory:
         return Worker(clock=device.clock, sleep=device.clock.sleep)
 
     def done(self, holder: Worker, key: int, case: Case = SMALL) -> link.Reply:
-        reply = holder.answer(an_open(key, case))
+        reply = holder.answer(an_open("board", case, key=key))
         if isinstance(reply, link.Opened):
             assert isinstance(holder.answer(link.Measure(key, 1, 1)), link.Times)
             assert isinstance(holder.answer(link.Close(key)), link.Closed)

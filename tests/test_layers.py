@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from asked import an_open
 from rich.console import Console
 from rich.table import Table
 from test_main import refused
@@ -121,18 +122,7 @@ def test_a_worker_measures_a_files_weights_and_refuses_others(tmp_path: Path) ->
     np.savez(path, W=W, b=W[0])
     layer = weights.find(str(path)).layer
     case = Case(6, 5, 3, "float32", "tanh", layer.name)
-    asked = link.Open(
-        key=1,
-        kernel="numpy_matmul",
-        case=case,
-        device=0,
-        cache="warm",
-        seed=0,
-        offset=0,
-        launch_s=None,
-        limit_s=60.0,
-        weights=layer.weights,
-    )
+    asked = an_open("numpy_matmul", case, weights=layer.weights)
     worker = Worker()
     assert isinstance(worker.answer(asked), link.Opened)
     np.testing.assert_array_equal(worker.cells[1].given.W, W.astype(np.float32))

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from asked import an_open
 from test_main import bench
 
 import kernels
@@ -80,26 +81,14 @@ def process() -> Iterator[link.Worker]:
     worker.kill()
 
 
-def an_open(path: Path, found: Found, case: Case) -> link.Open:
-    return link.Open(
-        key=1,
-        kernel=str(path),
-        case=case,
-        device=found.index,
-        cache="warm",
-        seed=0,
-        offset=3,
-        launch_s=None,
-        limit_s=60.0,
-    )
-
-
 @pytest.mark.parametrize("activation", ["linear", "relu", "sigmoid", "tanh"])
 @pytest.mark.parametrize("shape", [(24, 16, 8), (7, 5, 1), (3, 1, 9)])
 def test_a_visit_exercises_transfers_events_and_fences(
     activation: str, shape: tuple[int, int, int], found: Found, process: link.Worker
 ) -> None:
-    opened = process.call(an_open(FILE, found, Case(*shape, "float32", activation)), 60)
+    opened = process.call(
+        an_open(str(FILE), Case(*shape, "float32", activation), device=found.index), 60
+    )
     assert isinstance(opened, link.Opened), opened
     assert opened.device.startswith(f"opencl:{found.index} ")
     times = process.call(link.Measure(1, opened.loops, 3), 60)
@@ -113,7 +102,7 @@ def test_a_visit_exercises_transfers_events_and_fences(
 
 
 def test_work_is_done_behind_the_hosts_back(found: Found, process: link.Worker) -> None:
-    opened = process.call(an_open(FILE, found, found.busy), 60)
+    opened = process.call(an_open(str(FILE), found.busy, device=found.index), 60)
     assert isinstance(opened, link.Opened), opened
     trips = process.call(link.RoundTrips(1, 3), 60)
     assert isinstance(trips, link.Trips), trips
@@ -154,7 +143,7 @@ def test_without_its_fence_it_is_not(found: Found, tmp_path: Path) -> None:
 def test_without_its_fence_the_harness_refuses_it(process: link.Worker, tmp_path: Path) -> None:
     found = find(POCL)  # the simulator has done nothing later, either: it computes when asked
     path = changed("self.queue.finish()", "pass", tmp_path)
-    opened = process.call(an_open(path, found, found.busy), 60)
+    opened = process.call(an_open(str(path), found.busy, device=found.index), 60)
     assert isinstance(opened, link.Opened), opened
     refused = process.call(link.RoundTrips(1, 1), 60)
     assert isinstance(refused, link.Refused), refused
@@ -166,7 +155,7 @@ def test_with_its_nanoseconds_taken_for_something_longer_it_is_refused(
     found: Found, process: link.Worker, tmp_path: Path
 ) -> None:
     path = changed("/ 1e9", "/ 5e9", tmp_path)
-    opened = process.call(an_open(path, found, found.busy), 60)
+    opened = process.call(an_open(str(path), found.busy, device=found.index), 60)
     assert isinstance(opened, link.Opened), opened
     refused = process.call(link.Measure(1, 2, 3), 60)
     assert isinstance(refused, link.Refused), refused
