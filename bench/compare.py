@@ -134,6 +134,7 @@ def compare(
     budget_s: float,
     seed: int,
     confirm: bool = True,
+    screen_rounds: int = SCREEN_ROUNDS,
     watch: Callable[[str, float], None] = lambda doing, left_s: None,
 ) -> Found:
     """Measure both sides of all cells and judge. Raises BadInput where that can't be done.
@@ -172,7 +173,7 @@ def compare(
             measured.extend(rows)
             took = time.monotonic() - began
 
-    run("screen", cells, SCREEN_ROUNDS, keep_s=CONFIRM_SHARE * budget_s if confirm else 0.0)
+    run("screen", cells, screen_rounds, keep_s=CONFIRM_SHARE * budget_s if confirm else 0.0)
     screen = by_cell(measured, "screen")
     kernel_of = {cell.name: cell.kernel for cell in cells}
     worth = gate.worth_a_look(screen, kernel_of, spread, slower_than)

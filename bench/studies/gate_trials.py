@@ -2,6 +2,7 @@
 
     python -m bench.studies.gate_trials identical [RUNS]
     python -m bench.studies.gate_trials planted [RUNS]
+    python -m bench.studies.gate_trials recorded [RUNS]
 
 `identical` compares this commit with itself: a false alarm is a run with any cell slower; a cell
 called faster is as wrong, and should be as rare. `planted` slows a random half of the cells by 3,
@@ -9,8 +10,9 @@ called faster is as wrong, and should be as rare. `planted` slows a random half 
 
 Each run adds rows to results/studies/gate_trials.csv, one for each kernel and slowdown, under a
 hash of the code that measures and of what the rules decide: what is added over time counts together
-as long as both stay. The rounds of identical runs are kept in gate_rounds.csv, a row a run and
-cell, for the test that replays them (tests/test_replay.py).
+as long as both stay. `recorded` adds the rounds of identical sides to gate_rounds.csv, a row a run
+and cell, for the test that replays them (tests/test_replay.py): more rounds of each cell than the
+gate's own screen takes, because six drawn again and again would make a fact of their chance median.
 """
 
 import csv
@@ -27,7 +29,6 @@ from typing import Any
 from scipy import stats
 
 from bench import compare, gate, link, sides, sweep
-from bench.records import Round
 from bench.rounds import Cell
 from bench.studies import RESULTS
 
@@ -36,8 +37,7 @@ MEASURING = ("control", "honesty", "quiet", "rounds", "timing", "worker")
 TRIALS = RESULTS / "gate_trials.csv"
 ROUNDS = RESULTS / "gate_rounds.csv"
 SLOWER_THAN = 0.05
-RECORDED = 24
-"""Runs whose rounds are kept: enough to resample from, and small."""
+RECORDED_ROUNDS = 10
 
 SLOWDOWNS = {3: 1, 5: 5, 7: 3, 10: 1}
 """Per cent, and how often each is planted: the gate is judged by 5 and 7."""
@@ -133,7 +133,7 @@ def plant(side: Path, shares: dict[Cell, float]) -> None:
         file.write_text(text + needed + PLANTED.replace("{shares}", repr(its)), encoding="utf-8")
 
 
-def one(*, planted: bool) -> compare.Found | None:
+def one(*, planted: bool) -> None:
     """One run of the whole gate; its rows are added to the tally."""
     settled = sweep.read("gate")
     cells = [Cell(kernel, case) for case in settled.cases() for kernel in KERNELS]
@@ -185,27 +185,34 @@ def one(*, planted: bool) -> compare.Found | None:
             for (kernel, percent), its in sorted(tally.items())
         ],
     )
-    if not planted:
-        record(run, found.rounds)
-    return found
 
 
-def record(run: str, rounds: Sequence[Round]) -> None:
-    """Keep the screen's rounds, in units of 1e-5, unless there are enough already."""
-    rows: dict[tuple[str, str], list[str]] = defaultdict(list)
-    for row in rounds:
-        if row.phase == "screen":
-            rows[row.cell, row.kernel].append(f"{1e5 * row.log_ratio:.0f}")
-            rows["control", "control"].append(f"{1e5 * row.control_log_ratio:.0f}")
-    if len({row["run"] for row in _read(ROUNDS)}) < RECORDED:
-        del rows["control", "control"]
-        _add(
-            ROUNDS,
-            [
-                {"run": run, "cell": cell, "kernel": kernel, "log_ratios_1e5": " ".join(its)}
-                for (cell, kernel), its in rows.items()
-            ],
+def record() -> None:
+    """Keep the rounds of one screen of identical sides, in units of 1e-5."""
+    settled = sweep.read("gate")
+    with sides.both("HEAD", "HEAD") as both:
+        found = compare.compare(
+            [Cell(kernel, case) for case in settled.cases() for kernel in KERNELS],
+            both,
+            gate.Spread(),
+            SLOWER_THAN,
+            limit_s=settled.launch_limit_s,
+            budget_s=settled.budget_s,
+            seed=random.randrange(2**31),
+            confirm=False,
+            screen_rounds=RECORDED_ROUNDS,
         )
+    rows: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for row in found.rounds:
+        rows[row.cell, row.kernel].append(f"{1e5 * row.log_ratio:.0f}")
+    run = f"{int(time.time()):x}"
+    _add(
+        ROUNDS,
+        [
+            {"run": run, "cell": cell, "kernel": kernel, "log_ratios_1e5": " ".join(its)}
+            for (cell, kernel), its in rows.items()
+        ],
+    )
 
 
 def _read(path: Path) -> list[dict[str, str]]:
@@ -249,5 +256,8 @@ def tell() -> None:
 
 if __name__ == "__main__":
     for _ in range(int(sys.argv[2]) if len(sys.argv) == 3 else 1):
-        one(planted=sys.argv[1] == "planted")
-        tell()
+        if sys.argv[1] == "recorded":
+            record()
+        else:
+            one(planted=sys.argv[1] == "planted")
+            tell()

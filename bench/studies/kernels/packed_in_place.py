@@ -19,7 +19,7 @@ def prepare(layer, batch, device=0):
         raise Unsupported(f"{layer.n_units} units: not a multiple of {wide}")
     shared = batch * layer.n_in * layer.n_units >= numba_packed.SHARED
     chosen = _numba_tiles._together if shared else _numba_tiles._alone
-    forward = numba.njit(chosen, parallel=shared, error_model="numpy")
+    forward = numba.njit(chosen, parallel=shared, cache=True, error_model="numpy")
     W = layer.W.reshape(layer.n_in, -1, wide).swapaxes(0, 1)
     b = layer.b[0]
     out = np.empty((batch, layer.n_units), layer.W.dtype)
