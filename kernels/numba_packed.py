@@ -7,20 +7,23 @@ BLAS takes matrices as they come, and gives back a product. Here W is known befo
 launches, and the product isn't the end of it. What each trick is worth on two Zen 5 cores in
 float32 (`bench.studies.limit`, tricks):
 
-- packing: what a tile reads next lies next in memory. 1.2 to 1.5 times as fast from 1024 units on,
-  2 to 3 times for one example; nothing below 256 units, where W is in the nearest caches anyhow.
-- sums in registers (_numba_tiles): twelve rows a tile instead of four, 1.1 to 1.2 times from 16
-  examples on; sums in four parts, 1.1 to 1.4 times for one example of 64 to 512 units.
-- b and g on the way out, instead of two more passes over the output: 2.4 to 3 times at 64 units,
-  1.4 to 1.6 at 256, 1.1 to 1.3 at 512.
-- threads: two are twice as fast as one, and one is up to 3.5 times as fast where there is little to
-  do. They break even at the same number of products whatever the shape.
+- packing: what a tile reads next lies next in memory. From 1024 units on 1.3 to 1.5 times as fast, 2
+  with 16 examples and 3 with one; at 256 units 1.5 with one, else nothing: W is in a near cache.
+  (packed_in_place does without.)
+- sums in registers (_numba_tiles): twelve rows a tile instead of four, 1.05 to 1.2 times from 16
+  examples on (packed_four_rows); with one example, sums in four parts, 1.1 times at 64 units, 1.2
+  at 256, nothing from 1024 on, where memory sets the pace (packed_one_part).
+- b and g on the way out, instead of two more passes over the output: 2.4 to 3.2 times at 64 units,
+  1.4 to 1.6 at 256, 1.07 to 1.14 at 1024, up to 1.08 at 2048 (packed_afterwards).
+- threads: two are up to twice as fast as one, and one is 3.4 times as fast as two where there is
+  little to do. They break even at the same number of products whatever the shape (packed_alone,
+  packed_together).
 
 Tried, and no faster: blocks of inputs and of examples for the second-level cache, as BLAS has them
 (0 to 14 % slower at 4096 units: the panels stream well).
 
 What it costs: a copy of W, and seconds of compiling, once a machine (the result is kept in
-__pycache__). It is 300 lines for one operation, of which BLAS has a hundred and fifty.
+__pycache__). And 350 lines, with _numba_tiles, for one operation; BLAS has a hundred and fifty.
 
 What it shows: how much a general library leaves on the table, layer by layer. Where numpy_matmul is
 close to it, the machine is at its limit; where not, the shape is one that BLAS was not made for.
