@@ -7,9 +7,9 @@ BLAS takes matrices as they come, and gives back a product. Here W is known befo
 launches, and the product isn't the end of it. What each trick is worth on two Zen 5 cores in
 float32 (`bench.studies.limit`, tricks):
 
-- packing: what a tile reads next lies next in memory. From 1024 units on 1.3 to 1.5 times as fast, 2
-  with 16 examples and 3 with one; at 256 units 1.5 with one, else nothing: W is in a near cache.
-  (packed_in_place does without.)
+- packing: what a tile reads next lies next in memory. From 1024 units on 1.3 to 1.4 times as fast,
+  1.6 to 2 with 16 examples, 3 with one; at 256 units 1.5 with one, else nothing, where W is in a
+  near cache (packed_in_place does without).
 - sums in registers (_numba_tiles): twelve rows a tile instead of four, 1.05 to 1.2 times from 16
   examples on (packed_four_rows); with one example, sums in four parts, 1.1 times at 64 units, 1.2
   at 256, nothing from 1024 on, where memory sets the pace (packed_one_part).

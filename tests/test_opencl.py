@@ -173,7 +173,7 @@ def test_a_run_measures_it_beside_a_kernel_of_numpy(
         "--device",
         str(best.index),
         "--budget",
-        "20s",
+        "10s",
         "--target",
         "0.9",
         "--out",
