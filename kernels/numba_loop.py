@@ -10,8 +10,9 @@ the threads would take longer than the work, and one of them does it all.
 What it costs: a sum is one chain of additions, each waiting for the last, because floating-point
 addition is not associative and the compiler may not reorder it (no `fastmath` here). So it uses one
 lane of the vector units, and takes about two clock cycles a product. Nothing is blocked for the
-caches either: for 1000 units and 128 examples numpy_matmul is 26 times as fast. Compiling takes
-some seconds, once a machine: the result is kept in __pycache__.
+caches either: for 1000 units and 128 examples numpy_matmul is 45 times as fast (two Zen 5 cores:
+`--widths 1000 --batches 128`). Compiling takes some seconds, once a machine: the result is kept in
+__pycache__.
 
 What it shows: it is the interpreter that is slow, not the loop. And that a compiler is not yet a
 BLAS: what is left to numpy_matmul is the order in which the same work is done.
