@@ -125,6 +125,29 @@ def test_small_layers_are_left_to_one_thread(
     assert chosen == [("float32", shared)]
 
 
+@pytest.mark.parametrize("activation", ["linear", "relu"])
+@pytest.mark.parametrize("units", [1, 2])
+@pytest.mark.parametrize("fewer", [0, 1])
+def test_many_numbers_for_one_unit_are_left_to_blas(
+    fewer: int, units: int, activation: str, tiles: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    n_in = numba_packed.ONE_UNIT // 4 - fewer
+    with_tiles = []
+    compiled = tiles.compiled
+
+    def seen(*of: Any) -> Any:
+        with_tiles.append(of)
+        return compiled(*of)
+
+    monkeypatch.setattr(tiles, "compiled", seen)
+    A_in = whole_numbers(4, n_in)
+    found = prepared(n_in, units, 4, activation).launch(A_in)
+    assert bool(with_tiles) == (fewer == 1 or units == 2)
+    expected = A_in @ whole_numbers(n_in, units) + whole_numbers(1, units)
+    expected = expected if activation == "linear" else np.maximum(expected, 0)
+    np.testing.assert_array_equal(found, expected, strict=True)
+
+
 OTHER_VECTORS = """
 import numpy as np
 from kernels import Layer, _numba_tiles, numba_packed
