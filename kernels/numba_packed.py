@@ -16,11 +16,10 @@ float32 (`bench.studies.limit`, tricks):
 - b and g on the way out, instead of two more passes over the output: 2.4 to 3.2 times at 64 units,
   1.4 to 1.6 at 256, 1.07 to 1.14 at 1024, up to 1.08 at 2048 (packed_afterwards).
 - threads: two are up to twice as fast as one, and one is 3.4 times as fast as two where there is
-  little to do. They break even at the same number of products whatever the shape (packed_alone,
-  packed_together).
+  little to do: at 2**16 products one is faster in every shape measured, at 2**19 two are
+  (packed_alone, packed_together).
 
-Tried, and no faster: blocks of inputs and of examples for the second-level cache, as BLAS has them
-(0 to 14 % slower at 4096 units: the panels stream well).
+Tried, and no faster: blocks of inputs and of examples for the second-level cache, as BLAS has them.
 
 What it costs: a copy of W, and seconds of compiling, once a machine (the result is kept in
 __pycache__). And 350 lines, with _numba_tiles, for one operation; BLAS has a hundred and fifty.
@@ -45,8 +44,8 @@ microsecond, in which a core does some hundred thousand."""
 
 ONE_UNIT = 2**14
 """Numbers of A_in (batch * n_in) from which on a layer of one unit is left to BLAS. A tile would
-compute a panel of units for it; BLAS's routine for a matrix times a vector is 2 to 5 times as fast
-for 256 inputs and examples and more, and its three calls take longer for a quarter of that."""
+compute a panel of units for it; BLAS has a routine for a matrix times a vector, which pays for its
+three calls once there are so many."""
 
 
 def prepare(layer: Layer, batch: int, device: int = 0) -> Step:

@@ -6,6 +6,7 @@ from typing import Any
 
 import cupy_double
 import pytest
+from asked import an_open
 from cupy_double import HOST_NS, MATMUL_NS, MEMSET_NS
 from devices import Board, HostClock, SimulatedDevice, prepare_on
 
@@ -249,17 +250,7 @@ class TestWorker:
         assert reply.status == "unsupported"
 
     def test_opening_a_cell_says_whether_its_device_can_be_asked(self) -> None:
-        request = link.Open(
-            key=1,
-            kernel="numpy_matmul",
-            case=Case(4, 3, 2, "float32", "relu"),
-            device=0,
-            cache="warm",
-            seed=0,
-            offset=0,
-            launch_s=None,
-            limit_s=60.0,
-        )
+        request = an_open("numpy_matmul", Case(4, 3, 2, "float32", "relu"))
         reply = Worker().answer(request)
         assert isinstance(reply, link.Opened)
         assert not reply.rated

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from asked import an_open
 
 import kernels
 from bench import check, inputs, link, timing
@@ -163,20 +164,6 @@ def test_transfers_go_at_the_speed_of_the_bus(
     assert 0.5 < bus < 1000
     assert 0.05 * bus < send < 1.1 * bus
     assert 0.05 * bus < fetch < 2 * bus  # the other direction may be the faster one
-
-
-def an_open(name: str, case: Case) -> link.Open:
-    return link.Open(
-        key=1,
-        kernel=name,
-        case=case,
-        device=0,
-        cache="warm",
-        seed=0,
-        offset=3,
-        launch_s=None,
-        limit_s=60.0,
-    )
 
 
 @every_kernel
