@@ -5,6 +5,7 @@ Owns options and print.
 
 import os
 import sys
+import traceback
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -335,6 +336,9 @@ def main() -> NoReturn:
             code = stop.code
         except typer.Abort:
             code = 130
+        except Exception:  # noqa: BLE001 - Python would exit with 1: a slower kernel, or a wrong one
+            traceback.print_exc()
+            _fail("this is a mistake in the program itself: please report it, with what is above")
     sys.exit(code or 0)
 
 

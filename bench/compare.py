@@ -113,6 +113,9 @@ def _try(cells: Sequence[Cell], side: Side, limit_s: float) -> dict[Cell, CantMe
                 arm.close(cell, key)
                 if opened.launch_s > limit_s:
                     problems[cell] = CantMeasure(cell, side.name, "skipped", limit)
+                elif opened.launch_s <= 0:
+                    still = "a launch takes no time: its clock stands still"
+                    problems[cell] = CantMeasure(cell, side.name, "error", still)
             except CantMeasure as problem:
                 problems[cell] = problem
                 arm.end()

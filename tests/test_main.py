@@ -134,6 +134,19 @@ def test_a_kernel_file_that_cannot_be_loaded_is_bad_input(
     assert not (tmp_path / "run").exists()
 
 
+def test_a_mistake_of_the_program_itself_is_no_slower_kernel(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("nobody thought of it")
+
+    monkeypatch.setattr("bench.gating.judge", broken)
+    done = bench("gate", "--base", "main")
+    assert done.code == 2  # 1 would say that a kernel got slower
+    assert "ZeroDivisionError: nobody thought of it" in done.err
+    assert done.err.splitlines()[-1].startswith("error: this is a mistake in the program itself")
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

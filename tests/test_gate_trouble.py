@@ -1,0 +1,202 @@
+"""The gate on a simulated machine: every round, block and control, and no real clock.
+
+Launches take what the machine's pace makes of their true time. The control beside a block feels the
+pace too, unless the trouble is of a kind that it can't feel.
+"""
+
+import math
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from bench import compare, gate, link, rounds
+from bench.compare import Found
+from bench.rounds import CantMeasure, Cell
+from bench.sides import Side
+from bench.sweep import BadInput, Case
+
+CELLS = [
+    Cell(kernel, Case(width, width, batch, "float32", "relu"))
+    for kernel in ("python_loop", "numpy_matmul")
+    for width in (16, 64, 256)
+    for batch in (1, 16)
+]
+CONTROL_S = 4e-5
+BUDGET_S = 20.0
+
+Pace = Callable[["Machine"], float]
+
+
+@dataclass
+class Machine:
+    """Two sides' kernels on one simulated core; time passes only while something is done."""
+
+    seed: int
+    pace: Pace = lambda machine: 1.0
+    felt: bool = True  # whether the control feels the pace
+    placement: float = 0.01  # what a fresh process and its buffers are worth, log SD
+    noise: Callable[[random.Random], float] = lambda generator: generator.gauss(0.0, 0.01)
+    slowed: dict[str, float] = field(default_factory=dict)  # the head's cells
+    dies_at: float = math.inf
+    stands_still: bool = False
+    now: float = 0.0
+    opened: int = 0
+
+    def __post_init__(self) -> None:
+        self.random = random.Random(self.seed)
+
+    def arm(self, side: Side, core: int | None) -> "SimulatedArm":
+        return SimulatedArm(self, side.name)
+
+
+class SimulatedArm:
+    """Stands for rounds.Arm: one side's process, for one round."""
+
+    def __init__(self, machine: Machine, side: str) -> None:
+        self.machine = machine
+        self.side = side
+        self.true_s: dict[int, float] = {}
+        machine.now += 0.1
+
+    def facts(self) -> link.FactsReply:
+        return link.FactsReply(1, ("numpy_matmul", "python_loop"), "3.11", "2", ())
+
+    def open(self, cell: Cell, key: int, offset: int, limit_s: float) -> link.Opened:
+        machine = self.machine
+        machine.opened += 1
+        machine.now += 0.01
+        true_s = 2e-5 + cell.case.flops / 1e10
+        true_s *= 1 + (machine.slowed.get(cell.name, 0.0) if self.side == "head" else 0.0)
+        self.true_s[key] = true_s * math.exp(machine.random.gauss(0.0, machine.placement))
+        launch_s = 0.0 if machine.stands_still else true_s
+        return link.Opened("", "host", 1, launch_s, 0.0)
+
+    def block(self, cell: Cell, key: int, loops: int) -> tuple[float, float]:
+        machine = self.machine
+        if machine.now > machine.dies_at and self.side == "head":
+            raise CantMeasure(cell, self.side, "crashed", "the worker died: killed by SIGSEGV")
+        pace = machine.pace(machine)
+        seconds = self.true_s[key] * pace * math.exp(machine.noise(machine.random))
+        control_s = CONTROL_S * (pace if machine.felt else 1.0)
+        machine.now += loops * seconds + 2 * control_s
+        return (0.0, 0.0) if machine.stands_still else (seconds, control_s)
+
+    def close(self, cell: Cell, key: int) -> None:
+        self.machine.now += 0.002
+
+    def end(self) -> None:
+        pass
+
+
+@pytest.fixture
+def compared(monkeypatch: pytest.MonkeyPatch) -> Callable[[Machine], Found]:
+    def run(machine: Machine) -> Found:
+        monkeypatch.setattr(rounds, "Arm", machine.arm)
+        monkeypatch.setattr(compare, "time", SimpleNamespace(monotonic=lambda: machine.now))
+        sides: list[Any] = [SimpleNamespace(name=name, python="") for name in ("base", "head")]
+        return compare.compare(
+            CELLS, sides, gate.Spread(), 0.05, limit_s=1.0, budget_s=BUDGET_S, seed=machine.seed
+        )
+
+    return run
+
+
+def heavy_tails(generator: random.Random) -> float:
+    """Student's t with two degrees of freedom: its variance is infinite."""
+    return 0.01 * generator.gauss(0, 1) / math.sqrt(generator.gammavariate(1, 1))
+
+
+def steps(machine: Machine) -> float:
+    """Two speeds, changed every few milliseconds: within a round, and within a pair."""
+    return 1.25 if math.sin(700 * machine.now) + math.sin(431 * machine.now) > 0 else 1.0
+
+
+def drift(machine: Machine) -> float:
+    """By the end all takes half as long again."""
+    return 1 + 0.5 * machine.now / BUDGET_S
+
+
+def one_wild_round(machine: Machine) -> float:
+    return machine.random.lognormvariate(0, 1) if 4 < machine.now < 4.5 else 1.0
+
+
+def half_a_neighbour(machine: Machine) -> float:
+    """One that takes a core now and then, for half of the run."""
+    awake = machine.now > BUDGET_S / 2
+    return machine.random.choice([1.0, 1.0, 1.0, 2.5]) if awake else 1.0
+
+
+def mayhem(machine: Machine) -> float:
+    return machine.random.lognormvariate(0, 1.5)
+
+
+TROUBLES = {
+    "calm": Machine(0),
+    "heavy tails": Machine(0, noise=heavy_tails),
+    "steps": Machine(0, pace=steps),
+    "steps that the control can't feel": Machine(0, pace=steps, felt=False),
+    "drift": Machine(0, pace=drift),
+    "a wild round": Machine(0, pace=one_wild_round),
+    "a wild round that the control can't feel": Machine(0, pace=one_wild_round, felt=False),
+    "a neighbour for half the run": Machine(0, pace=half_a_neighbour),
+    "one that the control can't feel": Machine(0, pace=half_a_neighbour, felt=False),
+    "placement of five percent": Machine(0, placement=0.05),
+    "mayhem": Machine(0, pace=mayhem),
+    "mayhem that the control can't feel": Machine(0, pace=mayhem, felt=False),
+}
+
+
+def again(trouble: str, seed: int, **changes: Any) -> Machine:
+    like = TROUBLES[trouble]
+    kept = {name: getattr(like, name) for name in ("pace", "felt", "placement", "noise")}
+    return Machine(seed, **kept, **changes)
+
+
+@pytest.mark.parametrize("trouble", TROUBLES)
+def test_identical_sides_are_never_red(trouble: str, compared: Callable[[Machine], Found]) -> None:
+    for seed in range(5):
+        found = compared(again(trouble, seed))
+        assert gate.outcome(found.verdicts, found.problem) in ("not slower", "can't tell")
+
+
+SLOWED = {cell.name: 0.05 for cell in CELLS[::2]}
+TOO_NOISY = ("steps", "mayhem")
+UNTELLABLE = ("placement of five percent", "mayhem that the control can't feel")
+
+
+@pytest.mark.parametrize("trouble", TROUBLES)
+def test_a_slowdown_is_found_or_it_is_said_that_it_could_not_be(
+    trouble: str, compared: Callable[[Machine], Found]
+) -> None:
+    for seed in range(3):
+        found = compared(again(trouble, seed, slowed=SLOWED))
+        says = {verdict.cell: verdict.says for verdict in found.verdicts}
+        slower = {cell for cell, its in says.items() if its == "slower"}
+        assert slower <= set(SLOWED)
+        if trouble in TOO_NOISY:
+            assert "of the pairs were disturbed" in str(found.problem)
+        elif trouble in UNTELLABLE:
+            assert sum(says[cell] == "can't tell" for cell in SLOWED) >= len(SLOWED) - 1
+            blind = [v for v in found.verdicts if v.says == "can't tell"]
+            assert all(v.visible is None or v.visible > 0.05 for v in blind)
+        else:
+            assert found.problem is None
+            assert slower == set(SLOWED)
+
+
+def test_an_arm_that_dies_is_never_green_and_never_red(
+    compared: Callable[[Machine], Found],
+) -> None:
+    with pytest.raises(BadInput, match=r"crashed on the head's side: .*SIGSEGV: .*no green light"):
+        compared(Machine(1, dies_at=2.0))
+
+
+def test_a_clock_that_stands_still_is_never_green_and_never_red(
+    compared: Callable[[Machine], Found],
+) -> None:
+    with pytest.raises(BadInput, match=r"takes no time: .* clock stands still: .*no green light"):
+        compared(Machine(1, stands_still=True))
