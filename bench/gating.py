@@ -14,6 +14,7 @@ from bench import (
     compare,
     gate,
     gate_report,
+    junit,
     machine,
     runs,
     screen,
@@ -68,7 +69,7 @@ def judge(what: What, base: str, head: str, folder: Path, *, locked: bool) -> Sa
         told = {**facts, "comparison": {**asdict(asked), "says": says, "problem": found.problem}}
         shown.clear()
         gate_report.show(found, asked)  # first: it stays told where the disk is full
-        store.write_comparison(folder, found.rounds, found.verdicts, told)
+        store.write_comparison(folder, found.rounds, found.verdicts, told, junit.xml(found, asked))
     screen.paths("numbers", [folder / "verdicts.csv", folder / "rounds.csv"])
     screen.paths("chart", runs.draw([folder], [runs.plots(folder)]))
     _tell_github(found, asked)

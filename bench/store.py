@@ -156,13 +156,18 @@ def comparison(folder: Path) -> Iterator[None]:
 
 
 def write_comparison(
-    folder: Path, rounds: Iterable[Round], verdicts: Iterable[Verdict], machine: dict[str, Any]
+    folder: Path,
+    rounds: Iterable[Round],
+    verdicts: Iterable[Verdict],
+    machine: dict[str, Any],
+    junit: str,
 ) -> None:
     """Write what a comparison found into its directory. Raises BadInput where that can't be."""
     with _written(folder, "or take another --out"):
         replace(folder / FILES[Round], _header(Round) + _lines(rounds))
         replace(folder / FILES[Verdict], _header(Verdict) + _lines(verdicts))
         _write_machine(folder, machine)
+        replace(folder / "junit.xml", junit)
 
 
 def _write_machine(folder: Path, machine: dict[str, Any]) -> None:

@@ -8,10 +8,11 @@ import sysconfig
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import pytest
 
-from bench import compare, gate, gate_report, gating, rounds, sides
+from bench import compare, gate, gate_report, gating, junit, rounds, sides
 from bench.link import ROOT
 from bench.records import Phase, Round
 from bench.rounds import CantMeasure, Cell
@@ -284,6 +285,27 @@ class TestJudge:
         assert gate_report.sentence(found, 0.05).startswith("can't tell: fixed work")
         (line,) = gate_report.annotations(found, ASKED)  # no cell is red in it
         assert line.startswith("::warning title=gate::")
+
+    def test_a_ci_system_sees_a_test_case_a_cell(self) -> None:
+        rows = [row for name in ("slow", "meant") for row in made([0.2] * 10, "screen", name)]
+        rows += [row for name in ("slow", "meant") for row in made([0.2] * 20, "confirm", name)]
+        rows += [*made([0.0] * 10, "screen", "same"), *made([0.4, -0.4] * 5, "screen", "shaky")]
+        left_out = [CantMeasure(cell(), "base", "skipped", "a\x00b")]
+        found = compare.judge(rows, SPREAD, 0.05, left_out)
+        verdicts = [
+            replace(verdict, accepted="on <purpose>" if verdict.cell == "meant" else "")
+            for verdict in found.verdicts
+        ]
+        for problem, failed in ((None, ["slow"]), ("too noisy", [])):
+            told = replace(found, verdicts=verdicts, problem=problem)
+            suite = ET.fromstring(junit.xml(told, ASKED))[0]  # noqa: S314 - our own
+            cases = {case.get("name"): case for case in suite.iter("testcase")}
+            skipped = set(cases) if problem else {cell().name, "shaky"}
+            assert set(cases) == {"slow", "meant", "same", "shaky", cell().name}
+            assert [n for n, c in cases.items() if c.find("failure") is not None] == failed
+            assert {n for n, c in cases.items() if c.find("skipped") is not None} == skipped
+            counts = [suite.get(name) for name in ("tests", "failures", "skipped")]
+            assert counts == ["5", str(len(failed)), str(len(skipped))]
 
     def test_annotations_stay_within_what_github_shows(self) -> None:
         rows = [row for i in range(30) for row in made([0.3] * 20, "screen", f"cell {i}")]

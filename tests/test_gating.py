@@ -76,6 +76,7 @@ def test_what_was_found_is_written_and_its_code_is_red(
     assert verdict.says == "slower"
     assert len(store.load(tmp_path / "out", Round)) == 50
     assert store.machine(tmp_path / "out")["comparison"]["says"] == "slower"
+    assert '<failure message="slower: ' in (tmp_path / "out" / "junit.xml").read_text()
     assert "margins for a machine that was not calibrated" in capsys.readouterr().out
 
 
