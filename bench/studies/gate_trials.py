@@ -23,12 +23,14 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from scipy import stats
 
 from bench import compare, gate, link, sides, sweep
+from bench.records import Says
 from bench.rounds import Cell
 from bench.studies import RESULTS
 
@@ -38,6 +40,10 @@ TRIALS = RESULTS / "gate_trials.csv"
 ROUNDS = RESULTS / "gate_rounds.csv"
 SLOWER_THAN = 0.05
 RECORDED_ROUNDS = 10
+
+WORDS = ("slower", "cant_tell", "not_slower", "faster", "visible", "visible_slower")
+"""The tally's counts of cells. `visible`: slowed by as much as the verdict says could have been
+seen, or more (empty in runs before it was counted)."""
 
 SLOWDOWNS = {3: 1, 5: 5, 7: 3, 10: 1}
 """Per cent, and how often each is planted: the gate is judged by 5 and 7."""
@@ -135,8 +141,7 @@ def plant(side: Path, shares: dict[Cell, float]) -> None:
 
 def one(*, planted: bool) -> None:
     """One run of the whole gate; its rows are added to the tally."""
-    settled = sweep.read("gate")
-    cells = [Cell(kernel, case) for case in settled.cases() for kernel in KERNELS]
+    cells = _cells()
     percents = {
         cell: percent if planted and random.random() < 0.5 else 0
         for cell, percent in zip(
@@ -149,20 +154,17 @@ def one(*, planted: bool) -> None:
         if planted:
             plant(both[0].folder, {})
             plant(both[1].folder, {cell: percent / 100 for cell, percent in percents.items()})
-        found = compare.compare(
-            cells,
-            both,
-            gate.Spread(),
-            SLOWER_THAN,
-            limit_s=settled.launch_limit_s,
-            budget_s=settled.budget_s,
-            seed=random.randrange(2**31),
-        )
+        found = _compared(both)
     percent_of = {cell.name: percent for cell, percent in percents.items()}
     tally: dict[tuple[str, int], Counter[str]] = defaultdict(Counter)
     for verdict in found.verdicts:
         says = "can't tell" if found.problem else verdict.says
-        tally[verdict.kernel, percent_of[verdict.cell]][says] += 1
+        percent = percent_of[verdict.cell]
+        its = tally[verdict.kernel, percent]
+        its[says] += 1
+        if verdict.visible is not None and 0 < 100 * verdict.visible <= percent:
+            its["visible"] += 1
+            its["visible, slower"] += says == "slower"
     seconds = round(time.monotonic() - start)
     now, run = code(), f"{int(time.time()):x}"
     _add(
@@ -174,11 +176,13 @@ def one(*, planted: bool) -> None:
                 "kind": "planted" if planted else "identical",
                 "kernel": kernel,
                 "slowdown_percent": percent,
-                "cells": its.total(),
+                "cells": sum(its[says] for says in get_args(Says)),
                 "slower": its["slower"],
                 "cant_tell": its["can't tell"],
                 "not_slower": its["not slower"],
                 "faster": its["faster"],
+                "visible": its["visible"],
+                "visible_slower": its["visible, slower"],
                 "seconds": seconds,
                 "problem": found.problem or "",
             }
@@ -189,19 +193,8 @@ def one(*, planted: bool) -> None:
 
 def record() -> None:
     """Keep the rounds of one screen of identical sides, in units of 1e-5."""
-    settled = sweep.read("gate")
     with sides.both("HEAD", "HEAD") as both:
-        found = compare.compare(
-            [Cell(kernel, case) for case in settled.cases() for kernel in KERNELS],
-            both,
-            gate.Spread(),
-            SLOWER_THAN,
-            limit_s=settled.launch_limit_s,
-            budget_s=settled.budget_s,
-            seed=random.randrange(2**31),
-            confirm=False,
-            screen_rounds=RECORDED_ROUNDS,
-        )
+        found = _compared(both, confirm=False, screen_rounds=RECORDED_ROUNDS)
     rows: dict[tuple[str, str], list[str]] = defaultdict(list)
     for row in found.rounds:
         rows[row.cell, row.kernel].append(f"{1e5 * row.log_ratio:.0f}")
@@ -212,6 +205,36 @@ def record() -> None:
             {"run": run, "cell": cell, "kernel": kernel, "log_ratios_1e5": " ".join(its)}
             for (cell, kernel), its in rows.items()
         ],
+    )
+
+
+@cache
+def recorded() -> list[dict[str, list[float]]]:
+    """The recorded runs: log(head / base) of each round, by cell."""
+    runs: dict[str, dict[str, list[float]]] = defaultdict(dict)
+    for row in _read(ROUNDS):
+        found = [float(number) / 1e5 for number in row["log_ratios_1e5"].split()]
+        runs[row["run"]][row["cell"]] = found
+    return list(runs.values())
+
+
+def _cells() -> list[Cell]:
+    """Those that `make gate` compares."""
+    return [Cell(kernel, case) for case in sweep.read("gate").cases() for kernel in KERNELS]
+
+
+def _compared(both: Sequence[sides.Side], **how: Any) -> compare.Found:
+    """As `make gate` compares them, but for what `how` says."""
+    settled = sweep.read("gate")
+    return compare.compare(
+        _cells(),
+        both,
+        gate.Spread(),
+        SLOWER_THAN,
+        limit_s=settled.launch_limit_s,
+        budget_s=settled.budget_s,
+        seed=random.randrange(2**31),
+        **how,
     )
 
 
@@ -243,8 +266,8 @@ def tell() -> None:
     groups: dict[tuple[str, str, int], Counter[str]] = defaultdict(Counter)
     for row in rows:
         key = row["kind"], row["kernel"], int(row["slowdown_percent"])
-        for word in ("cells", "slower", "cant_tell", "not_slower", "faster"):
-            groups[key][word] += int(row[word])
+        for word in (*WORDS, "cells"):
+            groups[key][word] += int(row[word] or 0)
     for (kind, kernel, percent), n in sorted(groups.items()):
         least = stats.binomtest(n["slower"], n["cells"]).proportion_ci(0.9, "exact").low
         bound = f" (at least {100 * least:.0f} %)" if percent else ""
@@ -252,6 +275,11 @@ def tell() -> None:
             f"{kind:9} {kernel:12} +{percent:2} %: {n['slower']} of {n['cells']} slower{bound},"
             f" {n['cant_tell']} can't tell, {n['not_slower']} not slower, {n['faster']} faster"
         )
+    seen = sum((n for (*_, percent), n in groups.items() if percent), Counter[str]())
+    print(
+        f"of {seen['visible']} slowdowns at least as large as what could have been seen,"
+        f" {seen['visible_slower']} were found"
+    )
 
 
 if __name__ == "__main__":
