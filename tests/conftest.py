@@ -38,6 +38,15 @@ def one_thread() -> Iterator[None]:
 
 
 @pytest.fixture
+def cells_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run in this process measures its cells only: ceilings and charts are other tests' business,
+    and take longer.
+    """
+    monkeypatch.setattr("bench.peaks.of_cpu", lambda *_: None)
+    monkeypatch.setattr("bench.runs.draw", lambda *_, **__: [])
+
+
+@pytest.fixture
 def driver(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """An NVIDIA driver is there."""
     monkeypatch.setattr(ctypes, "CDLL", library)

@@ -289,9 +289,8 @@ def test_an_awkward_name_is_shown_as_it_is(run: Path, tmp_path: Path, name: str)
     console = Console(file=io.StringIO(), width=200)
     console.print(table.table(cells))
     assert name in console.file.getvalue()  # type: ignore[attr-defined]
-    for path in charts.draw_all([charts.read(run)], [tmp_path / "plots"]):
-        if path.suffix == ".svg":
-            ET.parse(path)  # noqa: S314 - our own file
+    for path in charts.draw_all([charts.read(run)], [tmp_path / "plots"], formats=["svg"]):
+        ET.parse(path)  # noqa: S314 - our own file
 
 
 @pytest.mark.parametrize(("low", "high"), [(1e-30, 1e30), (1e-30, 1e-30), (1e30, 1e30)])
@@ -334,9 +333,8 @@ def test_a_plain_text_is_as_long_and_has_nothing_unseen(name: str) -> None:
 def test_a_cpu_that_calls_itself_a_terminal_sequence_is_drawn(run: Path, tmp_path: Path) -> None:
     path = run / "machine.json"
     path.write_text(path.read_text().replace('"Zen"', '"\\u001b[31m\\u0000$x^{$\\u202e<"', 1))
-    for drawn in charts.draw_all([charts.read(run)], [tmp_path / "plots"]):
-        if drawn.suffix == ".svg":
-            ET.parse(drawn)  # noqa: S314 - our own file
+    for drawn in charts.draw_all([charts.read(run)], [tmp_path / "plots"], formats=["svg"]):
+        ET.parse(drawn)  # noqa: S314 - our own file
 
 
 def test_what_is_refused_or_written_holds_nothing_unseen(run: Path) -> None:

@@ -116,7 +116,7 @@ def test_what_it_does_not_do_is_unsupported() -> None:
 
 
 @compiled
-def test_the_real_command_measures_it(cache: Path) -> None:
+def test_the_real_command_measures_it(cache: Path, cells_alone: None) -> None:
     out = cache.parent / "run"
     tiny = ["--widths", "16", "--batches", "3", "--budget", "0.5s", "--activation", "sigmoid"]
     done = bench("run", *tiny, "--kernel", str(FILE), "--out", str(out))

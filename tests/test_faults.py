@@ -53,6 +53,22 @@ def meanwhile(out: Path, act: Callable[[], object], visits: int = 2) -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
+@pytest.fixture
+def when_measured(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], object]], None]:
+    """Act when a run asks for the ceilings once more: all is measured, and nothing made of it."""
+
+    def install(act: Callable[[], object]) -> None:
+        asked = itertools.count()
+
+        def of_cpu(*_: object) -> None:
+            if next(asked) == 1:
+                act()
+
+        monkeypatch.setattr(peaks, "of_cpu", of_cpu)
+
+    return install
+
+
 def good(out: Path) -> list[records.Visit]:
     return [visit for visit in store.load(out, records.Visit) if visit.status == "ok"]
 
@@ -163,9 +179,11 @@ def test_a_full_disk_ends_a_run_in_one_line_and_it_can_go_on(tmp_path: Path) -> 
 
 
 @pytest.mark.usefixtures("no_charts")
-def test_what_cannot_be_derived_is_shown_all_the_same(tmp_path: Path) -> None:
+def test_what_cannot_be_derived_is_shown_all_the_same(
+    tmp_path: Path, when_measured: Callable[[Callable[[], object]], None]
+) -> None:
     out = tmp_path / "run"
-    meanwhile(out, (out / "cells.csv.half").mkdir, visits=1)
+    when_measured((out / "cells.csv.half").mkdir)
     done = run(out, "--budget", "0.7s")
     assert "numpy_dot" in done.out
     assert "stopped: " in done.out
@@ -174,10 +192,12 @@ def test_what_cannot_be_derived_is_shown_all_the_same(tmp_path: Path) -> None:
 
 
 def test_charts_that_cannot_be_written_cost_no_number(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    when_measured: Callable[[Callable[[], object]], None],
 ) -> None:
     out = tmp_path / "run"
-    meanwhile(out, lambda: (out / "plots").write_text("in the way"), visits=1)
+    when_measured(lambda: (out / "plots").write_text("in the way"))
     done = run(out, "--budget", "0.5s")
     line = one_line(done)
     assert f"{out}/plots is a file, and charts need a directory: move it away" in line

@@ -261,7 +261,7 @@ def test_a_run_that_does_not_say_where_it_was_measured_does_not_go_on(a_run: ARu
     (a_run.folder / "machine.json").write_text(facts)
 
 
-def test_a_run_goes_on_where_it_stopped(a_run: ARun) -> None:
+def test_a_run_goes_on_where_it_stopped(a_run: ARun, cells_alone: None) -> None:
     before = store.load(a_run.folder, records.Visit)
     with (a_run.folder / "visits.csv").open("a") as visits:
         visits.write("999,9,half a li")  # as a kill leaves it
@@ -273,7 +273,7 @@ def test_a_run_goes_on_where_it_stopped(a_run: ARun) -> None:
     assert len({visit.visit for visit in after}) == len(after)
 
 
-def test_a_run_can_be_extended(a_run: ARun) -> None:
+def test_a_run_can_be_extended(a_run: ARun, cells_alone: None) -> None:
     before = store.load(a_run.folder, records.Visit)
     options = ["--widths", "7", "--kernel", "numpy_matmul", "--budget", "3s"]
     done = bench("run", "--resume", str(a_run.folder), *options)
@@ -289,7 +289,9 @@ def test_a_run_can_be_extended(a_run: ARun) -> None:
     assert "two kernels are called numpy_matmul" in line
 
 
-def test_a_wrong_kernel_ends_a_run_with_1_and_the_rest_is_measured(tmp_path: Path) -> None:
+def test_a_wrong_kernel_ends_a_run_with_1_and_the_rest_is_measured(
+    tmp_path: Path, cells_alone: None
+) -> None:
     wrong = tmp_path / "no_bias.py"
     wrong.write_text(KERNEL.replace("+ layer.b", ""))
     out = tmp_path / "run"

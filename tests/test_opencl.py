@@ -163,10 +163,8 @@ def test_with_its_nanoseconds_taken_for_something_longer_it_is_refused(
 
 
 def test_a_run_measures_it_beside_a_kernel_of_numpy(
-    best: Found, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    best: Found, tmp_path: Path, cells_alone: None
 ) -> None:
-    monkeypatch.setattr("bench.peaks.of_cpu", lambda *_: None)  # other tests' business
-    monkeypatch.setattr("bench.runs.draw", lambda *_, **__: [])
     out = tmp_path / "run"
     options = ["--kernel", str(shutil.copy(FILE, tmp_path)), "--kernel", "numpy_matmul"]
     options += [

@@ -13,7 +13,7 @@ from bench.studies import gate_rules, gate_trials
 from bench.studies.gate_trials import recorded
 
 SPREAD = gate.Spread()
-TRIALS = 60
+TRIALS = 40
 
 Run = dict[str, list[float]]  # log ratios by cell
 

@@ -33,12 +33,14 @@ def save(figure: Figure, stem: Path, formats: Sequence[str]) -> list[Path]:
 
 
 def _png(figure: Figure, path: Path) -> None:
-    """With a palette: a third of the bytes, and the same to the eye."""
+    """With a palette: a third of the bytes, and the same to the eye. Packed as tightly as pays: the
+    last tenth of the bytes would take as long as all the rest of a chart.
+    """
     canvas = FigureCanvasAgg(figure)
     canvas.draw()  # type: ignore[no-untyped-call]
     picture = Image.fromarray(np.asarray(canvas.buffer_rgba()))  # type: ignore[no-untyped-call]
     picture.convert("RGB").quantize(128, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE).save(
-        path, "png", dpi=(DPI, DPI), optimize=True
+        path, "png", dpi=(DPI, DPI), compress_level=6
     )
 
 
