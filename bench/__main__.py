@@ -4,6 +4,7 @@ Owns options and print.
 """
 
 import os
+import random
 import sys
 import traceback
 from datetime import UTC, datetime
@@ -211,7 +212,9 @@ def gate(
     calibrate: Annotated[  # noqa: FBT002 - a flag
         bool, typer.Option("--calibrate", help="Learn what runs of identical code differ by here.")
     ] = False,
-    seed: Annotated[int, typer.Option(help="Of the rounds' order.")] = 0,
+    seed: Annotated[
+        int | None, typer.Option(help="Of the rounds' order. None: another each time.")
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(help="A directory for the rounds. None: results/<time>-gate.")
     ] = None,
@@ -231,7 +234,11 @@ def gate(
         if value not in known:
             raise BadInput(f"--{name} is {value!r}, should be {' or '.join(known)}")
     what = gating.What(
-        sweep, tuple(kernel or ()), options.percent(slower_than), options.duration(budget), seed
+        sweep,
+        tuple(kernel or ()),
+        options.percent(slower_than),
+        options.duration(budget),
+        random.randrange(2**31) if seed is None else seed,
     )
     if calibrate:
         gating.calibrate(what)

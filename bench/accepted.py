@@ -40,7 +40,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         if not self.reason.strip():
             raise BadInput(f"the entry for {self.cell!r} gives no reason")
         if self.up_to:
-            options.percent(self.up_to, "up_to")
+            options.percent(self.up_to, "up_to", least=0.0)
 
     def names(self, verdict: Verdict) -> bool:
         """Whether this is about the verdict's cell."""
@@ -48,7 +48,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     def covers(self, verdict: Verdict) -> bool:
         """Whether the verdict is a slowdown, and no larger than was accepted."""
-        limit = options.percent(self.up_to, "up_to") if self.up_to else math.inf
+        limit = options.percent(self.up_to, "up_to", least=0.0) if self.up_to else math.inf
         return verdict.says == "slower" and verdict.change <= limit
 
 
@@ -66,7 +66,7 @@ class Applied:
 
 def read(path: Path = FILE) -> tuple[Entry, ...]:
     """The entries of a file; none where there is none. Raises BadInput, naming file and field."""
-    if not path.is_file():
+    if not path.exists():
         return ()
     try:
         found = msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), _File).accepted
@@ -77,8 +77,12 @@ def read(path: Path = FILE) -> tuple[Entry, ...]:
     return found
 
 
-def apply(verdicts: Sequence[Verdict], entries: Sequence[Entry], today: dt.date) -> Applied:
-    """Mark the slowdowns that an entry covers, and name the entries that cover none."""
+def apply(
+    verdicts: Sequence[Verdict], entries: Sequence[Entry], today: dt.date, *, judged: bool = True
+) -> Applied:
+    """Mark the slowdowns that an entry covers, and name the entries that cover none, where the run
+    could be judged.
+    """
     valid = [entry for entry in entries if today <= entry.until]
     done = []
     for verdict in verdicts:
@@ -89,7 +93,7 @@ def apply(verdicts: Sequence[Verdict], entries: Sequence[Entry], today: dt.date)
         for entry in entries
         if entry not in valid
     ]
-    for entry in valid:
+    for entry in valid if judged else ():
         about = [verdict for verdict in verdicts if entry.names(verdict)]
         name = f"accepted.toml: {entry.cell!r}"
         if not about:

@@ -40,7 +40,9 @@ def spread(runs: Sequence[Sequence[Round]]) -> dict[str, float]:
 
     The variance of the runs' medians, less what their own rounds make them vary by. Half of a run's
     rounds against the other half shows that: if a half's median varies by v, the difference of two
-    halves varies by 2v and the whole's median by v/2, a quarter of the difference's variance.
+    halves varies by 2v and the whole's median by v/2, a quarter of the difference's variance. With
+    heavy tails it comes out too small, down to LEAST: it may widen the default (gate.Spread), and
+    is no estimate to rely on by itself.
     """
     medians: dict[tuple[str, str], list[float]] = defaultdict(list)
     own: dict[str, list[float]] = defaultdict(list)
@@ -51,7 +53,8 @@ def spread(runs: Sequence[Sequence[Round]]) -> dict[str, float]:
             own[kernel_of[cell]].append((median(d[::2]) - median(d[1::2])) ** 2 / 4)
     between: dict[str, list[float]] = defaultdict(list)
     for (kernel, _), found in medians.items():
-        between[kernel].append(variance(found))
+        if len(found) > 1:  # else it was too slow for the sweep in all runs but one
+            between[kernel].append(variance(found))
     return {
         kernel: max(fmean(its) - fmean(own[kernel]), LEAST**2) ** 0.5
         for kernel, its in between.items()
@@ -65,8 +68,13 @@ def read(path: Path, fingerprint: str) -> gate.Spread:
 
 
 def write(path: Path, fingerprint: str, runs: int, by_kernel: Mapping[str, float]) -> None:
-    """Keep a machine's spread beside those of others. Raises BadInput where that can't be."""
-    known = {**_read(path), fingerprint: Kept(runs, {k: round(s, 5) for k, s in by_kernel.items()})}
+    """Keep a machine's spread beside those of others, and of its kernels that weren't asked about.
+    Raises BadInput where that can't be.
+    """
+    known = _read(path)
+    before = known[fingerprint].by_kernel if fingerprint in known else {}
+    rounded = {kernel: round(its, 5) for kernel, its in by_kernel.items()}
+    known[fingerprint] = Kept(runs, {**before, **rounded})
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(msgspec.to_builtins(known), indent=1) + "\n", encoding="utf-8")

@@ -9,9 +9,10 @@ import random
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from statistics import fmean, median
 
-from bench import gate, link, rounds
+from bench import gate, link, rounds, units
 from bench.records import Phase, Round, Verdict
 from bench.rounds import CantMeasure, Cell
 from bench.sides import Side
@@ -22,11 +23,12 @@ SCREEN_ROUNDS = gate.LEAST_ROUNDS
 
 CONFIRM_ROUNDS = 40
 
-CONFIRM_SHARE = 0.4
-"""Of the time, at least this much is left for confirming."""
-
 ABSENT = ("unavailable", "unsupported")
 """What is so on both sides is left out; on one side alone it is a missing cell."""
+
+
+class NoTime(BadInput):
+    """The budget ended before there was anything to judge by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,10 @@ def measurable(
     """
     base, head = sides
     there = [reply.kernels for reply in facts(sides)]
+    if gone := {cell.kernel for cell in cells} & set(there[0]) - set(there[1]):
+        said = f"{', '.join(sorted(gone))}: gone on the head's side: nothing to compare"
+        remedy = "name others with --kernel, or a sweep without it with --sweep"
+        raise BadInput(f"{said}, and no green light: {remedy}")
     new = [cell for cell in cells if cell.kernel in there[1] and cell.kernel not in there[0]]
     left_out = [CantMeasure(cell, "base", "unavailable", "the kernel is new") for cell in new]
     on_base = _try([cell for cell in cells if cell not in new], base, limit_s)
@@ -89,12 +95,19 @@ def measurable(
         elif len(missing) == len(sides) and all(p.status in ABSENT for p in missing):
             left_out.append(missing[0])
         else:
-            raise BadInput(f"{missing[0]}: nothing to compare, and no green light")
+            raise _nothing(missing[0], sides)
     if not good:
         raise BadInput(
             f"no cell can be measured: {'; '.join(map(str, left_out)) or 'none was asked for'}"
         )
     return good, left_out
+
+
+def _nothing(problem: CantMeasure, sides: Sequence[Side]) -> BadInput:
+    said = str(problem)
+    for side in sides:  # where its files are is gone by the time that this is read
+        said = said.replace(f"{side.folder}/", "")
+    return BadInput(f"{said}: nothing to compare, and no green light")
 
 
 def _try(cells: Sequence[Cell], side: Side, limit_s: float) -> dict[Cell, CantMeasure]:
@@ -127,6 +140,59 @@ def _try(cells: Sequence[Cell], side: Side, limit_s: float) -> dict[Cell, CantMe
     return problems
 
 
+@dataclass
+class _Work:
+    """The rounds so far, and the time for more."""
+
+    sides: Sequence[Side]
+    generator: random.Random
+    budget_s: float
+    watch: Callable[[str, float], None]
+    start: float
+    measured: list[Round] = field(default_factory=list)
+
+    @property
+    def spent_s(self) -> float:
+        return time.monotonic() - self.start
+
+    @property
+    def left_s(self) -> float:
+        return self.budget_s - self.spent_s
+
+    def run(self, phase: Phase, chosen: Sequence[Cell], most: int) -> float:
+        """As many rounds as there is time for -> what the last one took."""
+        took = 0.0
+        for count in range(1, most + 1):
+            if self.left_s < took:
+                break
+            doing = f"{phase}: round {count} of {most}, {len(chosen)} cells"
+            began = self.spent_s
+            number = 1 + max((row.round_number for row in self.measured), default=0)
+            try:
+                self.measured += rounds.measure(
+                    number,
+                    phase,
+                    chosen,
+                    self.sides,
+                    self.generator,
+                    lambda _, doing=doing: self.watch(doing, self.left_s),  # type: ignore[misc]
+                )
+            except CantMeasure as problem:
+                raise _nothing(problem, self.sides) from problem
+            took = self.spent_s - began
+        return took
+
+    def screen(self, cells: Sequence[Cell], most: int) -> float:
+        """All cells -> what a round of one takes. Raises NoTime where there is none for enough."""
+        took = self.run("screen", cells, most)
+        if (done := len(self.measured) // len(cells)) < SCREEN_ROUNDS:
+            one = took or self.spent_s  # setting up opens each cell on both sides, like a round
+            needed = units.seconds(self.spent_s + (2 * SCREEN_ROUNDS - done) * one)
+            time_for = f"there was time for {done} of the first {SCREEN_ROUNDS} rounds"
+            raise NoTime(f"{time_for}: --budget of {needed} or more, or fewer cells")
+        return took / len(cells)
+
+
 def compare(
     cells: Sequence[Cell],
     sides: Sequence[Side],
@@ -144,50 +210,29 @@ def compare(
 
     Cells that take longer than `limit_s` a launch are left out; the whole of it takes about
     `budget_s`. Without `confirm` all cells are only screened. `watch` is told what is being done
-    and the seconds that are left.
+    and the seconds that are left. Raises NoTime where that leaves none for a screen.
     """
-    start = time.monotonic()
-    generator = random.Random(seed)
+    work = _Work(sides, random.Random(seed), budget_s, watch, time.monotonic())
     watch("setting up", budget_s)
     cells, left_out = measurable(cells, sides, limit_s)
+    took = work.screen(cells, screen_rounds)
     by_name = {cell.name: cell for cell in cells}
-    measured: list[Round] = []
-
-    def left_s() -> float:
-        return start + budget_s - time.monotonic()
-
-    def tell(doing: str) -> Callable[[Cell], None]:
-        return lambda _: watch(doing, left_s())
-
-    def run(phase: Phase, chosen: Sequence[Cell], most: int, keep_s: float) -> None:
-        took = 0.0
-        for count in range(1, most + 1):
-            # without an interval there is nothing to say, and the time was for nothing
-            keep = keep_s if count > gate.LEAST_ROUNDS else 0.0
-            if left_s() - took < keep:
-                return
-            doing = f"{phase}: round {count} of {most}, {len(chosen)} cells"
-            began = time.monotonic()
-            number = 1 + max((row.round_number for row in measured), default=0)
-            try:
-                rows = rounds.measure(number, phase, chosen, sides, generator, tell(doing))
-            except CantMeasure as problem:
-                raise BadInput(f"{problem}: nothing to compare, and no green light") from problem
-            measured.extend(rows)
-            took = time.monotonic() - began
-
-    run("screen", cells, screen_rounds, keep_s=CONFIRM_SHARE * budget_s if confirm else 0.0)
-    screen = by_cell(measured, "screen")
     kernel_of = {cell.name: cell.kernel for cell in cells}
-    worth = gate.worth_a_look(screen, kernel_of, spread, slower_than)
-    chosen = [by_name[name] for name in worth]
-    if chosen and confirm:
-        run("confirm", chosen, gate.FIRST_LOOK, keep_s=0.0)
-        found = gate.decided(by_cell(measured, "confirm"), kernel_of, spread, slower_than)
-        if left := [cell for cell in chosen if cell.name not in found]:
-            run("confirm", left, CONFIRM_ROUNDS - gate.FIRST_LOOK, keep_s=0.0)
+    worth = gate.worth_a_look(by_cell(work.measured, "screen"), kernel_of, spread, slower_than)
+    if not confirm:
+        worth = []
+    count = gate.affordable(len(worth), work.left_s / took)
+    if chosen := [by_name[name] for name in worth[:count]]:
+        work.run("confirm", chosen, gate.FIRST_LOOK)
+        found = gate.decided(by_cell(work.measured, "confirm"), kernel_of, spread, slower_than)
+        if undecided := [cell for cell in chosen if cell.name not in found]:
+            work.run("confirm", undecided, CONFIRM_ROUNDS - gate.FIRST_LOOK)
     alike = len({side.python for side in sides}) == 1
-    return judge(measured, spread, slower_than, left_out, alike=alike)
+    judged = judge(work.measured, spread, slower_than, left_out, alike=alike)
+    if not (left := worth[count:]):
+        return judged
+    note = f"no time to confirm {len(left)} of {len(worth)} cells (--budget for more)"
+    return replace(judged, notes=(*judged.notes, note))
 
 
 def by_cell(measured: Sequence[Round], phase: str) -> dict[str, list[float]]:
@@ -208,21 +253,25 @@ def judge(
     alike: bool = True,
 ) -> Found:
     """What rounds say, from their rows alone."""
-    control: dict[int, list[float]] = defaultdict(list)
+    by_round: dict[int, list[float]] = defaultdict(list)
     for row in measured:
-        control[row.round_number].append(row.control_log_ratio)
-    problem = gate.trouble(
-        [sum(its) / len(its) for its in control.values()],
-        sum(row.dropped for row in measured) / max(sum(row.pairs for row in measured), 1),
-        spread,
-        slower_than,
-        alike=alike,
-    )
-    verdicts = gate.judge(
-        by_cell(measured, "screen"),
-        by_cell(measured, "confirm"),
-        {row.cell: row.kernel for row in measured},
-        spread,
-        slower_than,
-    )
-    return Found(list(measured), verdicts, problem, list(left_out))
+        by_round[row.round_number].append(row.control_log_ratio)
+    control = [fmean(its) for its in by_round.values()]
+    dropped = sum(row.dropped for row in measured) / max(sum(row.pairs for row in measured), 1)
+    problem = gate.trouble(control, dropped, spread, slower_than, alike=alike)
+    screen, confirm = by_cell(measured, "screen"), by_cell(measured, "confirm")
+    kernel_of = {row.cell: row.kernel for row in measured}
+
+    def said(off: float) -> list[Verdict]:
+        return gate.judge(screen, confirm, kernel_of, spread, slower_than, off)
+
+    verdicts = said(0.0)
+    notes: tuple[str, ...] = ()
+    if problem is None and alike and (off := gate.moved(control, spread)):
+        far = {v.cell for v in said(gate.FAR * off) if v.says == "slower"}
+        verdicts = [v if v.cell in far else replace(v, says="can't tell") for v in verdicts]
+        by = f"{100 * math.expm1(median(control)):+.1f}%"
+        problem = f"fixed work that is the same on both sides moved by {by}"
+        if far:
+            problem, notes = None, (f"{problem}: only what moved far more is told",)
+    return Found(list(measured), verdicts, problem, list(left_out), notes)

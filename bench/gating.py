@@ -1,5 +1,6 @@
 """A comparison from its options to its last file, and the calibration of the machine for it."""
 
+import math
 import os
 import time
 from collections.abc import Sequence
@@ -62,11 +63,15 @@ def judge(what: What, base: str, head: str, folder: Path, *, locked: bool) -> Sa
         with sides.both(base, head) as plain:
             both = sides.locked(plain, shown.note) if locked else plain
             found = _compare(what, both, spread, shown)
-        applied = accepted.apply(found.verdicts, entries, datetime.now(UTC).date())
-        found = replace(found, verdicts=applied.verdicts, notes=(*_grounds(spread), *applied.notes))
+        today = datetime.now(UTC).date()
+        judged = found.problem is None
+        applied = accepted.apply(found.verdicts, entries, today, judged=judged)
+        notes = (*found.notes, *_grounds(spread, what.slower_than), *applied.notes)
+        found = replace(found, verdicts=applied.verdicts, notes=notes)
         says = gate.outcome(found.verdicts, found.problem)
         asked = gate_report.Asked(both[0].commit, both[1].commit, what.slower_than, locked)
-        told = {**facts, "comparison": {**asdict(asked), "says": says, "problem": found.problem}}
+        outcome = {"says": says, "problem": found.problem, "seed": what.seed}
+        told = {**facts, "comparison": {**asdict(asked), **outcome}}
         shown.clear()
         gate_report.show(found, asked)  # first: it stays told where the disk is full
         store.write_comparison(folder, found.rounds, found.verdicts, told, junit.xml(found, asked))
@@ -76,10 +81,13 @@ def judge(what: What, base: str, head: str, folder: Path, *, locked: bool) -> Sa
     return says
 
 
-def _grounds(spread: gate.Spread) -> tuple[str, ...]:
+def _grounds(spread: gate.Spread, slower_than: float) -> tuple[str, ...]:
+    kernels = spread.by_kernel or {"": spread.default}
+    margins = [math.expm1(spread.margin(kernel, slower_than)) for kernel in kernels]
+    most = f"what is surely above {100 * max(margins):.1f}% is slower"
     if spread.runs:
-        return (f"margins from {spread.runs} runs of identical code on this machine",)
-    return ("margins for a machine that was not calibrated (gate --calibrate, a quarter hour)",)
+        return (f"{most}: margins from {spread.runs} runs of identical code on this machine",)
+    return (f"{most}: margins for a machine that was not calibrated (gate --calibrate)",)
 
 
 def _tell_github(found: compare.Found, asked: gate_report.Asked) -> None:
@@ -109,12 +117,13 @@ def _compare(
     settled = sweep.read(what.sweep)
     if settled.weights:
         raise BadInput("the gate draws its inputs: leave layers with weights out of the sweep")
-    known = sorted({name for reply in compare.facts(both) for name in reply.kernels})
+    base, head = (set(reply.kernels) for reply in compare.facts(both))
+    known = sorted(base | head)
     for kernel in what.kernels:
         if kernel not in (*known, sweep.ALL):
             raise BadInput(f"no kernel {kernel!r} on either side; known: {', '.join(known)}")
     kernels = sweep.which(what.kernels or settled.kernels, known)
-    return compare.compare(
+    found = compare.compare(
         [Cell(kernel, case) for case in settled.cases() for kernel in kernels],
         both,
         spread,
@@ -125,6 +134,10 @@ def _compare(
         confirm=confirm,
         watch=lambda phase, left_s: shown.line(f"{phase}; at most {units.seconds(left_s)} left"),
     )
+    if new := sorted(head - base - set(kernels)):
+        note = f"new on the head's side, and not in the sweep: {', '.join(new)}"
+        found = replace(found, notes=(*found.notes, note))
+    return found
 
 
 def calibrate(what: What) -> None:
@@ -146,16 +159,26 @@ def calibrate(what: What) -> None:
         began = time.monotonic()
         with sides.both(WORKTREE, WORKTREE) as both:
             one = replace(what, budget_s=left_s(), seed=what.seed + len(runs))
-            runs.append(_compare(one, both, gate.Spread(), shown, confirm=False).rounds)
+            try:
+                found = _compare(one, both, gate.Spread(), shown, confirm=False)
+            except compare.NoTime:  # the last one was cut short
+                if not took:
+                    raise
+                break
         took = time.monotonic() - began
-        shown.note(f"run {len(runs)}; at most {units.seconds(max(left_s(), 0))} left")
+        left = f"at most {units.seconds(max(left_s(), 0))} left"
+        if found.problem is None:
+            runs.append(found.rounds)
+            shown.note(f"run {len(runs)}; {left}")
+        else:
+            shown.note(f"a run that doesn't count: {found.problem}; {left}")
     if len(runs) < calibration.LEAST_RUNS:
         least = units.seconds(calibration.LEAST_RUNS * took)
         raise BadInput(f"{len(runs)} runs are too few to tell: --budget of {least} or more")
-    found = calibration.spread(runs)
-    calibration.write(SPREADS, facts["fingerprint"], len(runs), found)
-    kept = gate.Spread(by_kernel=found)
-    for kernel, its in sorted(found.items()):
+    by_kernel = calibration.spread(runs)
+    calibration.write(SPREADS, facts["fingerprint"], len(runs), by_kernel)
+    kept = gate.Spread(by_kernel=by_kernel)
+    for kernel, its in sorted(by_kernel.items()):
         line = f"{kernel}: runs differ by {100 * its:.2f}% (SD), margin"
         shown.note(f"{line} {100 * kept.margin(kernel, what.slower_than):.1f}%")
     screen.paths("spread", [SPREADS])

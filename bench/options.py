@@ -40,12 +40,14 @@ def duration(text: str | None) -> float | None:
     return seconds
 
 
-def percent(text: str, name: str = "--slower-than") -> float:
+def percent(text: str, name: str = "--slower-than", least: float = 0.025) -> float:
     """From 5% or 5 to 0.05."""
     try:
         ratio = float(text.removesuffix("%")) / 100
     except ValueError:
         ratio = 0.0
-    if not 0.025 < ratio < 10:
-        raise BadInput(f"{name} is {text!r}, should be like 5%, and over 2.5%")
+    if not least < ratio < 10:
+        raise BadInput(
+            f"{name} is {text!r}, should be like 5%, over {100 * least:g}% and under 1000%"
+        )
     return ratio

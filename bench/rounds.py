@@ -22,9 +22,8 @@ BLOCK_S = 5e-4
 """How long a block lasts at least."""
 
 PAIRS_S = 0.004
-"""About how long each arm is measured in a cell and round. Twice as long makes a round's number
-hardly steadier (SD 2.2 % instead of 2.3 % for python_loop, 1.5 instead of 1.8 for numpy_matmul:
-what differs, differs between rounds), and more rounds do.
+"""About how long each arm is measured in a cell and round. A cell's numbers scatter from round to
+round more than from block to block: more rounds make them steadier, longer ones hardly do.
 """
 
 PAIRS = 8
@@ -154,7 +153,7 @@ def _cell(
     pairs = min(max(round(PAIRS_S / (loops * launch_s)), LEAST_PAIRS), PAIRS)
     found: dict[str, list[tuple[float, float]]] = {arm.side: [] for arm in arms}
     for pair in range(pairs):
-        # ABBA or BAAB: what drifts hits both arms alike
+        # a coin for each: what drifts hits both arms alike in the long run
         first = pair % 2 if generator.random() < 0.5 else 1 - pair % 2
         for arm in (arms[first], arms[1 - first]):
             found[arm.side].append(arm.block(cell, key, loops))

@@ -95,6 +95,8 @@ def _side(name: str, parent: Path, ref: str) -> Side:
             shutil.copy(ROOT / LOCK, folder / LOCK)
         return Side(name, folder, WORKTREE)
     commit = _git("rev-parse", "--verify", "--quiet", f"{ref}^{{commit}}")
+    if commit is None and _git("rev-parse", "--git-dir") is None:
+        raise BadInput("git can't read this checkout: `git status` here says why")
     if commit is None:
         raise BadInput(f"--{name}: no commit {ref!r} here: fetch the history, or name another")
     files = [path for path in ("kernels", LOCK) if _git("cat-file", "-e", f"{ref}:{path}") == b""]
@@ -102,8 +104,11 @@ def _side(name: str, parent: Path, ref: str) -> Side:
         raise BadInput(f"--{name}: {ref!r} has no directory kernels/")
     archive = _git("archive", "--format=tar", commit.decode().strip(), *files)
     assert archive is not None, "git has just shown these files"
-    with tarfile.open(fileobj=io.BytesIO(archive)) as content:
-        content.extractall(folder, filter="data")
+    try:
+        with tarfile.open(fileobj=io.BytesIO(archive)) as content:
+            content.extractall(folder, filter="data")
+    except tarfile.TarError as error:  # a link that leads out of it
+        raise BadInput(f"--{name}: {ref!r} has files that can't be unpacked: {error}") from error
     return Side(name, folder, commit.decode().strip())
 
 

@@ -63,6 +63,13 @@ def test_an_entry_for_no_cell_is_named() -> None:
     assert done.notes == ["accepted.toml: 'numpy_dit *' names no cell that was compared here"]
 
 
+def test_a_run_that_could_not_be_judged_says_nothing_of_what_is_needed() -> None:
+    calm = [verdict(says="not slower")]
+    assert accepted.apply(calm, [entry()], TODAY).notes
+    assert not accepted.apply(calm, [entry()], TODAY, judged=False).notes
+    assert accepted.apply(calm, [entry(days=-1)], TODAY, judged=False).notes
+
+
 def test_a_file_is_read_and_its_absence_is_no_entry(tmp_path: Path) -> None:
     path = file(tmp_path, f'[[accepted]]\n{GOOD}up_to = "10%"\n')
     assert accepted.read(path) == (entry(up_to="10%"),)

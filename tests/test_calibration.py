@@ -1,6 +1,7 @@
 """What runs of identical code differ by: found from made-up runs whose truth is known, and kept."""
 
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,11 @@ def test_the_spread_between_runs_is_found_whatever_the_rounds_scatter(
     assert found == {"k": pytest.approx(between, rel=0.2)}
 
 
+def test_a_cell_that_was_there_once_tells_nothing() -> None:
+    once = [replace(row, cell="once", kernel="another") for row in runs(0.01, 0.01)[0]]
+    assert set(calibration.spread([*runs(0.01, 0.01), once])) == {"k"}
+
+
 def test_rounds_alone_are_no_spread() -> None:
     assert calibration.spread(runs(0.0, 0.01))["k"] < 0.0015
     assert calibration.spread(runs(0.0, 0.0)) == {"k": calibration.LEAST}
@@ -57,7 +63,10 @@ def test_a_spread_is_kept_with_its_machine(tmp_path: Path) -> None:
     calibration.write(path, "a machine", 20, {"numpy_dot": 0.0123456})
     calibration.write(path, "another", 9, {"numpy_dot": 0.5})
     kept = calibration.read(path, "a machine")
-    assert (kept.runs, kept.of("numpy_dot"), kept.of("python_loop")) == (20, 0.01235, 0.005)
+    assert (kept.runs, kept.of("numpy_dot"), kept.of("python_loop")) == (20, 0.01235, 0.01235)
+    calibration.write(path, "a machine", 9, {"python_loop": 0.02})
+    kept = calibration.read(path, "a machine")
+    assert (kept.runs, kept.of("numpy_dot"), kept.of("python_loop")) == (9, 0.01235, 0.02)
     assert kept.margin("numpy_dot", 0.05) == pytest.approx(3.7 * 0.01235)
     assert calibration.read(path, "a third") == gate.Spread()
 

@@ -86,6 +86,21 @@ class TestSides:
         monkeypatch.setattr(sides, "ROOT", tmp_path)
         with pytest.raises(BadInput, match="--head: 'HEAD' has no directory kernels/"):
             sides._side("head", tmp_path, "HEAD")
+        (tmp_path / "kernels").mkdir()
+        (tmp_path / "kernels" / "out.py").symlink_to("/etc/hostname")
+        subprocess.run([*run, "add", "-A"], check=True)
+        subprocess.run(commit, check=True)
+        there = tmp_path / "there"
+        there.mkdir()
+        with pytest.raises(BadInput, match=r"--head: 'HEAD' has files that can't be unpacked"):
+            sides._side("head", there, "HEAD")
+
+    def test_what_is_no_checkout_is_not_a_missing_commit(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(sides, "ROOT", tmp_path)
+        with pytest.raises(BadInput, match="git can't read this checkout"):
+            sides._side("head", tmp_path, "HEAD")
 
 
 class TestLocked:
@@ -179,7 +194,7 @@ class TestMeasurable:
         good, left_out = compare.measurable([cell(), cell("newcomer")], [base, head], 1.0)
         assert good == [cell()]
         assert "unavailable on the base's side: the kernel is new" in str(left_out[0])
-        with pytest.raises(BadInput, match=r"newcomer .* on the head's side"):
+        with pytest.raises(BadInput, match=r"newcomer: gone on the head's side"):
             compare.measurable([cell(), cell("newcomer")], swapped(base, head), 1.0)
 
     def test_another_contract_is_refused(self, tmp_path: Path) -> None:
@@ -281,7 +296,17 @@ class TestJudge:
         assert "- a: accepted: on purpose\n- a note\n" in summary
         assert len(gate_report.annotations(found, ASKED)) == 1
 
-    def test_a_control_that_moved_takes_every_verdict_away(self) -> None:
+    def test_a_control_that_moved_leaves_what_moved_far_more(self) -> None:
+        rows = [*made([0.2] * 10, "screen", control=0.01)]
+        rows += [*made([0.2, 0.21] * 10, "confirm", control=0.01)]
+        rows += [*made([0.0] * 10, "screen", "same", 0.01)]
+        found = compare.judge(rows, SPREAD, 0.05)
+        assert {v.cell: v.says for v in found.verdicts} == {"a": "slower", "same": "can't tell"}
+        assert found.problem is None
+        (note,) = found.notes
+        assert note.startswith("fixed work that is the same on both sides moved by +1.0%: only")
+
+    def test_a_control_that_moved_takes_every_other_verdict_away(self) -> None:
         rows = [*made([0.2] * 10, "screen", control=0.1), *made([0.2] * 20, "confirm", control=0.1)]
         found = compare.judge(rows, SPREAD, 0.05)
         assert found.problem is not None

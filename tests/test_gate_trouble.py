@@ -8,10 +8,12 @@ import math
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from test_main import bench
 
 from bench import compare, gate, link, rounds
 from bench.compare import Found
@@ -43,8 +45,9 @@ class Machine:
     slowed: dict[str, float] = field(default_factory=dict)  # the head's cells
     dies_at: float = math.inf
     stands_still: bool = False
+    control_off: float = 0.0  # how much longer the control takes beside the head
+    setup_s: float = 0.01
     now: float = 0.0
-    opened: int = 0
 
     def __post_init__(self) -> None:
         self.random = random.Random(self.seed)
@@ -67,8 +70,7 @@ class SimulatedArm:
 
     def open(self, cell: Cell, key: int, offset: int, limit_s: float) -> link.Opened:
         machine = self.machine
-        machine.opened += 1
-        machine.now += 0.01
+        machine.now += machine.setup_s
         true_s = 2e-5 + cell.case.flops / 1e10
         true_s *= 1 + (machine.slowed.get(cell.name, 0.0) if self.side == "head" else 0.0)
         self.true_s[key] = true_s * math.exp(machine.random.gauss(0.0, machine.placement))
@@ -82,6 +84,7 @@ class SimulatedArm:
         pace = machine.pace(machine)
         seconds = self.true_s[key] * pace * math.exp(machine.noise(machine.random))
         control_s = CONTROL_S * (pace if machine.felt else 1.0)
+        control_s *= 1 + machine.control_off * (self.side == "head")
         machine.now += loops * seconds + 2 * control_s
         return (0.0, 0.0) if machine.stands_still else (seconds, control_s)
 
@@ -97,9 +100,17 @@ def compared(monkeypatch: pytest.MonkeyPatch) -> Callable[[Machine], Found]:
     def run(machine: Machine) -> Found:
         monkeypatch.setattr(rounds, "Arm", machine.arm)
         monkeypatch.setattr(compare, "time", SimpleNamespace(monotonic=lambda: machine.now))
-        sides: list[Any] = [SimpleNamespace(name=name, python="") for name in ("base", "head")]
+        sides: list[Any] = [
+            SimpleNamespace(name=name, python="", folder=name) for name in ("base", "head")
+        ]
         return compare.compare(
-            CELLS, sides, gate.Spread(), 0.05, limit_s=1.0, budget_s=BUDGET_S, seed=machine.seed
+            CELLS,
+            sides,
+            gate.Spread(),
+            0.05,
+            limit_s=1.0,
+            budget_s=BUDGET_S,
+            seed=machine.seed,
         )
 
     return run
@@ -200,3 +211,65 @@ def test_a_clock_that_stands_still_is_never_green_and_never_red(
 ) -> None:
     with pytest.raises(BadInput, match=r"takes no time: .* clock stands still: .*no green light"):
         compared(Machine(1, stands_still=True))
+
+
+@pytest.mark.parametrize(("slowdown", "says"), [(0.0, "can't tell"), (0.3, "slower")])
+@pytest.mark.parametrize("off", [0.02, -0.02])
+def test_fixed_work_that_moved_hides_a_small_change_and_no_large_one(
+    off: float, slowdown: float, says: str, compared: Callable[[Machine], Found]
+) -> None:
+    slowed = dict.fromkeys(SLOWED, slowdown)
+    found = compared(Machine(2, control_off=off, slowed=slowed))
+    assert gate.outcome(found.verdicts, found.problem) == says
+    assert {v.cell for v in found.verdicts if v.says == "slower"} == (
+        set(SLOWED) if slowdown else set()
+    )
+
+
+def test_a_budget_without_time_for_a_screen_is_named_and_never_green(
+    compared: Callable[[Machine], Found],
+) -> None:
+    for setup_s, done in ((0.13, 4), (1.0, 0)):
+        with pytest.raises(compare.NoTime, match=rf"for {done} of the first 6 .*--budget of .* or"):
+            compared(Machine(3, setup_s=setup_s))
+
+
+def test_where_all_is_slower_and_time_is_short_some_are_still_found(
+    compared: Callable[[Machine], Found],
+) -> None:
+    everything = {cell.name: 0.3 for cell in CELLS}
+    found = compared(Machine(4, setup_s=0.042, slowed=everything))
+    assert gate.outcome(found.verdicts, found.problem) == "slower"
+    slower = sum(verdict.says == "slower" for verdict in found.verdicts)
+    assert 0 < slower < len(CELLS)
+    (note,) = found.notes
+    assert note == f"no time to confirm {12 - slower} of 12 cells (--budget for more)"
+
+
+@pytest.mark.parametrize(
+    ("trouble", "slowdown", "options", "code"),
+    [
+        ("calm", 0.0, [], 0),
+        ("calm", 0.3, [], 1),
+        ("calm", 0.3, ["--inconclusive", "warn"], 1),
+        ("mayhem", 0.3, [], 3),
+        ("mayhem", 0.3, ["--inconclusive", "warn"], 0),
+        ("calm", 0.3, ["--budget", "2s", "--inconclusive", "warn"], 2),
+    ],
+)
+def test_the_command_exits_with_what_was_found(
+    trouble: str,
+    slowdown: float,
+    options: list[str],
+    code: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    machine = again(trouble, 5, slowed={cell.name: slowdown for cell in CELLS})
+    monkeypatch.setattr(rounds, "Arm", machine.arm)
+    monkeypatch.setattr(compare, "time", SimpleNamespace(monotonic=lambda: machine.now))
+    monkeypatch.setattr("bench.runs.draw", lambda *_: [])
+    asked = ["--kernel", "python_loop", "--kernel", "numpy_matmul", "--budget", "60s", *options]
+    done = bench("gate", "--base", "HEAD", *asked, "--out", str(tmp_path / "gate"))
+    assert done.code == code, done
+    assert (tmp_path / "gate").exists() == (code != 2)

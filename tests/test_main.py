@@ -351,7 +351,7 @@ def test_the_gate_compares_two_commits(tmp_path: Path) -> None:
         (["--base", "HEAD", "--head", "nowhere"], "--head: no commit 'nowhere'"),
         (["--base", "HEAD", "--kernel", "pie"], "no kernel 'pie' on either side; known: "),
         (["--base", "HEAD", "--env", "mine"], "--env is 'mine', should be shared or locked"),
-        (["--base", "HEAD", "--slower-than", "1%"], "should be like 5%, and over 2.5%"),
+        (["--base", "HEAD", "--slower-than", "1%"], "should be like 5%, over 2.5%"),
         (["--base", "HEAD", "--slower-than", "much"], "--slower-than is 'much'"),
         (["--base", "HEAD", "--inconclusive", "shrug"], "should be warn or fail"),
         ([], "--base is needed"),

@@ -68,11 +68,13 @@ def test_the_same_seed_gives_the_same_verdicts() -> None:
     assert replay(gate_rules.draw(3, 5)[0]) == replay(gate_rules.draw(3, 5)[0])
 
 
-@pytest.mark.parametrize("seed", range(5))
-def test_the_study_of_the_rules_ends_with_those_of_the_gate(seed: int) -> None:
-    drawn, _ = gate_rules.draw(seed, 5)
+@pytest.mark.parametrize("percent", [0, 5, 10])
+@pytest.mark.parametrize("seed", range(2))
+def test_the_study_of_the_rules_ends_with_those_of_the_gate(seed: int, percent: int) -> None:
+    drawn, slowed = gate_rules.draw(seed, percent)
     assert gate_rules.judge(gate_rules.RULES[-1], drawn)[0] == replay(drawn)
-    assert gate_rules.judge(gate_rules.DESIGN, drawn)[0] != replay(drawn)
+    design, _ = gate_rules.judge(gate_rules.DESIGN, drawn)
+    assert sum(design[cell] == "slower" for cell in slowed) <= 12
 
 
 def test_the_default_spread_is_wide_enough_for_what_was_recorded() -> None:

@@ -15,6 +15,7 @@ and cell, for the test that replays them (tests/test_replay.py): more rounds of 
 gate's own screen takes, because six drawn again and again would make a fact of their chance median.
 """
 
+import ast
 import csv
 import hashlib
 import random
@@ -25,6 +26,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from functools import cache
 from pathlib import Path
+from statistics import median
 from typing import Any, get_args
 
 from scipy import stats
@@ -33,17 +35,20 @@ from bench import compare, gate, link, sides, sweep
 from bench.records import Says
 from bench.rounds import Cell
 from bench.studies import RESULTS
+from bench.sweep import BadInput
 
 KERNELS = ("python_loop", "numpy_dot", "numpy_matmul")
 MEASURING = ("control", "honesty", "quiet", "rounds", "timing", "worker")
 TRIALS = RESULTS / "gate_trials.csv"
 ROUNDS = RESULTS / "gate_rounds.csv"
 SLOWER_THAN = 0.05
+NOTHING = "none"
+"""Stands for a kernel where a run ended without any verdict."""
 RECORDED_ROUNDS = 10
 
 WORDS = ("slower", "cant_tell", "not_slower", "faster", "visible", "visible_slower")
 """The tally's counts of cells. `visible`: slowed by as much as the verdict says could have been
-seen, or more (empty in runs before it was counted)."""
+seen, or more. It and `change_percent`, the median of what was measured, are empty in older runs."""
 
 SLOWDOWNS = {3: 1, 5: 5, 7: 3, 10: 1}
 """Per cent, and how often each is planted: the gate is judged by 5 and 7."""
@@ -97,11 +102,24 @@ shares. What is planted is Python's own summing, as much of it as makes up the s
 
 
 def code() -> str:
-    """A hash of the code that measures, and of what the rules decide."""
+    """A hash of the code that measures, without its words, and of what the rules decide.
+
+    What is not in it may change without a new key: which cells there are, how long for, and the
+    order of the work.
+    """
     digest = hashlib.sha256(repr(decisions()).encode())
     for name in MEASURING:
-        digest.update((link.ROOT / "bench" / f"{name}.py").read_bytes())
+        text = (link.ROOT / "bench" / f"{name}.py").read_text(encoding="utf-8")
+        digest.update(ast.unparse(_Wordless().visit(ast.parse(text))).encode())
     return digest.hexdigest()[:12]
+
+
+class _Wordless(ast.NodeTransformer):
+    """Takes the docstrings out of a program; comments are not in its tree."""
+
+    def visit_Expr(self, node: ast.Expr) -> ast.Expr | None:
+        words = isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+        return None if words else node
 
 
 def decisions() -> list[Any]:
@@ -154,17 +172,24 @@ def one(*, planted: bool) -> None:
         if planted:
             plant(both[0].folder, {})
             plant(both[1].folder, {cell: percent / 100 for cell, percent in percents.items()})
-        found = _compared(both)
+        try:
+            found = _compared(both)
+        except BadInput as error:  # exit code 2: red too, and for nothing
+            found = compare.Found([], [], str(error), [])
     percent_of = {cell.name: percent for cell, percent in percents.items()}
     tally: dict[tuple[str, int], Counter[str]] = defaultdict(Counter)
+    changes: dict[tuple[str, int], list[float]] = defaultdict(list)
     for verdict in found.verdicts:
         says = "can't tell" if found.problem else verdict.says
         percent = percent_of[verdict.cell]
         its = tally[verdict.kernel, percent]
         its[says] += 1
+        changes[verdict.kernel, percent].append(100 * verdict.change)
         if verdict.visible is not None and 0 < 100 * verdict.visible <= percent:
             its["visible"] += 1
             its["visible, slower"] += says == "slower"
+    if not tally:
+        tally[NOTHING, 0] = Counter()
     seconds = round(time.monotonic() - start)
     now, run = code(), f"{int(time.time()):x}"
     _add(
@@ -183,6 +208,7 @@ def one(*, planted: bool) -> None:
                 "faster": its["faster"],
                 "visible": its["visible"],
                 "visible_slower": its["visible, slower"],
+                "change_percent": f"{median(changes[kernel, percent] or [0.0]):.1f}",
                 "seconds": seconds,
                 "problem": found.problem or "",
             }
@@ -262,9 +288,14 @@ def tell() -> None:
     alarms = {row["run"] for row in rows if row["run"] in runs and int(row["slower"])}
     most = stats.binomtest(len(alarms), max(len(runs), 1)).proportion_ci(0.9, "exact").high
     said = f"{len(alarms)} false alarms in {len(runs)} runs on identical sides"
-    print(f"{said} (the true rate is below {100 * most:.0f} %, one-sided 95 %)")
+    print(f"{said} (the true rate is below {100 * most:.1f} %, one-sided 95 %)")
+    for row in rows:
+        if row["problem"] and row["kernel"] in (NOTHING, KERNELS[0]):
+            print(f"{row['kind']} run {row['run']} judged nothing: {row['problem']}")
     groups: dict[tuple[str, str, int], Counter[str]] = defaultdict(Counter)
     for row in rows:
+        if row["kernel"] == NOTHING:
+            continue
         key = row["kind"], row["kernel"], int(row["slowdown_percent"])
         for word in (*WORDS, "cells"):
             groups[key][word] += int(row[word] or 0)
