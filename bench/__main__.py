@@ -134,8 +134,10 @@ def plot(
 
     folders = list(dict.fromkeys(runs.find(name) for name in run or ["latest"]))
     comparisons = [folder for folder in folders if runs.compared(folder)]
-    if comparisons and (len(folders) > 1 or only):
-        raise BadInput(f"{comparisons[0]} is a comparison with one chart: draw it by itself")
+    if comparisons and len(folders) > 1:
+        raise BadInput(f"{comparisons[0]} is a comparison: draw it by itself")
+    if comparisons and set(only or ["gate"]) != {"gate"}:
+        raise BadInput(f"{comparisons[0]} is a comparison, and its one chart is gate")
     for folder in folders:
         if not comparisons:
             runs.derive(folder)

@@ -342,6 +342,11 @@ def test_the_gate_compares_two_commits(tmp_path: Path) -> None:
     assert summary.read_text().startswith("### Gate: ")
     assert "title=gate::" in done.out
     assert "exists" in refused("gate", "--base", "HEAD", *options)
+    plots = tmp_path / "plots"
+    look = ["--only", "gate", "--format", "svg", "--out", str(plots)]
+    assert bench("plot", str(out), *look).code == 0
+    assert [path.name for path in plots.iterdir()] == ["gate.svg"]
+    assert "its one chart is gate" in refused("plot", str(out), "--only", "speedup")
 
 
 @pytest.mark.parametrize(

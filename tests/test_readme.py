@@ -3,7 +3,10 @@
 import re
 from pathlib import Path
 
+import pandas as pd
+
 from bench import peaks, records, store, table
+from bench.studies import gate_trials
 
 ROOT = Path(__file__).parent.parent
 
@@ -22,6 +25,19 @@ def test_the_headline_is_the_reference_runs() -> None:
     readme = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
     assert said is not None
     assert said in readme
+
+
+def test_what_is_said_of_the_gate_is_what_was_counted() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    rows = pd.read_csv(gate_trials.TRIALS)
+    rows = rows[rows.code == rows.code.iloc[-1]]
+    identical = rows[rows.kind == "identical"]
+    alarms = identical[identical.slower > 0].run.nunique()
+    runs = f"{identical.run.nunique()} whole runs on identical code"
+    assert f"{runs}: {alarms or 'no'} false alarm" in readme
+    for percent, what in ((5, "slowdowns of 5 % found"), (7, "of 7 %"), (10, "of 10 %")):
+        its = rows[(rows.kind == "planted") & (rows.slowdown_percent == percent)]
+        assert f"{its.slower.sum()} of {its.cells.sum()} {what}" in readme
 
 
 def test_the_pictures_and_files_that_are_linked_are_there() -> None:
