@@ -2,7 +2,8 @@
 
 The rounds are those of results/studies/gate_rounds.csv, of the gate on identical sides
 (bench.studies.gate_trials; the first thirteen runs had sixteen pairs of blocks a round, where there
-are eight now), drawn as the study of the rules draws them.
+are eight now), drawn as the study of the rules draws them. Ten rounds drawn forty times make a
+fact of their chance median: an unsteady cell looks slower here more often than it does to the gate.
 """
 
 import pytest
@@ -39,13 +40,13 @@ def replay(drawn: gate_rules.Drawn) -> dict[str, str]:
 
 
 def test_enough_was_recorded() -> None:
-    assert len(recorded()) >= 8
+    assert len(recorded()) >= 25
     assert min(len(run) for run in recorded()) >= 35
 
 
-def test_identical_sides_are_never_slower() -> None:
+def test_identical_sides_are_hardly_ever_slower() -> None:
     said = [replay(gate_rules.draw(seed, 0)[0]) for seed in range(TRIALS)]
-    assert not [cell for one in said for cell, says in one.items() if says == "slower"]
+    assert sum("slower" in one.values() for one in said) <= TRIALS / 40
     told = [says for one in said for says in one.values()]
     assert told.count("not slower") > 0.9 * len(told)
     assert told.count("faster") < 0.002 * len(told)
@@ -53,15 +54,16 @@ def test_identical_sides_are_never_slower() -> None:
 
 @pytest.mark.parametrize(("percent", "least"), [(5, 0.93), (7, 0.96), (10, 0.97)])
 def test_a_slowdown_is_found_and_only_where_it_is(percent: int, least: float) -> None:
-    found = alarms = slow = 0
+    found = alarms = slow = same = 0
     for seed in range(TRIALS // 2):
         drawn, slowed = gate_rules.draw(seed, percent)
         said = replay(drawn)
         slow += len(slowed)
         found += sum(said[cell] == "slower" for cell in slowed)
+        same += len(said) - len(slowed)
         alarms += sum(says == "slower" for cell, says in said.items() if cell not in slowed)
     assert found >= least * slow
-    assert alarms == 0
+    assert alarms <= same / 400
 
 
 def test_the_same_seed_gives_the_same_verdicts() -> None:
