@@ -2,12 +2,13 @@
 
 import random
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from bench import calibration, compare, gate, gating, store
+from bench import calibration, compare, gate, gating, machine, store, visit
 from bench.gating import What
 from bench.records import Phase, Round, Verdict
 from bench.sweep import BadInput
@@ -64,6 +65,28 @@ def test_too_short_a_calibration_says_how_long_it_needs(
     monkeypatch.setattr(time, "monotonic", lambda: next(clock))
     with pytest.raises(BadInput, match=r"1 runs are too few .* --budget of 2 min 40 s or"):
         gating.calibrate(What("gate", (), 0.05, 50.0, 0))
+
+
+def test_a_run_that_was_cut_short_or_not_judged_tells_a_calibration_nothing(
+    compared: list[Any], monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    whole = gating._compare
+
+    def troubled(*arguments: Any, **more: Any) -> compare.Found:
+        found = whole(*arguments, **more)
+        if len(compared) > 11:
+            raise compare.NoTime("there was time for 2 of the first 6 rounds")
+        return replace(found, problem="too noisy" if len(compared) == 3 else None)
+
+    monkeypatch.setattr(gating, "_compare", troubled)
+    gating.calibrate(WHAT)
+    assert (
+        calibration.read(gating.SPREADS, machine.facts(visit.facts(1), 1)["fingerprint"]).runs == 10
+    )
+    assert "a run that doesn't count: too noisy" in capsys.readouterr().err
+    compared.extend([()] * 11)
+    with pytest.raises(compare.NoTime):  # the first was cut short
+        gating.calibrate(WHAT)
 
 
 def test_what_was_found_is_written_and_its_code_is_red(
