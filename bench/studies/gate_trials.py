@@ -191,7 +191,7 @@ def one(*, planted: bool) -> None:
     if not tally:
         tally[NOTHING, 0] = Counter()
     seconds = round(time.monotonic() - start)
-    now, run = code(), f"{int(time.time()):x}"
+    now, run = code(), f"{time.time_ns():x}"
     _add(
         TRIALS,
         [
@@ -224,7 +224,7 @@ def record() -> None:
     rows: dict[tuple[str, str], list[str]] = defaultdict(list)
     for row in found.rounds:
         rows[row.cell, row.kernel].append(f"{1e5 * row.log_ratio:.0f}")
-    run = f"{int(time.time()):x}"
+    run = f"{time.time_ns():x}"
     _add(
         ROUNDS,
         [
