@@ -39,8 +39,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         """Raise BadInput for what its field's type lets through."""
         if not self.reason.strip():
             raise BadInput(f"the entry for {self.cell!r} gives no reason")
-        if self.up_to:
-            options.percent(self.up_to, "up_to", least=0.0)
+        self.limit()
 
     def names(self, verdict: Verdict) -> bool:
         """Whether this is about the verdict's cell."""
@@ -48,8 +47,11 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     def covers(self, verdict: Verdict) -> bool:
         """Whether the verdict is a slowdown, and no larger than was accepted."""
-        limit = options.percent(self.up_to, "up_to", least=0.0) if self.up_to else math.inf
-        return verdict.says == "slower" and verdict.change <= limit
+        return verdict.says == "slower" and verdict.change <= self.limit()
+
+    def limit(self) -> float:
+        """The largest slowdown that is accepted, as a ratio. Raises BadInput."""
+        return options.percent(self.up_to, "up_to", least=0.0) if self.up_to else math.inf
 
 
 class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -10,7 +10,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from statistics import fmean, median
+from statistics import fmean
 
 from bench import gate, link, rounds, units
 from bench.records import Phase, Round, Verdict
@@ -270,8 +270,7 @@ def judge(
     if problem is None and alike and (off := gate.moved(control, spread)):
         far = {v.cell for v in said(gate.FAR * off) if v.says == "slower"}
         verdicts = [v if v.cell in far else replace(v, says="can't tell") for v in verdicts]
-        by = f"{100 * math.expm1(median(control)):+.1f}%"
-        problem = f"fixed work that is the same on both sides moved by {by}"
+        problem = gate.moved_by(control)
         if far:
             problem, notes = None, (f"{problem}: only what moved far more is told",)
     return Found(list(measured), verdicts, problem, list(left_out), notes)

@@ -319,7 +319,10 @@ class TestJudge:
         rows = [*made([0.2] * 10, "screen", control=0.1), *made([0.2] * 20, "confirm", control=0.1)]
         found = compare.judge(rows, SPREAD, 0.05)
         assert found.problem is not None
-        assert gate_report.sentence(found, 0.05).startswith("can't tell: fixed work")
+        said = gate_report.sentence(found, 0.05)
+        assert said.startswith(
+            "can't tell: fixed work that is the same on both sides moved by +10.5%"
+        )
         (line,) = gate_report.annotations(found, ASKED)  # no cell is red in it
         assert line.startswith("::warning title=gate::")
 

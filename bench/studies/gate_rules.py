@@ -14,6 +14,7 @@ neither changes what is said of a cell here.
 import math
 import random
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from statistics import median
 from typing import Any
@@ -106,7 +107,7 @@ def judge(rules: Rules, drawn: Drawn) -> tuple[dict[str, str], int]:
         for cell, d in screen.items()
         if median(d) > rules.worth
         or (rules.either_way and median(d) < -rules.worth)
-        or (rules.unclear and not gate.cleared(d, SPREAD.default, SLOWER_THAN))
+        or (rules.unclear and not _cleared(d))
     ]
     chosen = sorted(chosen, key=lambda cell: -median(screen[cell]))[: rules.most]
     confirm: dict[str, list[float]] = {cell: [] for cell in chosen}
@@ -123,13 +124,16 @@ def judge(rules: Rules, drawn: Drawn) -> tuple[dict[str, str], int]:
             found[sign] = its | gate.above(left, gate.ALPHA / len(rules.looks))
     said = {}
     for cell, d in screen.items():
-        clear = gate.cleared(confirm.get(cell) or d, SPREAD.default, SLOWER_THAN)
-        said[cell] = "not slower" if clear else "can't tell"
+        said[cell] = "not slower" if _cleared(confirm.get(cell) or d) else "can't tell"
         if cell in found[-1]:
             said[cell] = "faster"
         if cell in found[1]:
             said[cell] = "slower"
     return said, sum(map(len, (*screen.values(), *confirm.values())))
+
+
+def _cleared(d: Sequence[float]) -> bool:
+    return gate.cleared(gate.interval(d)[1], SPREAD.default, SLOWER_THAN)
 
 
 def row(rules: Rules, percent: int, trials: int) -> dict[str, Any]:
