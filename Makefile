@@ -77,7 +77,7 @@ lock: ## write locks/*.txt from pyproject.toml (ARGS=--upgrade: newest versions)
 		-c locks/test.txt --group $(library) &&) true
 	@$(foreach library,$(LIBRARIES),$(compile) --format pylock.toml -c locks/$(library).txt \
 		-o .venv-lock/pylock.$(library).toml --group $(library) &&) true
-	@.venv-lock/bin/python -m bench.downloads sizes .venv-lock/pylock.*.toml >locks/sizes.csv
+	@.venv-lock/bin/python -m bench.machine.downloads sizes .venv-lock/pylock.*.toml >locks/sizes.csv
 
 clean: ## remove the environments and caches; results stay
 	rm -rf .venv .venv-lock .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
@@ -123,7 +123,7 @@ endif
 libraries: $(if $(wanted),sizes $(wanted:%=.venv/.%))
 
 sizes: .venv/.bench
-	@.venv/bin/python -m bench.downloads tell $(wanted)
+	@.venv/bin/python -m bench.machine.downloads tell $(wanted)
 
 # Pip shows how far it is: it may take long.
 # One that is there and has no stamp is the user's own, or the tests': it is left as it is. One that
@@ -136,7 +136,7 @@ missing = $(shell .venv/bin/python -c "import importlib.util as u; print('' if u
 # What a GPU needs has no stamp: the driver is asked anew each time, and .venv what is in it. CuPy's
 # wheels hold the same files, so another one goes first, once all that replaces it is here.
 gpu: gpu-word .venv/.bench
-	@set -e; work=$$(.venv/bin/python -m bench.wheel $(GPU)); set -- $$work; \
+	@set -e; work=$$(.venv/bin/python -m bench.machine.wheel $(GPU)); set -- $$work; \
 	[ $$# -gt 0 ] || exit 0; wheel=$$1; shift; \
 	trap 'rm -rf .venv/.wheels' EXIT; trap 'exit 1' INT; mkdir -p .venv/.wheels; \
 	[ $$wheel = none ] || $(download) .venv/.wheels -r locks/$$wheel.txt || { \
@@ -153,7 +153,7 @@ gpu-word:
 define add
 @echo "adding what $(1) needs to .venv"
 @rm .venv/.bench
-@others=$$(.venv/bin/python -m bench.wheel beside locks/$(1).txt); \
+@others=$$(.venv/bin/python -m bench.machine.wheel beside locks/$(1).txt); \
 	[ -z "$$others" ] || $(uninstall) $$others
 @trap 'exit 1' INT; $(if $(filter $(1),$(LIBRARIES)),$(subst --quiet ,,$(pip)),$(pip)) locks/$(1).txt \
 	|| { $(stamp-all); $(2); }; $(compileall); touch .venv/.bench $@; $(stamp-all)

@@ -13,9 +13,11 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from bench import options, runs, session, signals, streams
-from bench.runs import ROOT
-from bench.sweep import BadInput
+from bench import ROOT, session
+from bench.data import run_folder
+from bench.show import runs
+from bench.terminal import options, signals, streams
+from bench.terminal.errors import BadInput
 
 app = typer.Typer(
     help="One dense layer, A_out = g(A_in @ W + b), written several ways and timed here.",
@@ -130,10 +132,10 @@ def plot(
     ] = None,
 ) -> None:
     """Draw runs' charts from their files: light slides as PNG and SVG, if nothing else is said."""
-    from bench import screen
+    from bench.show import progress
 
-    folders = list(dict.fromkeys(runs.find(name) for name in run or ["latest"]))
-    comparisons = [folder for folder in folders if runs.compared(folder)]
+    folders = list(dict.fromkeys(run_folder.find(name) for name in run or ["latest"]))
+    comparisons = [folder for folder in folders if run_folder.compared(folder)]
     if comparisons and len(folders) > 1:
         raise BadInput(f"{comparisons[0]} is a comparison: draw it by itself")
     if comparisons and set(only or ["gate"]) != {"gate"}:
@@ -141,12 +143,12 @@ def plot(
     for folder in folders:
         if not comparisons:
             runs.derive(folder)
-    outs = [runs.plots(folder) for folder in folders]
+    outs = [run_folder.plots(folder) for folder in folders]
     if out is not None:
         outs = [out / folder.name for folder in folders] if len(folders) > 1 else [out]
     if len(set(outs)) < len(outs):
         raise BadInput("two of these runs have one name: draw them one by one, or rename one")
-    screen.paths(
+    progress.paths(
         "chart", runs.draw(folders, outs, only or [], theme, size, format or ["png", "svg"])
     )
 
@@ -167,29 +169,29 @@ def report(
     ] = None,
 ) -> None:
     """Make a run's slides and its table, from its files: both, if nothing else is said."""
-    from bench import deck, screen
-    from bench import report as tables
+    from bench.show import deck, progress
+    from bench.show import markdown as tables
 
     if not pptx and not markdown:
         pptx = markdown = True
     if pptx and markdown and out is not None:
         raise BadInput("--out is one file: give one of --pptx and --markdown with it")
-    folder = runs.find(run)
-    if runs.compared(folder):
+    folder = run_folder.find(run)
+    if run_folder.compared(folder):
         raise BadInput(f"{folder} compares two commits: python -m bench plot {folder} draws it")
     cells, measured = runs.derive(folder), runs.measured(folder)
     if pptx:
-        path = out or runs.plots(folder) / deck.NAME
+        path = out or run_folder.plots(folder) / deck.NAME
         runs.written(path, folder, lambda: deck.write(folder, path, measured))
-        screen.paths("slides", [path])
+        progress.paths("slides", [path])
     if markdown:
         text = tables.read(folder, cells, measured)
         if out is None and not pptx:
             streams.console().file.write(text)
             return
-        path = out or runs.plots(folder) / tables.NAME
+        path = out or run_folder.plots(folder) / tables.NAME
         runs.written(path, folder, lambda: tables.write(path, text))
-        screen.paths("table", [path])
+        progress.paths("table", [path])
 
 
 @app.command()
@@ -227,7 +229,7 @@ def gate(
     kernel got slower; 2 for bad input, or where a cell can't be measured on both sides; 3 where it
     can't tell.
     """
-    from bench import gating
+    from bench.gate import command
 
     for name, value, known in (
         ("env", env, ("shared", "locked")),
@@ -235,7 +237,7 @@ def gate(
     ):
         if value not in known:
             raise BadInput(f"--{name} is {value!r}, should be {' or '.join(known)}")
-    what = gating.What(
+    what = command.What(
         sweep,
         tuple(kernel or ()),
         options.percent(slower_than),
@@ -243,17 +245,17 @@ def gate(
         random.randrange(2**31) if seed is None else seed,
     )
     if calibrate:
-        gating.calibrate(what)
+        command.calibrate(what)
         raise typer.Exit(0)
     if base is None:
         raise BadInput("--base is needed: a commit, branch or tag to compare with")
     folder = out or ROOT / "results" / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-gate"
     if folder.exists():
         raise BadInput(f"{folder} exists: take another --out")
-    says = gating.judge(what, base, head, folder, locked=env == "locked")
+    says = command.judge(what, base, head, folder, locked=env == "locked")
     if says == "can't tell" and inconclusive == "warn":
         raise typer.Exit(0)
-    raise typer.Exit(gating.CODES[says])
+    raise typer.Exit(command.CODES[says])
 
 
 @app.command()
@@ -267,9 +269,10 @@ def kernels(
     from rich.table import Table
     from rich.text import Text
 
-    from bench import link, visit
-    from bench.machine import usable_cores
-    from bench.text import plain
+    from bench.measure import visit
+    from bench.terminal.text import plain
+    from bench.worker import messages
+    from bench.worker.limits import usable_cores
 
     threads = usable_cores()
     shown = Table(box=None, header_style="bold", pad_edge=False)
@@ -280,7 +283,7 @@ def kernels(
         session.refuse_unknown(name, known)
         summary, verdict = visit.describe(name, device, threads)
         here, said, colour = "yes", summary, "green"
-        if isinstance(verdict, link.Refused):
+        if isinstance(verdict, messages.Refused):
             here, said, colour = verdict.status, verdict.reason, "yellow"
         shown.add_row(Text(plain(session.stem(name))), Text(here, colour), Text(plain(said)))
     streams.console().print(shown)
@@ -299,10 +302,10 @@ def doctor(
     Exits with 0 where everything asked for can run: by default, what this machine has the hardware
     for; 1 where something can't; 2 for bad input.
     """
-    from bench import visit
     from bench.doctor import diagnose, observe, show
     from bench.doctor.seen import Asked
-    from bench.machine import usable_cores
+    from bench.measure import visit
+    from bench.worker.limits import usable_cores
 
     if device is not None and device < 0:
         raise BadInput(f"--device is {device}, should be 0 or more")
@@ -323,7 +326,7 @@ def doctor(
 
 
 def _gpus() -> int:
-    from bench import driver
+    from bench.machine import driver
 
     return len(driver.ask().devices)
 
@@ -363,7 +366,7 @@ def _refuse_names() -> None:
 
 
 def _fail(said: str) -> NoReturn:
-    from bench.text import plain
+    from bench.terminal.text import plain
 
     print(f"error: {plain(said)}", file=sys.stderr)
     sys.exit(2)

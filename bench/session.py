@@ -7,14 +7,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench import runs, signals
-from bench.runs import ROOT
-from bench.sweep import BadInput
+from bench import ROOT
+from bench.data import run_folder
+from bench.show import runs
+from bench.terminal import signals
+from bench.terminal.errors import BadInput
 
 if TYPE_CHECKING:
-    from bench.records import Block, Cell, Visit
-    from bench.store import Run
-    from bench.sweep import Sweep
+    from bench.data.records import Block, Cell, Visit
+    from bench.data.store import Run
+    from bench.plan.sweep import Sweep
 
 BAD = ("wrong", "impossible", "crashed", "error")
 """A run with a cell of one of these statuses exits with 1."""
@@ -34,8 +36,10 @@ def start(
     """
     import msgspec
 
-    from bench import store, sweep, visit, weights
-    from bench.machine import usable_cores
+    from bench.data import store
+    from bench.measure import visit
+    from bench.plan import sweep, weights
+    from bench.worker.limits import usable_cores
 
     found = [weights.find(asked, transposed=transposed) for asked in layers]
     changes["layers"] = [msgspec.to_builtins(one.layer) for one in found] or None
@@ -61,10 +65,13 @@ def start(
 
 def go_on(name: str, added: dict[str, Any], limits: dict[str, Any]) -> int:
     """A run that was stopped or is to be extended, taken up again on the same machine."""
-    from bench import machine, store, sweep, visit
-    from bench.records import Block, Visit
+    from bench.data import store
+    from bench.data.records import Block, Visit
+    from bench.machine import survey
+    from bench.measure import visit
+    from bench.plan import sweep
 
-    folder = runs.find(name)
+    folder = run_folder.find(name)
     opened, settled = store.Run.resume(folder)
     with opened:
         worker = visit.facts(settled.threads)
@@ -76,7 +83,7 @@ def go_on(name: str, added: dict[str, Any], limits: dict[str, Any]) -> int:
         _refuse_layers(settled)
         visits, blocks = store.load(folder, Visit), store.load(folder, Block)
         then = _identity(folder) if visits else {}
-        now = machine.identity(machine.facts(worker, settled.threads))
+        now = survey.identity(survey.facts(worker, settled.threads))
         for what, was in then.items():
             if now[what] != was:
                 difference = f"{what} is {now[what]!r} here and was {was!r}"
@@ -93,7 +100,7 @@ def go_on(name: str, added: dict[str, Any], limits: dict[str, Any]) -> int:
 
 def _refuse_layers(settled: "Sweep") -> None:
     """Raise BadInput for a layer's file that isn't as it was, or holds what can't be measured."""
-    from bench import weights
+    from bench.plan import weights
 
     for layer in settled.layers:
         if layer.weights is not None:
@@ -102,10 +109,11 @@ def _refuse_layers(settled: "Sweep") -> None:
 
 def _identity(folder: Path) -> dict[str, str]:
     """What a run was measured on. Raises BadInput where machine.json doesn't say."""
-    from bench import machine, store
+    from bench.data import store
+    from bench.machine import survey
 
     try:
-        return machine.identity(store.machine(folder))
+        return survey.identity(store.machine(folder))
     except (KeyError, TypeError) as error:
         said = f"{folder}/machine.json doesn't say what the run was measured on"
         raise BadInput(f"{said}: start a new run") from error
@@ -119,12 +127,12 @@ def _refuse_twins(kernels: Sequence[str]) -> None:
 
 def _load(visitor: Any, names: Sequence[str], settled: "Sweep") -> dict[str, str]:
     """Each kernel's hash. Raises BadInput for one that can't be imported."""
-    from bench import link
+    from bench.worker import messages
 
     hashes = {}
     for name in names:
         loaded = visitor.load(name, settled.devices[0])
-        if isinstance(loaded, link.Refused):
+        if isinstance(loaded, messages.Refused):
             raise BadInput(f"kernel {stem(name)}: {loaded.reason}")
         hashes[stem(name)] = loaded.kernel_hash
     return hashes
@@ -152,21 +160,25 @@ def _measure(
     notes: Sequence[str] = (),
 ) -> int:
     """Machine and ceilings, passes until there is a reason to stop, then table and charts."""
-    from bench import estimate, machine, peaks, runner, screen, store, visit
-    from bench.records import Block, Visit
+    from bench.data import peaks, store
+    from bench.data.records import Block, Visit
+    from bench.machine import peak_rates, survey
+    from bench.measure import scheduler, visit
+    from bench.show import progress
+    from bench.stats import estimate
 
     folder = opened.folder
-    found = machine.facts(worker, settled.threads)
+    found = survey.facts(worker, settled.threads)
     known = store.machine(folder).get("device_peaks", {})  # of a run that goes on
     kept = ROOT / "results" / ".peaks.json"
 
     def take_ceilings() -> None:
-        ceiling = peaks.of_cpu(settled.precision, settled.threads, found, kept)
+        ceiling = peak_rates.of_cpu(settled.precision, settled.threads, found, kept)
         found["peaks"] = asdict(ceiling) if ceiling else None
 
     def told_ceilings() -> dict[str, Any]:
         """What the workers have found out about devices so far."""
-        of = functools.partial(peaks.of_device, precision=settled.precision, kept=kept)
+        of = functools.partial(peak_rates.of_device, precision=settled.precision, kept=kept)
         told = {device: asdict(of(device, found=its)) for device, its in visitor.rates.items()}
         return {**known, **told}
 
@@ -175,7 +187,7 @@ def _measure(
         return f"every cell is in {folder / 'cells.csv'}"
 
     opened.write_machine(found)
-    shown = screen.Screen(first_answer)
+    shown = progress.Screen(first_answer)
     for note in notes:
         shown.note(note)
     code = 0
@@ -197,7 +209,7 @@ def _measure(
         take_ceilings()
         opened.write_machine(found)
         shown.begin(found)
-        running = runner.Runner(
+        running = scheduler.Runner(
             cells,
             visitor,
             opened.append,
@@ -223,17 +235,19 @@ def _measure(
         found["device_peaks"] = told_ceilings()
         rows = estimate.cells(visits, blocks, peaks.of(found))
         trouble = _written(opened, found, rows)
-    screen.answer(rows, visits, blocks, found)
+    progress.answer(rows, visits, blocks, found)
     if trouble is not None:
         raise trouble
-    screen.paths("numbers", [folder / "cells.csv"])
-    screen.paths("chart", runs.draw([folder], [runs.plots(folder)], measured=(visits, blocks)))
+    progress.paths("numbers", [folder / "cells.csv"])
+    progress.paths(
+        "chart", runs.draw([folder], [run_folder.plots(folder)], measured=(visits, blocks))
+    )
     return code or (1 if any(row.status in BAD for row in rows) else 0)
 
 
 def _written(opened: "Run", found: dict[str, Any], rows: "list[Cell]") -> BadInput | None:
     """Write what follows from the visits -> why not, where it can't be: the answer comes first."""
-    from bench import store
+    from bench.data import store
 
     try:
         opened.write_machine(found)

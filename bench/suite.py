@@ -14,8 +14,11 @@ from typing import Any
 import pytest
 
 import kernels
-from bench import check, estimate, inputs, sweep, weights
-from bench.sweep import Case
+from bench.plan import sweep, weights
+from bench.plan.case import Case
+from bench.stats import estimate
+from bench.terminal import errors
+from bench.worker import check, inputs
 
 taken: dict[str, dict[Case, float]] = {}
 """Seconds of a launch of each kernel's cases so far: what larger ones are predicted from."""
@@ -33,7 +36,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def _chosen(config: pytest.Config) -> sweep.Sweep:
     try:
         return sweep.read(config.getoption("--sweep"))
-    except sweep.BadInput as error:
+    except errors.BadInput as error:
         raise pytest.UsageError(str(error)) from error
 
 

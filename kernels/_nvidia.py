@@ -16,7 +16,7 @@ on GA102 and AD102, their tables of GeForce cards).
 
 A rate at the highest clock is more than a card keeps up: H100's tensor figures are stated at
 1.83 GHz and the card's highest clock is 1.98. So this is a ceiling, and a measured one stands
-beside it (bench.peaks).
+beside it (bench.machine.peak_rates).
 """
 
 from collections.abc import Mapping

@@ -16,7 +16,7 @@ from cupy_double import Machine
 
 from kernels import _cupy
 
-HERE = Path(__file__).parent
+DOUBLES = Path(__file__).parent / "doubles"
 
 load_library = ctypes.CDLL
 
@@ -42,8 +42,8 @@ def cells_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """A run in this process measures its cells only: ceilings and charts are other tests' business,
     and take longer.
     """
-    monkeypatch.setattr("bench.peaks.of_cpu", lambda *_: None)
-    monkeypatch.setattr("bench.runs.draw", lambda *_, **__: [])
+    monkeypatch.setattr("bench.machine.peak_rates.of_cpu", lambda *_: None)
+    monkeypatch.setattr("bench.show.runs.draw", lambda *_, **__: [])
 
 
 @pytest.fixture
@@ -76,7 +76,7 @@ def stubs(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("stub_nvml.c", "libnvidia-ml.so.1"),
     ):
         command = [compiler, "-shared", "-fPIC", "-Wall", "-Werror"]
-        subprocess.run([*command, "-o", str(folder / library), str(HERE / source)], check=True)
+        subprocess.run([*command, "-o", str(folder / library), str(DOUBLES / source)], check=True)
     return folder
 
 

@@ -1,56 +1,22 @@
 """The commands as their users type them: exit codes, one clear line for what is wrong, files."""
 
-import io
 import json
 import signal
 import subprocess
 import sys
 import time
-from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from commands import Done, bench, refused
 
-from bench import __main__ as commands
-from bench import estimate, records, store
+from bench import ROOT
+from bench.data import records, store
+from bench.stats import estimate
 
-ROOT = Path(__file__).parent.parent
 TINY = ["--sweep", "quick", "--widths", "16", "--batches", "1", "--budget", "1s"]
-
-
-@dataclass(frozen=True)
-class Done:
-    """What a command left behind."""
-
-    code: int
-    out: str
-    err: str
-
-
-def bench(*arguments: str, **environment: str) -> Done:
-    """Run a command in this process: the imports are paid once."""
-    out, err = io.StringIO(), io.StringIO()
-    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
-        patch.setattr(sys, "argv", ["bench", *arguments])
-        for name, value in environment.items():
-            patch.setenv(name, value)
-        try:
-            commands.main()
-        except SystemExit as stop:
-            code = stop.code
-    assert isinstance(code, int)
-    return Done(code, out.getvalue(), err.getvalue())
-
-
-def refused(*arguments: str) -> str:
-    """What a command says as it refuses: one line on stderr, exit code 2, nothing else."""
-    done = bench(*arguments)
-    assert (done.code, done.out) == (2, ""), done
-    (line,) = done.err.splitlines()
-    assert line.startswith("error: ")
-    return line
 
 
 def test_help_answers_at_once_and_imports_nothing_heavy() -> None:
@@ -140,7 +106,7 @@ def test_a_mistake_of_the_program_itself_is_no_slower_kernel(
     def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError("nobody thought of it")
 
-    monkeypatch.setattr("bench.gating.judge", broken)
+    monkeypatch.setattr("bench.gate.command.judge", broken)
     done = bench("gate", "--base", "main")
     assert done.code == 2  # 1 would say that a kernel got slower
     assert "ZeroDivisionError: nobody thought of it" in done.err

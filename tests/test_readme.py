@@ -1,14 +1,13 @@
 """README and the code say the same."""
 
 import re
-from pathlib import Path
 
 import pandas as pd
 
-from bench import peaks, records, store, table
+from bench import ROOT
+from bench.data import peaks, records, store
+from bench.show import table
 from bench.studies import gate_trials
-
-ROOT = Path(__file__).parent.parent
 
 
 def test_readme_documents_every_column_of_cells_csv_and_no_other() -> None:

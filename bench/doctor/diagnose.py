@@ -5,10 +5,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from bench import driver, link, machine, table
 from bench.doctor.seen import Asked, Probe, Seen, State, Tried
-from bench.driver import ABSENT
-from bench.wheel import LOWEST, NEEDED, NEEDED_13, THIRTEEN, TURING
+from bench.machine import driver, survey
+from bench.machine.driver import ABSENT
+from bench.machine.wheel import LOWEST, NEEDED, NEEDED_13, THIRTEEN, TURING
+from bench.show import table
+from bench.worker import environment
 
 Level = Literal["ok", "advice", "problem"]
 
@@ -105,7 +107,7 @@ def can_run(findings: list[Finding]) -> bool:
 def _cpu(seen: Seen) -> Iterator[Finding]:
     facts = seen.facts
     yield Finding("CPU", "ok", table.machine({**facts, "peaks": None})[0])
-    for said, remedy in machine.troubles(facts):
+    for said, remedy in survey.troubles(facts):
         yield Finding("CPU", "advice", said, remedy)
     if not facts["blas"]:
         said = "NumPy's BLAS is not known: its threads can't be counted or set"
@@ -114,7 +116,7 @@ def _cpu(seen: Seen) -> Iterator[Finding]:
         said = f"a quota of {seen.quota:g} cores: threads are stopped whenever it is used up"
         yield Finding("CPU", "advice", said, "raise it (docker run --cpus), or fewer --threads")
     cores = facts["cpu"]["cores_usable"]
-    for name in link.THREAD_VARIABLES:
+    for name in environment.THREAD_VARIABLES:
         value = seen.environment.get(name, "")
         if value.isdecimal() and int(value) != cores:
             said = f"{name}={value}: a run sets its own (--threads), make suite goes by this"

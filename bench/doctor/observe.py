@@ -10,13 +10,15 @@ from pathlib import Path
 
 import psutil
 
-from bench import apart, driver, link, machine, visit, wheel
 from bench.doctor import nvml
 from bench.doctor.seen import Asked, Probe, Seen, State, Tried
-from bench.sweep import Case
+from bench.machine import driver, isolated, survey, wheel
+from bench.measure import visit
+from bench.plan.case import Case
+from bench.worker import environment, limits, messages
 
 VARIABLES = (
-    *link.THREAD_VARIABLES,
+    *environment.THREAD_VARIABLES,
     "CUDA_VISIBLE_DEVICES",
     "CUDA_LAUNCH_BLOCKING",
     "CUPY_TF32",
@@ -34,7 +36,7 @@ NVIDIA, DISPLAY = "0x10de", "0x03"
 """A PCI device's vendor, and what its class begins with."""
 
 
-def observe(asked: Asked, worker: link.FactsReply, threads: int) -> Seen:
+def observe(asked: Asked, worker: messages.FactsReply, threads: int) -> Seen:
     """Everything that is looked at; a few seconds, most of them for trying the kernels.
 
     `worker`: what a worker with so many threads says of itself.
@@ -52,7 +54,7 @@ def observe(asked: Asked, worker: link.FactsReply, threads: int) -> Seen:
     finally:
         reader.close()
     return Seen(
-        facts=machine.facts(worker, threads),
+        facts=survey.facts(worker, threads),
         environment={name: os.environ[name] for name in VARIABLES if name in os.environ},
         quota=_quota(),
         free_bytes=psutil.virtual_memory().available,
@@ -73,12 +75,12 @@ def _examined(device: driver.Device, reader: nvml.Nvml) -> tuple[Probe, State | 
     state = reader.state(device.bus)
     reasons: set[int] = set()
     command = [sys.executable, "-m", "bench.doctor.probe", str(device.index)]
-    ended = apart.run(command, PROBE_S, watch=lambda: reasons.add(reader.reasons(device.bus)))
+    ended = isolated.run(command, PROBE_S, watch=lambda: reasons.add(reader.reasons(device.bus)))
     found = probe(device.index, ended)
     return found, nvml.with_reasons(state, reasons) if state is not None else None
 
 
-def probe(index: int, ended: apart.Ended) -> Probe:
+def probe(index: int, ended: isolated.Ended) -> Probe:
     """What a probe's process leaves behind: its own words, or how it ended."""
     if ended.code is None:
         return Probe(index, "hung")
@@ -105,7 +107,7 @@ def _tried(kernel: str, device: int, threads: int) -> Tried:
     cell = visit.Cell(kernel, Case(4, 3, 2, "float32", "relu"), device, threads, "warm")
     with visit.Visitor(threads, seed=0, limit_s=1.0) as visitor:
         loaded = visitor.load(kernel)
-        if isinstance(loaded, link.Refused):
+        if isinstance(loaded, messages.Refused):
             return Tried(cell.name, device, "", loaded.status, loaded.reason)
         row, _ = visitor.visit(cell, 1, 1, None)
     return Tried(cell.name, device, row.device, row.status, row.reason)
@@ -127,7 +129,7 @@ def cards(root: Path = PCI) -> tuple[str, ...]:
 def _quota() -> float | None:
     """Cores that the container's quota gives, where it is fewer than this process may use."""
     try:
-        quota, period = machine.CGROUP_QUOTA.read_text().split()
+        quota, period = limits.CGROUP_QUOTA.read_text().split()
         cores = int(quota) / int(period)
     except (OSError, ValueError):  # none, or "max"
         return None

@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from bench.driver import Driver
-from bench.wheel import Choice
+from bench.machine.driver import Driver
+from bench.machine.wheel import Choice
 
 Outcome = Literal["worked", "raised", "ended", "hung"]
 
@@ -51,7 +51,7 @@ class Tried:
 class Seen:
     """Everything that a diagnosis follows from."""
 
-    facts: dict[str, Any]  # bench.machine.facts
+    facts: dict[str, Any]  # bench.machine.survey.facts
     environment: dict[str, str]  # those of observe.VARIABLES that are set
     quota: float | None = (
         None  # cores that the container may use, where that is fewer than there are

@@ -13,7 +13,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from bench.doctor.diagnose import Finding, can_run
-from bench.text import plain
+from bench.terminal.text import plain
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -6,14 +6,16 @@ small CSV to results/studies/ that is committed. None of them runs in CI: they n
 
 import csv
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-from bench import estimate, machine, runner, visit
-from bench.records import Block, Visit
-from bench.sweep import Case
+from bench import ROOT
+from bench.data.records import Block, Visit
+from bench.measure import scheduler, visit
+from bench.plan.case import Case
+from bench.stats import estimate
+from bench.worker import limits
 
-RESULTS = Path(__file__).parents[2] / "results" / "studies"
+RESULTS = ROOT / "results" / "studies"
 
 
 def run(
@@ -28,7 +30,7 @@ def run(
         blocks.extend(its)
 
     with visit.Visitor(cells[0].threads, seed, limit_s=1.0) as visitor:
-        runner.Runner(
+        scheduler.Runner(
             cells,
             visitor,
             record,
@@ -44,7 +46,7 @@ def run(
 def cell(kernel: str, width: int, batch: int, threads: int = 0) -> visit.Cell:
     """A float32 relu cell, square, on all usable cores unless told otherwise."""
     case = Case(width, width, batch, "float32", "relu")
-    return visit.Cell(kernel, case, 0, threads or machine.usable_cores(), "warm")
+    return visit.Cell(kernel, case, 0, threads or limits.usable_cores(), "warm")
 
 
 def write(name: str, rows: Iterable[Mapping[str, Any]]) -> None:

@@ -7,7 +7,7 @@ import time
 from statistics import median
 from typing import Any
 
-from bench import estimate
+from bench.stats import estimate
 from bench.studies import cell, run, write
 
 WIDTHS = (16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)

@@ -7,7 +7,7 @@ The same kernel with the columns copied to rows beforehand, paired by pass.
 
 from pathlib import Path
 
-from bench import estimate
+from bench.stats import estimate
 from bench.studies import cell, run, write
 
 CONTIGUOUS = str(Path(__file__).parent / "kernels" / "contiguous_dot.py")

@@ -26,7 +26,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
-from bench import estimate, runner
+from bench.measure import scheduler
+from bench.stats import estimate
 from bench.studies import RESULTS, cell, run, write
 
 PATHS = 4000
@@ -129,10 +130,10 @@ def judge(logs: Floats, truth: Floats) -> tuple[float, float]:
 
 
 def stopped(model: Model, logs: Floats, level: Floats) -> tuple[float, float]:
-    """The same where each run stops as `bench.runner` does: two looks found the target reached."""
+    """The same where each run stops as the scheduler does: two looks found the target reached."""
     times = np.exp(logs).tolist()
     running, before, held, widths = list(range(PATHS)), [math.inf] * PATHS, [], []
-    looks = [look for look in runner.LOOKS if look <= MOST]
+    looks = [look for look in scheduler.LOOKS if look <= MOST]
     for n in looks:
         truth = np.exp(model.truth(level[:, :n]))
         intervals = {path: estimate.of_visits(times[path][:n]) for path in running}

@@ -31,11 +31,11 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from bench import store
-from bench.link import ROOT
-from bench.records import Block, Cell, Visit
+from bench import ROOT
+from bench.data import store
+from bench.data.records import Block, Cell, Visit
 from bench.studies import write
-from bench.sweep import BadInput
+from bench.terminal.errors import BadInput
 
 TROUBLES = ROOT / "tests" / "kernel_files" / "troubles.py"
 
@@ -68,8 +68,9 @@ KERNEL_FAULTS: dict[str, tuple[str, ...]] = {
 """What in troubles.py is tried, and the status that its row shall have."""
 
 QUICKER = (
-    "import runpy; from bench import link, peaks, visit; visit.PATIENCE_S = link.GRACE_S = 2.0;"
-    " peaks.of_cpu = lambda *_: None; runpy.run_module('bench', run_name='__main__')"
+    "import runpy; from bench.machine import peak_rates; from bench.measure import visit,"
+    " worker_process; visit.PATIENCE_S = worker_process.GRACE_S = 2.0;"
+    " peak_rates.of_cpu = lambda *_: None; runpy.run_module('bench', run_name='__main__')"
 )
 
 ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}

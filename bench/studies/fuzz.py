@@ -3,7 +3,7 @@
 A small valid run whose files are broken at random: bytes, fields, lines, the values in its JSON and
 TOML. Each broken file goes to its reader, and the run it belongs to through all that `plot` and the
 table make of it. What is neither read nor refused with `BadInput` is a failure: the file is kept in
-tests/bad_files/, where a test reads it again for ever.
+tests/data/bad_files/, where a test reads it again for ever.
 
     python -m bench.studies.fuzz [SECONDS SEED]
 """
@@ -26,13 +26,18 @@ from xml.etree import ElementTree as ET
 import tomli_w
 from rich.console import Console
 
-from bench import charts, estimate, peaks, store, sweep, table
-from bench.records import Block, Cell, Visit
+from bench import ROOT
+from bench.data import peaks, store
+from bench.data.records import Block, Cell, Visit
+from bench.measure.visit import Cell as Planned
+from bench.measure.visit import refusal
+from bench.plan import sweep
+from bench.show import charts, table
+from bench.stats import estimate
 from bench.studies import write
-from bench.visit import Cell as Planned
-from bench.visit import refusal
+from bench.terminal import errors
 
-BAD_FILES = Path(__file__).parents[2] / "tests" / "bad_files"
+BAD_FILES = ROOT / "tests" / "data" / "bad_files"
 
 NASTY = (
     *("", "0", "-1", "1.5", "1e-400", "1e400", "nan", "inf", "-inf", "9" * 30, "9" * 5000, "0x10"),
@@ -219,7 +224,7 @@ def attempt(what: Callable[[], object]) -> str:
     """Accepted, refused, or the failure: its kind and text."""
     try:
         what()
-    except sweep.BadInput as error:
+    except errors.BadInput as error:
         return "refused" if "\n" not in str(error) else "BadInput over several lines"
     except Exception as error:  # noqa: BLE001 - finding any of them is the point
         return f"{type(error).__name__}: {error}"

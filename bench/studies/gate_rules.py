@@ -19,10 +19,10 @@ from dataclasses import dataclass, replace
 from statistics import median
 from typing import Any
 
-from bench import compare, gate
+from bench.gate import compare, decide
 from bench.studies import gate_trials, write
 
-SPREAD = gate.Spread()
+SPREAD = decide.Spread()
 SLOWER_THAN = gate_trials.SLOWER_THAN
 TRIALS = {0: 300, 3: 100, 5: 100, 7: 100, 10: 100}
 """Per cent planted, and how many trials."""
@@ -50,7 +50,7 @@ class Rules:
 
 DESIGN = Rules(
     name="the design",
-    margin=max(math.log(1.025), gate.SPREADS * SPREAD.default),
+    margin=max(math.log(1.025), decide.SPREADS * SPREAD.default),
     worth=math.log(1.02),
     either_way=False,
     most=12,
@@ -64,13 +64,13 @@ _margin = replace(
 _moved = replace(
     _margin,
     name="all that moved by 1.5 % confirmed",
-    worth=gate.WORTH_A_LOOK,
+    worth=decide.WORTH_A_LOOK,
     either_way=True,
     most=None,
 )
 _unclear = replace(_moved, name="and all that can't be told", unclear=True)
 _short = replace(_unclear, name="six rounds of screen", screen=compare.SCREEN_ROUNDS)
-_looks = replace(_short, name="two looks: the gate", looks=(gate.FIRST_LOOK, MOST_CONFIRM))
+_looks = replace(_short, name="two looks: the gate", looks=(decide.FIRST_LOOK, MOST_CONFIRM))
 RULES = (DESIGN, _margin, _moved, _unclear, _short, _looks)
 
 
@@ -121,7 +121,7 @@ def judge(rules: Rules, drawn: Drawn) -> tuple[dict[str, str], int]:
                 for cell, d in confirm.items()
                 if cell not in its
             }
-            found[sign] = its | gate.above(left, gate.ALPHA / len(rules.looks))
+            found[sign] = its | decide.above(left, decide.ALPHA / len(rules.looks))
     said = {}
     for cell, d in screen.items():
         said[cell] = "not slower" if _cleared(confirm.get(cell) or d) else "can't tell"
@@ -133,7 +133,7 @@ def judge(rules: Rules, drawn: Drawn) -> tuple[dict[str, str], int]:
 
 
 def _cleared(d: Sequence[float]) -> bool:
-    return gate.cleared(gate.interval(d)[1], SPREAD.default, SLOWER_THAN)
+    return decide.cleared(decide.interval(d)[1], SPREAD.default, SLOWER_THAN)
 
 
 def row(rules: Rules, percent: int, trials: int) -> dict[str, Any]:

@@ -11,8 +11,9 @@ called faster is as wrong, and should be as rare. `planted` slows a random half 
 Each run adds rows to results/studies/gate_trials.csv, one for each kernel and slowdown, under a
 hash of the code that measures and of what the rules decide: what is added over time counts together
 as long as both stay. `recorded` adds the rounds of identical sides to gate_rounds.csv, a row a run
-and cell, for the test that replays them (tests/test_replay.py): more rounds of each cell than the
-gate's own screen takes, because six drawn again and again would make a fact of their chance median.
+and cell, for the test that replays them (tests/gate/test_replay.py): more rounds of each cell than
+the gate's own screen takes, because six drawn again and again would make a fact of their chance
+median.
 """
 
 import ast
@@ -31,14 +32,23 @@ from typing import Any, get_args
 
 from scipy import stats
 
-from bench import compare, gate, link, sides, sweep
-from bench.records import Says
-from bench.rounds import Cell
+from bench import ROOT
+from bench.data.records import Says
+from bench.gate import checkouts, compare, decide
+from bench.gate.rounds import Cell
+from bench.plan import sweep
 from bench.studies import RESULTS
-from bench.sweep import BadInput
+from bench.terminal.errors import BadInput
 
 KERNELS = ("python_loop", "numpy_dot", "numpy_matmul")
-MEASURING = ("control", "honesty", "quiet", "rounds", "timing", "worker")
+MEASURING = (
+    "gate/rounds",
+    "stats/disturbance",
+    "worker/cheat_checks",
+    "worker/server",
+    "worker/speed_probe",
+    "worker/timing",
+)
 TRIALS = RESULTS / "gate_trials.csv"
 ROUNDS = RESULTS / "gate_rounds.csv"
 SLOWER_THAN = 0.05
@@ -109,7 +119,7 @@ def code() -> str:
     """
     digest = hashlib.sha256(repr(decisions()).encode())
     for name in MEASURING:
-        text = (link.ROOT / "bench" / f"{name}.py").read_text(encoding="utf-8")
+        text = (ROOT / "bench" / f"{name}.py").read_text(encoding="utf-8")
         digest.update(ast.unparse(_Wordless().visit(ast.parse(text))).encode())
     return digest.hexdigest()[:12]
 
@@ -125,7 +135,7 @@ class _Wordless(ast.NodeTransformer):
 def decisions() -> list[Any]:
     """What the rules make of rounds that never change: they may be rewritten, not altered."""
     generator = random.Random(0)
-    made: list[Any] = [compare.SCREEN_ROUNDS, compare.CONFIRM_ROUNDS, gate.FIRST_LOOK]
+    made: list[Any] = [compare.SCREEN_ROUNDS, compare.CONFIRM_ROUNDS, decide.FIRST_LOOK]
     for _ in range(40):
         cells = [f"cell {i}" for i in range(12)]
         screen, confirm = (
@@ -137,8 +147,8 @@ def decisions() -> list[Any]:
             for count in (compare.SCREEN_ROUNDS, generator.randrange(6, 41))
         )
         kernel_of = dict.fromkeys(cells, "numpy_dot")
-        made.append(gate.worth_a_look(screen, kernel_of, gate.Spread(), SLOWER_THAN))
-        verdicts = gate.judge(screen, confirm, kernel_of, gate.Spread(), SLOWER_THAN)
+        made.append(decide.worth_a_look(screen, kernel_of, decide.Spread(), SLOWER_THAN))
+        verdicts = decide.judge(screen, confirm, kernel_of, decide.Spread(), SLOWER_THAN)
         made.append([verdict.says for verdict in verdicts])
     return made
 
@@ -168,7 +178,7 @@ def one(*, planted: bool) -> None:
     }
     start = time.monotonic()
     with ExitStack() as stack:
-        both = stack.enter_context(sides.both("HEAD", "HEAD"))
+        both = stack.enter_context(checkouts.both("HEAD", "HEAD"))
         if planted:
             plant(both[0].folder, {})
             plant(both[1].folder, {cell: percent / 100 for cell, percent in percents.items()})
@@ -219,7 +229,7 @@ def one(*, planted: bool) -> None:
 
 def record() -> None:
     """Keep the rounds of one screen of identical sides, in units of 1e-5."""
-    with sides.both("HEAD", "HEAD") as both:
+    with checkouts.both("HEAD", "HEAD") as both:
         found = _compared(both, confirm=False, screen_rounds=RECORDED_ROUNDS)
     rows: dict[tuple[str, str], list[str]] = defaultdict(list)
     for row in found.rounds:
@@ -249,13 +259,13 @@ def _cells() -> list[Cell]:
     return [Cell(kernel, case) for case in sweep.read("gate").cases() for kernel in KERNELS]
 
 
-def _compared(both: Sequence[sides.Side], **how: Any) -> compare.Found:
+def _compared(both: Sequence[checkouts.Side], **how: Any) -> compare.Found:
     """As `make gate` compares them, but for what `how` says."""
     settled = sweep.read("gate")
     return compare.compare(
         _cells(),
         both,
-        gate.Spread(),
+        decide.Spread(),
         SLOWER_THAN,
         limit_s=settled.launch_limit_s,
         budget_s=settled.budget_s,

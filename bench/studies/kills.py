@@ -19,9 +19,12 @@ from pathlib import Path
 
 import psutil
 
-from bench import estimate, link, machine, store
-from bench.records import Visit
+from bench import ROOT
+from bench.data import store
+from bench.data.records import Visit
+from bench.stats import estimate
 from bench.studies import write
+from bench.worker import environment, limits
 
 NEW = [
     *("--kernel", "python_loop", "--kernel", "numpy_dot", "--kernel", "numpy_matmul"),
@@ -48,8 +51,8 @@ def start(folder: Path) -> subprocess.Popen[bytes]:
     where = ["--resume", str(folder)] if folder.exists() else ["--out", str(folder), *NEW]
     return subprocess.Popen(
         [sys.executable, "-m", "bench", "run", *where],
-        cwd=link.ROOT,
-        env=link.environment(machine.usable_cores()),
+        cwd=ROOT,
+        env=environment.environment(limits.usable_cores()),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )

@@ -18,8 +18,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bench import estimate, machine, peaks, sweep, visit
+from bench.machine import peak_rates, survey
+from bench.measure import visit
+from bench.plan import sweep
+from bench.stats import estimate
 from bench.studies import cell, run, write
+from bench.worker import limits
 
 PACKED = "numba_packed"
 KERNELS = Path(__file__).parent / "kernels"
@@ -41,9 +45,11 @@ SLOWER = 1.03
 
 def ceiling() -> float:
     """FLOP/s of a large product in NumPy, measured now."""
-    facts = machine.facts(visit.facts(machine.usable_cores()), machine.usable_cores())
+    facts = survey.facts(visit.facts(limits.usable_cores()), limits.usable_cores())
     with tempfile.TemporaryDirectory() as folder:
-        found = peaks.of_cpu("float32", machine.usable_cores(), facts, Path(folder) / "peaks.json")
+        found = peak_rates.of_cpu(
+            "float32", limits.usable_cores(), facts, Path(folder) / "peaks.json"
+        )
     assert found is not None
     return found.measured_flop_per_s or 0.0
 

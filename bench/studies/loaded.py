@@ -13,10 +13,12 @@ from collections import Counter
 from pathlib import Path
 from statistics import median
 
-from bench import link, machine, store
-from bench.records import Cell, Visit
+from bench import ROOT
+from bench.data import store
+from bench.data.records import Cell, Visit
+from bench.show.table import FAILED
 from bench.studies import write
-from bench.table import FAILED
+from bench.worker import environment, limits
 
 BUDGET = "45s"
 """Shorter than the default sweep's own: every cell is visited, some several times."""
@@ -28,8 +30,8 @@ def one(folder: Path, budget: str) -> tuple[list[Cell], list[Visit]]:
         try:
             subprocess.run(
                 [sys.executable, "-m", "bench", "run", "--budget", budget, "--out", str(folder)],
-                cwd=link.ROOT,
-                env=link.environment(machine.usable_cores()),
+                cwd=ROOT,
+                env=environment.environment(limits.usable_cores()),
                 capture_output=True,
                 check=False,  # a false alarm ends it with 1, and is counted below
             )

@@ -20,10 +20,13 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
-from bench import charts, estimate, runner, store, visit
-from bench.records import Block, Quantity, Visit
+from bench.data import store
+from bench.data.records import Block, Quantity, Visit
+from bench.measure import scheduler, visit
+from bench.plan.sweep import Sweep
+from bench.show import charts
+from bench.stats import estimate
 from bench.studies import write
-from bench.sweep import Sweep
 
 SWEEP = Sweep(
     widths=(16, 64, 256, 1000, 2048),
@@ -74,7 +77,7 @@ class MadeUp:
 def passes() -> MadeUp:
     """A run that no target and no budget ends."""
     visits = MadeUp()
-    running = runner.Runner(
+    running = scheduler.Runner(
         CELLS,
         visits,
         lambda row, blocks: None,

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from statistics import median
 
-from bench import estimate
+from bench.stats import estimate
 from bench.studies import cell, run, write
 
 NOTHING = Path(__file__).parent / "kernels" / "nothing.py"

@@ -24,8 +24,10 @@ from pathlib import Path
 from statistics import geometric_mean, mean, median
 from typing import Any
 
-from bench import link, machine, quiet
+from bench import ROOT
+from bench.stats import disturbance
 from bench.studies import RESULTS, cell, run, write
+from bench.worker import environment, limits
 
 KERNELS = ("python_loop", "numpy_dot", "numpy_matmul")
 WIDTHS, BATCHES = (64, 1000), (1, 16)
@@ -71,12 +73,12 @@ OF_VISITS: dict[str, Take] = {
 
 def candidates(run: dict[str, list[Record]]) -> dict[str, dict[str, float]]:
     """Every candidate for every cell of a run."""
-    limit = quiet.limit(visit["slowness"] for visits in run.values() for visit in visits)
+    limit = disturbance.limit(visit["slowness"] for visits in run.values() for visit in visits)
     return {name: _candidates(visits, limit) for name, visits in run.items()}
 
 
 def _candidates(visits: list[Record], limit: float) -> dict[str, float]:
-    kept = quiet.kept({i: visit["slowness"] for i, visit in enumerate(visits)}, limit)
+    kept = disturbance.kept({i: visit["slowness"] for i, visit in enumerate(visits)}, limit)
     which = {"all": visits, "quiet": [visits[i] for i in kept]}
     return {
         f"{over} of {those} visits' {visit}": across([within(v["blocks"]) for v in chosen])
@@ -117,8 +119,8 @@ def theirs() -> dict[str, dict[str, float]]:
             *("-k", "not (python_loop and 1000x1000 and b16)"),
             *(f"--benchmark-max-time={SECONDS_A_CELL}", f"--benchmark-json={report}"),
         ]
-        environment = link.environment(machine.usable_cores())
-        subprocess.run(command, check=True, capture_output=True, cwd=link.ROOT, env=environment)
+        variables = environment.environment(limits.usable_cores())
+        subprocess.run(command, check=True, capture_output=True, cwd=ROOT, env=variables)
         benchmarks = json.loads(report.read_text())["benchmarks"]
     found = {}
     for one in benchmarks:

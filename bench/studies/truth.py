@@ -25,9 +25,11 @@ from pathlib import Path
 from statistics import mean, median
 from typing import Any
 
-from bench import control, estimate, machine, quiet, visit
+from bench.measure import visit
+from bench.plan.case import Case
+from bench.stats import disturbance, estimate
 from bench.studies import run, write
-from bench.sweep import Case
+from bench.worker import limits, speed_probe
 
 BITS = (24, 300, 30_000, 3_000_000, 30_000_000)
 """Lengths of the exponent: about 1 us, 10 us, 1 ms, 0.1 s and 1 s."""
@@ -75,7 +77,7 @@ def calibrate(bits: int) -> float:
     straight = 1000 if bits < 1000 else 10 if bits < 100_000 else 1
     body = textwrap.indent("launch(y)\n" * straight, "    ")
     exec(f"def many():\n{body}", names)  # noqa: S102
-    one = control.Control(1)
+    one = speed_probe.Control(1)
     seconds, slowness = {}, {}
     ends, number = time.perf_counter() + SECONDS, 0
     while time.perf_counter() < ends or number < 5:
@@ -85,7 +87,7 @@ def calibrate(bits: int) -> float:
         seconds[number] = (time.perf_counter() - start) / straight
         slowness[number] = max(before, *one.seconds())
         number += 1
-    kept = quiet.kept(slowness, quiet.limit(slowness.values()))
+    kept = disturbance.kept(slowness, disturbance.limit(slowness.values()))
     return median(seconds[i] for i in kept)
 
 
@@ -94,7 +96,7 @@ def ours(bits: int, folder: Path) -> dict[str, float]:
     file = folder / f"chain_{bits}.py"
     file.write_text(KERNEL.format(bits=bits, call=CALL))
     case = Case(1, 1, 1, "float64", "linear")
-    planned = visit.Cell(str(file), case, 0, machine.usable_cores(), "warm")
+    planned = visit.Cell(str(file), case, 0, limits.usable_cores(), "warm")
     (gathered,) = run([planned], max(SECONDS, 2 * 12 * bits * 4e-8), seed=1)
     return {"bench": estimate.of_visits(list(gathered.good.values())).value}
 

@@ -17,15 +17,16 @@ import pytest
 from asked import an_open
 
 import kernels
-from bench import check, inputs, link, timing
-from bench.sweep import Case
-from bench.worker import Worker
+from bench import ROOT
+from bench.plan.case import Case
+from bench.worker import check, inputs, messages, timing
+from bench.worker.server import Worker
 from kernels import Layer, Step, Unavailable, Unsupported
 from kernels._cupy import CudaDevice
 
 pytestmark = pytest.mark.gpu
 
-ROOT = Path(__file__).parent.parent.parent
+
 NAMES = ("cupy_matmul", "cupy_fused", "nvmath_fused")
 SHAPES = (  # n_in, n_units, batch: odd ones, single ones, and as many units as examples
     *((1, 1, 1), (1, 1000, 1), (1000, 1, 7), (3, 5, 7), (7, 7, 7), (17, 33, 65)),
@@ -178,14 +179,14 @@ def test_out_of_memory_is_a_status_and_the_next_cell_runs(
         refused = worker.answer(an_open(name, Case(width, width, 8, "float32", "relu")))
     finally:
         pool.set_limit(size=0)
-    assert isinstance(refused, link.Refused), refused
+    assert isinstance(refused, messages.Refused), refused
     if refused.status == "unavailable":
         pytest.skip(refused.reason)
     assert refused.status == "out_of_memory", refused
     numbers(refused.reason)
     opened = worker.answer(an_open(name, Case(64, 64, 8, "float32", "relu")))
-    assert isinstance(opened, link.Opened), opened
-    assert isinstance(worker.answer(link.Close(1)), link.Closed)
+    assert isinstance(opened, messages.Opened), opened
+    assert isinstance(worker.answer(messages.Close(1)), messages.Closed)
 
 
 @pytest.mark.parametrize("cache", ["cold", "warm"])

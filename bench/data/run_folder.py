@@ -1,0 +1,36 @@
+"""Where runs are on disk."""
+
+from pathlib import Path
+
+from bench import ROOT
+from bench.terminal.errors import BadInput
+
+
+def compared(folder: Path) -> bool:
+    """Whether the directory holds a comparison of two commits, not a run."""
+    from bench.data import store
+    from bench.data.records import Verdict
+
+    return (folder / store.FILES[Verdict]).is_file()
+
+
+def plots(folder: Path) -> Path:
+    """Where a run's charts go: plots/<run> beside results/<run>, else plots/ inside the run."""
+    folder = folder.absolute()
+    if folder.parent.name == "results":
+        return folder.parent.parent / "plots" / folder.name
+    return folder / "plots"
+
+
+def find(run: str) -> Path:
+    """A run's directory, from a path, a name in results/, or `latest`."""
+    results = ROOT / "results"
+    if run == "latest":
+        runs = sorted(path.parent for path in results.glob("*/sweep.toml"))
+        if not runs:
+            raise BadInput("no run yet: make bench")
+        return max(runs, key=lambda path: (path / "sweep.toml").stat().st_mtime)
+    for folder in (Path(run), results / run):
+        if folder.is_dir():
+            return folder
+    raise BadInput(f"no run {run!r}: give a run's directory or its name in results/")

@@ -1,0 +1,11 @@
+"""From two commits to verdicts: did a kernel get slower?
+
+    checkouts.py   each side's kernels, from git
+    rounds.py      fresh processes, blocks of the two sides in turn
+    compare.py     screen every cell, confirm those that moved
+    decide.py      rounds -> verdicts
+    report.py      what is told; junit.py for CI systems
+    command.py     the whole comparison, from its options to its last file
+
+accepted.py reads which slowdowns are meant, calibration.py what runs of identical code differ by.
+"""

@@ -1,0 +1,126 @@
+"""The two sides of a comparison: each side's `kernels` package, as git has it.
+
+Only `kernels/` differs between the arms, and, where each shall run in its own locked environment,
+the packages that it imports. The harness that measures is this one for both, so a change of the
+harness is never taken for a change of a kernel.
+"""
+
+import io
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from bench import ROOT
+from bench.terminal.errors import BadInput
+
+WORKTREE = "worktree"
+"""The files as they are now, committed or not."""
+
+LOCK = "locks/bench.txt"
+
+SAFELY: dict[str, Any] = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
+"""Before Python 3.11.4, as in Debian 12, links that lead out of the side aren't refused."""
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One arm: where its `kernels` package is, which commit that is, and what runs it."""
+
+    name: str  # base | head
+    folder: Path  # what goes on Python's path
+    commit: str
+    python: str = sys.executable  # the interpreter, whose packages the kernels import
+
+
+@contextmanager
+def both(base: str, head: str) -> Iterator[tuple[Side, Side]]:
+    """Both sides in a temporary directory that is gone afterwards, however this ends.
+
+    The two paths are of one length: a path's length moves a process's memory layout. Raises
+    BadInput for what git doesn't know.
+    """
+    with tempfile.TemporaryDirectory(prefix="bench-gate-") as name:
+        folder = Path(name)
+        yield _side("base", folder, base), _side("head", folder, head)
+
+
+def locked(sides: tuple[Side, Side], tell: Callable[[str], None]) -> tuple[Side, Side]:
+    """The same sides, each with an environment made from its own lock, beside its kernels.
+
+    Sides whose locks are alike share one. `tell` is told what is being made: it takes about a
+    minute. Raises BadInput where a side has no lock or can't be built.
+    """
+    made: dict[bytes, str] = {}
+    done = []
+    for side in sides:
+        lock = side.folder / LOCK
+        if not lock.is_file():
+            raise BadInput(f"{side.name}: {side.commit!r} has no {LOCK}: take --env shared")
+        content = lock.read_bytes()
+        if content not in made:
+            tell(f"making the {side.name}'s environment from its {LOCK}")
+            made[content] = _environment(side, lock)
+        done.append(replace(side, python=made[content]))
+    return done[0], done[1]
+
+
+def _environment(side: Side, lock: Path) -> str:
+    """A virtual environment in the side's folder, with what the lock names -> its interpreter."""
+    python = side.folder / "env" / "bin" / "python"
+    pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--require-hashes"]
+    for command in (
+        [sys.executable, "-m", "venv", str(side.folder / "env")],
+        [str(python), *pip, "-r", str(lock)],
+    ):
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            said = (done.stderr or done.stdout).strip().splitlines() or ["no reason given"]
+            message = f"the {side.name}'s environment can't be made: {said[-1]}"
+            raise BadInput(f"{message}: nothing to compare, and no green light")
+    return str(python)
+
+
+def _side(name: str, parent: Path, ref: str) -> Side:
+    folder = parent / name
+    folder.mkdir()
+    if ref == WORKTREE:
+        shutil.copytree(
+            ROOT / "kernels", folder / "kernels", ignore=shutil.ignore_patterns("__pycache__")
+        )
+        if (ROOT / LOCK).is_file():
+            (folder / LOCK).parent.mkdir()
+            shutil.copy(ROOT / LOCK, folder / LOCK)
+        return Side(name, folder, WORKTREE)
+    commit = _git("rev-parse", "--verify", "--quiet", f"{ref}^{{commit}}")
+    if commit is None and _git("rev-parse", "--git-dir") is None:
+        raise BadInput("git can't read this checkout: `git status` here says why")
+    if commit is None:
+        raise BadInput(f"--{name}: no commit {ref!r} here: fetch the history, or name another")
+    files = [path for path in ("kernels", LOCK) if _git("cat-file", "-e", f"{ref}:{path}") == b""]
+    if "kernels" not in files:
+        raise BadInput(f"--{name}: {ref!r} has no directory kernels/")
+    archive = _git("archive", "--format=tar", commit.decode().strip(), *files)
+    assert archive is not None, "git has just shown these files"
+    try:
+        with tarfile.open(fileobj=io.BytesIO(archive)) as content:
+            content.extractall(folder, **SAFELY)  # noqa: S202 - an archive of our own git
+    except tarfile.TarError as error:  # a link that leads out of it
+        raise BadInput(f"--{name}: {ref!r} has files that can't be unpacked: {error}") from error
+    return Side(name, folder, commit.decode().strip())
+
+
+def _git(*arguments: str) -> bytes | None:
+    try:
+        done = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, check=True)
+    except FileNotFoundError as error:
+        raise BadInput("git is not installed: both sides of a comparison come from it") from error
+    except subprocess.CalledProcessError:
+        return None
+    return done.stdout

@@ -1,0 +1,174 @@
+"""A comparison from its options to its last file, and the calibration of the machine for it."""
+
+import math
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from bench import ROOT
+from bench.data import run_folder, store
+from bench.data.records import Says
+from bench.gate import accepted, calibration, checkouts, compare, decide, junit, report
+from bench.gate.checkouts import WORKTREE, Side
+from bench.gate.rounds import Cell
+from bench.machine import survey
+from bench.measure import visit
+from bench.plan import sweep
+from bench.show import progress, runs
+from bench.terminal import streams, units
+from bench.terminal.errors import BadInput
+
+CODES: dict[Says, int] = {"slower": 1, "can't tell": 3, "not slower": 0, "faster": 0}
+"""What the command exits with."""
+
+SPREADS = ROOT / "results" / ".gate.json"
+"""What `--calibrate` has found, by the machine's fingerprint."""
+
+CALIBRATE_S = 900.0
+"""How long a calibration takes unless told otherwise: some twenty runs."""
+
+
+@dataclass(frozen=True, slots=True)
+class What:
+    """What is compared, and how long for."""
+
+    sweep: str
+    kernels: tuple[str, ...]  # none: those of the sweep
+    slower_than: float
+    budget_s: float | None  # none: the sweep's
+    seed: int
+
+
+def judge(what: What, base: str, head: str, folder: Path, *, locked: bool) -> Says:
+    """Compare two commits; show and write what was found. Raises BadInput."""
+    shown = progress.Screen(lambda: "")
+    facts = survey.facts(visit.facts(1), 1)
+    spread = calibration.read(SPREADS, facts["fingerprint"])
+    entries = accepted.read()
+    with store.comparison(folder):
+        with checkouts.both(base, head) as plain:
+            both = checkouts.locked(plain, shown.note) if locked else plain
+            found = _compare(what, both, spread, shown)
+        today = datetime.now(UTC).date()
+        judged = found.problem is None
+        applied = accepted.apply(found.verdicts, entries, today, judged=judged)
+        notes = (*found.notes, *_grounds(spread, what.slower_than), *applied.notes)
+        found = replace(found, verdicts=applied.verdicts, notes=notes)
+        says = decide.outcome(found.verdicts, found.problem)
+        asked = report.Asked(both[0].commit, both[1].commit, what.slower_than, locked)
+        outcome = {"says": says, "problem": found.problem, "seed": what.seed}
+        told = {**facts, "comparison": {**asdict(asked), **outcome}}
+        shown.clear()
+        report.show(found, asked)  # first: it stays told where the disk is full
+        store.write_comparison(folder, found.rounds, found.verdicts, told, junit.xml(found, asked))
+    progress.paths("numbers", [folder / "verdicts.csv", folder / "rounds.csv"])
+    progress.paths("chart", runs.draw([folder], [run_folder.plots(folder)]))
+    _tell_github(found, asked)
+    return says
+
+
+def _grounds(spread: decide.Spread, slower_than: float) -> tuple[str, ...]:
+    kernels = spread.by_kernel or {"": spread.default}
+    margins = [math.expm1(spread.margin(kernel, slower_than)) for kernel in kernels]
+    most = f"what is surely above {100 * max(margins):.1f}% is slower"
+    if spread.runs:
+        return (f"{most}: margins from {spread.runs} runs of identical code on this machine",)
+    return (f"{most}: margins for a machine that was not calibrated (gate --calibrate)",)
+
+
+def _tell_github(found: compare.Found, asked: report.Asked) -> None:
+    """The step's summary and its annotations, where this is a step of a workflow."""
+    summary = os.environ.get("GITHUB_STEP_SUMMARY")
+    if not summary:
+        return
+    try:
+        with Path(summary).open("a", encoding="utf-8") as file:
+            file.write(report.markdown(found, asked))
+    except OSError as error:  # the verdict stands all the same
+        said = f"note: GITHUB_STEP_SUMMARY can't be written: {error.strerror}"
+        streams.console(stderr=True).print(said, markup=False, soft_wrap=True)
+    for line in report.annotations(found, asked):
+        streams.console().print(line, markup=False, soft_wrap=True, highlight=False)
+
+
+def _compare(
+    what: What,
+    both: Sequence[Side],
+    spread: decide.Spread,
+    shown: progress.Screen,
+    *,
+    confirm: bool = True,
+) -> compare.Found:
+    """Measure both sides of the cells that were asked for. Raises BadInput."""
+    settled = sweep.read(what.sweep)
+    if settled.weights:
+        raise BadInput("the gate draws its inputs: leave layers with weights out of the sweep")
+    base, head = (set(reply.kernels) for reply in compare.facts(both))
+    known = sorted(base | head)
+    for kernel in what.kernels:
+        if kernel not in (*known, sweep.ALL):
+            raise BadInput(f"no kernel {kernel!r} on either side; known: {', '.join(known)}")
+    kernels = sweep.which(what.kernels or settled.kernels, known)
+    found = compare.compare(
+        [Cell(kernel, case) for case in settled.cases() for kernel in kernels],
+        both,
+        spread,
+        what.slower_than,
+        limit_s=settled.launch_limit_s,
+        budget_s=what.budget_s or settled.budget_s,
+        seed=what.seed,
+        confirm=confirm,
+        watch=lambda phase, left_s: shown.line(f"{phase}; at most {units.seconds(left_s)} left"),
+    )
+    if new := sorted(head - base - set(kernels)):
+        note = f"new on the head's side, and not in the sweep: {', '.join(new)}"
+        found = replace(found, notes=(*found.notes, note))
+    return found
+
+
+def calibrate(what: What) -> None:
+    """Compare the checkout with itself for a while, and keep what runs differ by. Raises BadInput.
+
+    Each run screens every cell, from directories and processes of its own.
+    """
+    shown = progress.Screen(lambda: "")
+    facts = survey.facts(visit.facts(1), 1)
+    budget_s = what.budget_s or CALIBRATE_S
+    start = time.monotonic()
+    runs: list[Any] = []
+
+    def left_s() -> float:
+        return budget_s - (time.monotonic() - start)
+
+    took = 0.0
+    while left_s() > took:
+        began = time.monotonic()
+        with checkouts.both(WORKTREE, WORKTREE) as both:
+            one = replace(what, budget_s=left_s(), seed=what.seed + len(runs))
+            try:
+                found = _compare(one, both, decide.Spread(), shown, confirm=False)
+            except compare.NoTime:  # the last one was cut short
+                if not took:
+                    raise
+                break
+        took = time.monotonic() - began
+        left = f"at most {units.seconds(max(left_s(), 0))} left"
+        if found.problem is None:
+            runs.append(found.rounds)
+            shown.note(f"run {len(runs)}; {left}")
+        else:
+            shown.note(f"a run that doesn't count: {found.problem}; {left}")
+    if len(runs) < calibration.LEAST_RUNS:
+        least = units.seconds(calibration.LEAST_RUNS * took)
+        raise BadInput(f"{len(runs)} runs are too few to tell: --budget of {least} or more")
+    by_kernel = calibration.spread(runs)
+    calibration.write(SPREADS, facts["fingerprint"], len(runs), by_kernel)
+    kept = decide.Spread(by_kernel=by_kernel)
+    for kernel, its in sorted(by_kernel.items()):
+        line = f"{kernel}: runs differ by {100 * its:.2f}% (SD), margin"
+        shown.note(f"{line} {100 * kept.margin(kernel, what.slower_than):.1f}%")
+    progress.paths("spread", [SPREADS])

@@ -1,0 +1,279 @@
+"""A whole comparison: screen every cell, confirm those that moved or can't be told.
+
+6 rounds over all cells    who moved, who can't be told?
+up to 40 over those        is it so?  (bench.gate.decide)
+"""
+
+import math
+import random
+import time
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from statistics import fmean
+
+from bench.data.records import Phase, Round, Verdict
+from bench.gate import decide, rounds
+from bench.gate.checkouts import Side
+from bench.gate.rounds import CantMeasure, Cell
+from bench.measure import worker_process
+from bench.terminal import units
+from bench.terminal.errors import BadInput
+from bench.worker import messages
+
+SCREEN_ROUNDS = decide.LEAST_ROUNDS
+"""What only chooses needs no more than an interval; the time is better spent on confirming."""
+
+CONFIRM_ROUNDS = 40
+
+ABSENT = ("unavailable", "unsupported")
+"""What is so on both sides is left out; on one side alone it is a missing cell."""
+
+
+class NoTime(BadInput):
+    """The budget ended before there was anything to judge by."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a comparison found."""
+
+    rounds: list[Round]
+    verdicts: list[Verdict]
+    problem: str | None  # why nothing can be judged, if so
+    left_out: list[CantMeasure]  # cells that neither side can run, or that are new, and why
+    notes: tuple[str, ...] = ()  # what else is to be said
+
+
+def facts(sides: Sequence[Side]) -> list[messages.FactsReply]:
+    """What each side's process is made of.
+
+    Raises BadInput where the sides speak different contracts, or where one can't start.
+    """
+    found = []
+    for side in sides:
+        arm = rounds.Arm(side, None)
+        try:
+            found.append(arm.facts())
+        except worker_process.WorkerLost as lost:
+            said = f"the {side.name}'s side can't start: {lost}"
+            raise BadInput(f"{said}: nothing to compare, and no green light") from lost
+        finally:
+            arm.end()
+    if len({reply.contract for reply in found}) > 1:
+        said = ", ".join(
+            f"{side.name} {reply.contract}" for side, reply in zip(sides, found, strict=True)
+        )
+        raise BadInput(f"the sides speak different kernel contracts ({said}): no comparison")
+    return found
+
+
+def measurable(
+    cells: Sequence[Cell], sides: Sequence[Side], limit_s: float
+) -> tuple[list[Cell], list[CantMeasure]]:
+    """The cells that both sides run, the base within the limit a launch; why others are left out.
+
+    A kernel that only the head has is left out: it can't have become slower. The head's launches
+    may take any time, for that is what is asked. Raises BadInput where any other cell is there on
+    one side only, or where none is left: a comparison of nothing is never green.
+    """
+    base, head = sides
+    there = [reply.kernels for reply in facts(sides)]
+    if gone := {cell.kernel for cell in cells} & set(there[0]) - set(there[1]):
+        said = f"{', '.join(sorted(gone))}: gone on the head's side: nothing to compare"
+        remedy = "name others with --kernel, or a sweep without it with --sweep"
+        raise BadInput(f"{said}, and no green light: {remedy}")
+    new = [cell for cell in cells if cell.kernel in there[1] and cell.kernel not in there[0]]
+    left_out = [CantMeasure(cell, "base", "unavailable", "the kernel is new") for cell in new]
+    on_base = _try([cell for cell in cells if cell not in new], base, limit_s)
+    slow = [cell for cell, problem in on_base.items() if problem.status == "skipped"]
+    left_out += [on_base[cell] for cell in slow]
+    cells = [cell for cell in cells if cell not in new and cell not in slow]
+    on_head = _try(cells, head, math.inf)
+    good = []
+    for cell in cells:
+        missing = [found[cell] for found in (on_base, on_head) if cell in found]
+        if not missing:
+            good.append(cell)
+        elif len(missing) == len(sides) and all(p.status in ABSENT for p in missing):
+            left_out.append(missing[0])
+        else:
+            raise _nothing(missing[0], sides)
+    if not good:
+        raise BadInput(
+            f"no cell can be measured: {'; '.join(map(str, left_out)) or 'none was asked for'}"
+        )
+    return good, left_out
+
+
+def _nothing(problem: CantMeasure, sides: Sequence[Side]) -> BadInput:
+    said = str(problem)
+    for side in sides:  # where its files are is gone by the time that this is read
+        said = said.replace(f"{side.folder}/", "")
+    return BadInput(f"{said}: nothing to compare, and no green light")
+
+
+def _try(cells: Sequence[Cell], side: Side, limit_s: float) -> dict[Cell, CantMeasure]:
+    """The cells that a side can't run, and why."""
+    problems: dict[Cell, CantMeasure] = {}
+    slow: dict[str, int] = {}  # each kernel's least work that was too slow
+    arm = rounds.Arm(side, None)
+    try:
+        for key, cell in enumerate(cells, start=1):
+            limit = f"over {limit_s:g} s a launch"
+            if cell.case.flops >= slow.get(cell.kernel, cell.case.flops + 1):
+                problems[cell] = CantMeasure(cell, side.name, "skipped", limit)
+                continue
+            try:
+                opened = arm.open(cell, key, 0, limit_s=min(10 * limit_s, rounds.PATIENCE_S))
+                arm.close(cell, key)
+                if opened.launch_s > limit_s:
+                    problems[cell] = CantMeasure(cell, side.name, "skipped", limit)
+                elif opened.launch_s <= 0:
+                    still = "a launch takes no time: its clock stands still"
+                    problems[cell] = CantMeasure(cell, side.name, "error", still)
+            except CantMeasure as problem:
+                problems[cell] = problem
+                arm.end()
+                arm = rounds.Arm(side, None)
+            if cell in problems and problems[cell].status == "skipped":
+                slow[cell.kernel] = cell.case.flops
+    finally:
+        arm.end()
+    return problems
+
+
+@dataclass
+class _Work:
+    """The rounds so far, and the time for more."""
+
+    sides: Sequence[Side]
+    generator: random.Random
+    budget_s: float
+    watch: Callable[[str, float], None]
+    start: float
+    measured: list[Round] = field(default_factory=list)
+
+    @property
+    def spent_s(self) -> float:
+        return time.monotonic() - self.start
+
+    @property
+    def left_s(self) -> float:
+        return self.budget_s - self.spent_s
+
+    def run(self, phase: Phase, chosen: Sequence[Cell], most: int) -> float:
+        """As many rounds as there is time for -> what the last one took."""
+        took = 0.0
+        for count in range(1, most + 1):
+            if self.left_s < took:
+                break
+            doing = f"{phase}: round {count} of {most}, {len(chosen)} cells"
+            began = self.spent_s
+            number = 1 + max((row.round_number for row in self.measured), default=0)
+            try:
+                self.measured += rounds.measure(
+                    number,
+                    phase,
+                    chosen,
+                    self.sides,
+                    self.generator,
+                    lambda _, doing=doing: self.watch(doing, self.left_s),  # type: ignore[misc]
+                )
+            except CantMeasure as problem:
+                raise _nothing(problem, self.sides) from problem
+            took = self.spent_s - began
+        return took
+
+    def screen(self, cells: Sequence[Cell], most: int) -> float:
+        """All cells -> what a round of one takes. Raises NoTime where there is none for enough."""
+        took = self.run("screen", cells, most)
+        if (done := len(self.measured) // len(cells)) < SCREEN_ROUNDS:
+            one = took or self.spent_s  # setting up opens each cell on both sides, like a round
+            needed = units.seconds(self.spent_s + (2 * SCREEN_ROUNDS - done) * one)
+            time_for = f"there was time for {done} of the first {SCREEN_ROUNDS} rounds"
+            raise NoTime(f"{time_for}: --budget of {needed} or more, or fewer cells")
+        return took / len(cells)
+
+
+def compare(
+    cells: Sequence[Cell],
+    sides: Sequence[Side],
+    spread: decide.Spread,
+    slower_than: float,
+    *,
+    limit_s: float,
+    budget_s: float,
+    seed: int,
+    confirm: bool = True,
+    screen_rounds: int = SCREEN_ROUNDS,
+    watch: Callable[[str, float], None] = lambda doing, left_s: None,
+) -> Found:
+    """Measure both sides of all cells and judge. Raises BadInput where that can't be done.
+
+    Cells that take longer than `limit_s` a launch are left out; the whole of it takes about
+    `budget_s`. Without `confirm` all cells are only screened. `watch` is told what is being done
+    and the seconds that are left. Raises NoTime where that leaves none for a screen.
+    """
+    work = _Work(sides, random.Random(seed), budget_s, watch, time.monotonic())
+    watch("setting up", budget_s)
+    cells, left_out = measurable(cells, sides, limit_s)
+    took = work.screen(cells, screen_rounds)
+    by_name = {cell.name: cell for cell in cells}
+    kernel_of = {cell.name: cell.kernel for cell in cells}
+    worth = decide.worth_a_look(by_cell(work.measured, "screen"), kernel_of, spread, slower_than)
+    if not confirm:
+        worth = []
+    count = decide.affordable(len(worth), work.left_s / took)
+    if chosen := [by_name[name] for name in worth[:count]]:
+        work.run("confirm", chosen, decide.FIRST_LOOK)
+        found = decide.decided(by_cell(work.measured, "confirm"), kernel_of, spread, slower_than)
+        if undecided := [cell for cell in chosen if cell.name not in found]:
+            work.run("confirm", undecided, CONFIRM_ROUNDS - decide.FIRST_LOOK)
+    alike = len({side.python for side in sides}) == 1
+    judged = judge(work.measured, spread, slower_than, left_out, alike=alike)
+    if not (left := worth[count:]):
+        return judged
+    note = f"no time to confirm {len(left)} of {len(worth)} cells (--budget for more)"
+    return replace(judged, notes=(*judged.notes, note))
+
+
+def by_cell(measured: Sequence[Round], phase: str) -> dict[str, list[float]]:
+    """The log ratios of a phase's rounds, by cell."""
+    found: dict[str, list[float]] = defaultdict(list)
+    for row in measured:
+        if row.phase == phase:
+            found[row.cell].append(row.log_ratio)
+    return dict(found)
+
+
+def judge(
+    measured: Sequence[Round],
+    spread: decide.Spread,
+    slower_than: float,
+    left_out: Sequence[CantMeasure] = (),
+    *,
+    alike: bool = True,
+) -> Found:
+    """What rounds say, from their rows alone."""
+    by_round: dict[int, list[float]] = defaultdict(list)
+    for row in measured:
+        by_round[row.round_number].append(row.control_log_ratio)
+    control = [fmean(its) for its in by_round.values()]
+    dropped = sum(row.dropped for row in measured) / max(sum(row.pairs for row in measured), 1)
+    problem = decide.trouble(control, dropped, spread, slower_than, alike=alike)
+    screen, confirm = by_cell(measured, "screen"), by_cell(measured, "confirm")
+    kernel_of = {row.cell: row.kernel for row in measured}
+
+    def said(off: float) -> list[Verdict]:
+        return decide.judge(screen, confirm, kernel_of, spread, slower_than, off)
+
+    verdicts = said(0.0)
+    notes: tuple[str, ...] = ()
+    if problem is None and alike and (off := decide.moved(control, spread)):
+        far = {v.cell for v in said(decide.FAR * off) if v.says == "slower"}
+        verdicts = [v if v.cell in far else replace(v, says="can't tell") for v in verdicts]
+        problem = decide.moved_by(control)
+        if far:
+            problem, notes = None, (f"{problem}: only what moved far more is told",)
+    return Found(list(measured), verdicts, problem, list(left_out), notes)

@@ -1,0 +1,47 @@
+"""A comparison as JUnit XML, which CI systems can show: a test case a cell.
+
+What is slower failed, what can't be told or was left out is skipped. There is no standard: these
+are the elements that pytest's own files have (its junit_family xunit2, after Jenkins's schema).
+"""
+
+from xml.etree import ElementTree as ET
+
+from bench.data.records import Verdict
+from bench.gate.compare import Found
+from bench.gate.report import Asked, change, ordered, sentence
+from bench.terminal.text import plain
+
+
+def xml(found: Found, asked: Asked) -> str:
+    """The text of the file."""
+    suites = ET.Element("testsuites")
+    suite = ET.SubElement(suites, "testsuite", name="gate")
+    for verdict in ordered(found.verdicts):
+        case = _case(suite, verdict.kernel, verdict.cell)
+        if why := _untold(found, verdict):
+            ET.SubElement(case, "skipped", message=plain(why))
+        elif verdict.says == "slower" and not verdict.accepted:
+            ET.SubElement(case, "failure", message=f"slower: {change(verdict)}")
+        elif verdict.accepted:
+            ET.SubElement(case, "system-out").text = plain(f"accepted: {verdict.accepted}")
+    for one in found.left_out:
+        case = _case(suite, one.cell.kernel, one.cell.name)
+        ET.SubElement(case, "skipped", message=plain(f"{one.status}: {one.reason}"))
+    for name, what in (("tests", "testcase"), ("failures", "failure"), ("skipped", "skipped")):
+        suite.set(name, str(len(suite.findall(f".//{what}"))))
+    suite.set("errors", "0")
+    ET.SubElement(suite, "system-out").text = plain(
+        f"{sentence(found, asked.slower_than)}; {asked.words()}"
+    )
+    ET.indent(suites)
+    return ET.tostring(suites, encoding="unicode", xml_declaration=True) + "\n"
+
+
+def _case(suite: ET.Element, kernel: str, cell: str) -> ET.Element:
+    return ET.SubElement(suite, "testcase", classname=f"gate.{kernel}", name=plain(cell))
+
+
+def _untold(found: Found, verdict: Verdict) -> str | None:
+    if found.problem:
+        return f"can't tell: {found.problem}"
+    return f"can't tell: {change(verdict)}" if verdict.says == "can't tell" else None

@@ -1,0 +1,196 @@
+"""Rounds of two sides: a fresh pair of processes on one core, their blocks taken in turn.
+
+Both arms share a core because two cores change speed independently, and blocks are short because a
+core changes speed within milliseconds. What a round says of a cell is one number, the median over
+neighbouring blocks of log(head / base).
+"""
+
+import math
+import os
+import random
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+from bench.data.records import Phase, Round, Status
+from bench.gate.checkouts import Side
+from bench.measure import worker_process
+from bench.plan.case import Case
+from bench.stats import disturbance
+from bench.worker import messages
+
+BLOCK_S = 5e-4
+"""How long a block lasts at least."""
+
+PAIRS_S = 0.004
+"""About how long each arm is measured in a cell and round. A cell's numbers scatter from round to
+round more than from block to block: more rounds make them steadier, longer ones hardly do.
+"""
+
+PAIRS = 8
+LEAST_PAIRS = 4
+
+PATIENCE_S = 60.0
+
+SEED = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A kernel on a case."""
+
+    kernel: str
+    case: Case
+
+    @property
+    def name(self) -> str:
+        """As verdicts and files call it."""
+        c = self.case
+        return f"{self.kernel} {c.n_in}x{c.n_units} batch {c.batch}"
+
+
+class CantMeasure(Exception):
+    """A cell that one side, or both, can't run: the text says which and why."""
+
+    def __init__(self, cell: Cell, side: str, status: Status, reason: str) -> None:
+        super().__init__(f"{cell.name}: {status} on the {side}'s side: {reason}")
+        self.cell = cell
+        self.side = side
+        self.status = status
+        self.reason = reason
+
+
+class Arm:
+    """One side's process, for one round."""
+
+    def __init__(self, side: Side, core: int | None) -> None:
+        self.side = side.name
+        self._worker = worker_process.Worker(1, side.folder, core, side.python)
+
+    def facts(self) -> messages.FactsReply:
+        """What the process is made of."""
+        reply = self._worker.call(messages.Facts(), PATIENCE_S)
+        assert isinstance(reply, messages.FactsReply)
+        return reply
+
+    def open(self, cell: Cell, key: int, offset: int, limit_s: float) -> messages.Opened:
+        """Ready a cell whose first launch takes no longer than the limit. Raises CantMeasure."""
+        request = messages.Open(
+            key=key,
+            kernel=cell.kernel,
+            case=cell.case,
+            device=0,
+            cache="warm",
+            seed=SEED,
+            offset=offset,
+            launch_s=None,
+            limit_s=limit_s,
+        )
+        reply = self._call(cell, request)
+        assert isinstance(reply, messages.Opened)
+        return reply
+
+    def block(self, cell: Cell, key: int, loops: int) -> tuple[float, float]:
+        """Seconds a launch in one block, and those of the control beside it."""
+        reply = self._call(cell, messages.Measure(key, loops, 1))
+        assert isinstance(reply, messages.Times)
+        return reply.seconds[0], reply.control_s
+
+    def close(self, cell: Cell, key: int) -> None:
+        """Check the last answer and let go of the cell."""
+        self._call(cell, messages.Close(key))
+
+    def end(self) -> None:
+        """End the process."""
+        self._worker.kill()
+
+    def _call(self, cell: Cell, request: messages.Request) -> Any:
+        try:
+            reply = self._worker.call(request, PATIENCE_S)
+        except worker_process.WorkerLost as lost:
+            raise CantMeasure(cell, self.side, lost.status, lost.reason) from lost
+        if isinstance(reply, messages.Refused):
+            raise CantMeasure(cell, self.side, reply.status, reply.reason)
+        return reply
+
+
+def measure(
+    number: int,
+    phase: Phase,
+    cells: Sequence[Cell],
+    sides: Sequence[Side],
+    generator: random.Random,
+    seen: Callable[[Cell], None] = lambda cell: None,
+) -> list[Round]:
+    """One round over the cells, in random order. Raises CantMeasure.
+
+    `seen` is told of each cell before it is measured.
+    """
+    core = generator.choice(sorted(os.sched_getaffinity(0))) if _pins() else None
+    arms = [Arm(side, core) for side in generator.sample(list(sides), len(sides))]
+    try:
+        rows = []
+        for key, cell in enumerate(generator.sample(list(cells), len(cells)), start=1):
+            seen(cell)
+            rows.append(_cell(number, phase, cell, key, arms, generator))
+        return rows
+    finally:
+        for arm in arms:
+            arm.end()
+
+
+def _cell(
+    number: int,
+    phase: Phase,
+    cell: Cell,
+    key: int,
+    arms: Sequence[Arm],
+    generator: random.Random,
+) -> Round:
+    offset = generator.randrange(64)
+    opened = [arm.open(cell, key, offset, PATIENCE_S) for arm in arms]
+    launch_s = max(one.launch_s for one in opened)
+    loops = math.ceil(BLOCK_S / launch_s)
+    pairs = min(max(round(PAIRS_S / (loops * launch_s)), LEAST_PAIRS), PAIRS)
+    found: dict[str, list[tuple[float, float]]] = {arm.side: [] for arm in arms}
+    for pair in range(pairs):
+        # a coin for each: what drifts hits both arms alike in the long run
+        first = pair % 2 if generator.random() < 0.5 else 1 - pair % 2
+        for arm in (arms[first], arms[1 - first]):
+            found[arm.side].append(arm.block(cell, key, loops))
+    for arm in arms:
+        arm.close(cell, key)
+    return _row(number, phase, cell, found)
+
+
+def _row(
+    number: int, phase: Phase, cell: Cell, found: dict[str, list[tuple[float, float]]]
+) -> Round:
+    slowness = {
+        i: max(base[1], head[1])
+        for i, (base, head) in enumerate(zip(found["base"], found["head"], strict=True))
+    }
+    # the rule sees the slower control of a pair, never which arm it stood beside
+    kept = disturbance.kept(slowness, disturbance.limit(slowness.values()))
+    base, head = ([found[side][i] for i in kept] for side in ("base", "head"))
+    return Round(
+        round_number=number,
+        phase=phase,
+        cell=cell.name,
+        kernel=cell.kernel,
+        base_s=median(seconds for seconds, _ in base),
+        head_s=median(seconds for seconds, _ in head),
+        log_ratio=_middle(zip((s for s, _ in head), (s for s, _ in base), strict=True)),
+        control_log_ratio=_middle(zip((c for _, c in head), (c for _, c in base), strict=True)),
+        pairs=len(slowness),
+        dropped=len(slowness) - len(kept),
+    )
+
+
+def _middle(pairs: Iterable[tuple[float, float]]) -> float:
+    return median(math.log(head / base) for head, base in pairs)
+
+
+def _pins() -> bool:
+    return hasattr(os, "sched_getaffinity")

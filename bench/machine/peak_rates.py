@@ -1,0 +1,141 @@
+"""What this machine can do: its arithmetic and memory ceilings, measured, beside what is stated.
+
+The CPU's are measured by `python -m bench.machine.peak_rates PRECISION` in a process of its own, so
+that the thread settings are those of the workers. It takes about a second at the start of a run;
+the best ever seen on the same machine is kept, because a ceiling read while a neighbour was busy is
+too low. Those of other devices come from their workers (`bench.worker.device_peaks`), and the best
+is kept likewise.
+"""
+
+import contextlib
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from bench.data.peaks import Peaks
+from bench.worker import environment, messages
+
+SIZES = (1024, 2048)
+"""Square products whose rate is taken for the ceiling of arithmetic."""
+
+COPY_BYTES = 2**28
+"""A copy this large fits no cache."""
+
+FLOPS_PER_CYCLE = {"avx512f": 64, "avx2": 32, "sve": 32, "asimd": 16}
+"""Float32 operations a core and cycle: two fused multiply-adds on full vectors of 16, 8, 8, 4
+numbers, the most that any CPU with the flag does."""
+
+
+def of_device(device: str, precision: str, found: Sequence[messages.Rates], kept: Path) -> Peaks:
+    """The ceilings of one device from what it said and what was measured on it, the best of it
+    joined with the best in the file `kept`. `device` is its name with its PCI bus id.
+    """
+    flop_per_s = max(rates.measured_flop_per_s or 0.0 for rates in found)
+    bytes_per_s = max(rates.measured_bytes_per_s or 0.0 for rates in found)
+    best = _best_ever(f"{device} {precision}", flop_per_s, bytes_per_s, kept)
+    stated = found[-1]
+    return Peaks(
+        precision,
+        best[0] or None,
+        best[1] or None,
+        stated.theoretical_flop_per_s,
+        stated.theoretical_bytes_per_s,
+    )
+
+
+def of_cpu(precision: str, threads: int, machine: dict[str, Any], kept: Path) -> Peaks | None:
+    """The ceilings, measured now and joined with the best in the file `kept`; None for a precision
+    that NumPy's BLAS doesn't have, and where they can't be measured (no memory) and never were.
+    """
+    if precision not in ("float64", "float32"):
+        return None
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "bench.machine.peak_rates", precision],
+            env=environment.environment(threads),
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        flop_per_s, bytes_per_s = json.loads(done.stdout)
+    except (OSError, subprocess.CalledProcessError):
+        flop_per_s, bytes_per_s = 0.0, 0.0
+    name = f"{machine['fingerprint']} {precision} {threads}"
+    best = _best_ever(name, flop_per_s, bytes_per_s, kept)
+    if not all(best):
+        return None
+    return Peaks(precision, best[0], best[1], theoretical(precision, threads, machine["cpu"]))
+
+
+def theoretical(precision: str, threads: int, cpu: dict[str, Any]) -> float | None:
+    """FLOP/s from the vector flags, the stated clock and the cores used; None if unknown."""
+    flags = [flag for flag in FLOPS_PER_CYCLE if flag in cpu["vector_flags"]]
+    if not flags or not cpu["mhz"]:
+        return None
+    per_cycle = FLOPS_PER_CYCLE[flags[0]] / (2 if precision == "float64" else 1)
+    return float(per_cycle * cpu["mhz"] * 1e6 * min(threads, cpu["cores_usable"]))
+
+
+def _best_ever(name: str, flop_per_s: float, bytes_per_s: float, kept: Path) -> list[float]:
+    known = _read(kept)
+    best = known.get(name, [0.0, 0.0])
+    best = [max(best[0], flop_per_s), max(best[1], bytes_per_s)]
+    if any(best):
+        _write(kept, {**known, name: best})
+    return best
+
+
+def _read(path: Path) -> dict[str, list[float]]:
+    try:
+        known = json.loads(path.read_text())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    if not isinstance(known, dict):
+        return {}
+    return {name: pair for name, pair in known.items() if _two_rates(pair)}
+
+
+def _two_rates(pair: Any) -> bool:
+    if not isinstance(pair, list) or [type(rate) for rate in pair] != [float, float]:
+        return False
+    return all(0 <= rate < 1e30 for rate in pair)
+
+
+def _write(path: Path, known: dict[str, list[float]]) -> None:
+    # a checkout that can't be written measures anew each time
+    with contextlib.suppress(OSError):
+        path.write_text(json.dumps(known, indent=1))
+
+
+def main(precision: str) -> None:
+    """Measure and print [FLOP/s, bytes/s]."""
+    import numpy as np
+
+    rates = []
+    for n in SIZES:
+        A, B = np.ones((2, n, n), precision)
+        out = np.empty_like(A)
+        rates.append(2 * n**3 / _best(lambda A=A, B=B, out=out: np.matmul(A, B, out=out)))  # type: ignore[misc]
+    source = np.ones(COPY_BYTES // 2, np.uint8)
+    target = np.ones_like(source)
+    print(json.dumps([max(rates), COPY_BYTES / _best(lambda: np.copyto(target, source))]))  # noqa: T201
+
+
+def _best(work: Callable[[], Any], seconds: float = 0.4) -> float:
+    """The shortest time of `work`, tried for about `seconds`."""
+    ends, best = time.perf_counter() + seconds, float("inf")
+    while True:
+        start = time.perf_counter()
+        work()
+        now = time.perf_counter()
+        best = min(best, now - start)
+        if now > ends:
+            return best
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

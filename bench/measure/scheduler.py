@@ -1,0 +1,268 @@
+"""Which cell next, and when to stop.
+
+    first pass    every case once, the least work first, so that what a larger cell will take can be
+                  predicted; a cell over the limit is skipped, with the prediction as the reason
+    later passes  the cases that have not reached the target, each as often as its interval is wide
+                  beside the widest, in random order, a case's kernels next to each other in random
+                  order: both sides of a speed-up see the same machine. Cells on another device
+                  than the CPU are visited together, so that it doesn't cool in between
+
+A run may end after any visit: by its budget, its target or Ctrl-C. What is on disk is complete.
+"""
+
+import math
+import random
+import time
+from array import array
+from bisect import insort
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from bench.data.records import Block, Status, Visit
+from bench.measure.visit import Cell, refusal
+from bench.plan.case import Case
+from bench.stats import disturbance, estimate
+
+LOOKS = (6, 9, 13, 19, 28, 41, 60, 88, 129, 189, 277, 406, 595, 872, 1278)
+"""Numbers of visits at which a cell may be found done. Fixed beforehand: looking after every visit
+and stopping at the first narrow interval would favour the ones that are narrow by chance; that is
+also why two looks in a row have to agree (`bench.studies.coverage`)."""
+
+RESPAWN = 3
+RESPAWN_S = 2.0
+"""Workers are started afresh every so many passes and not within so many seconds, so that one
+memory layout isn't the answer, and starting them (a third of a second) stays a small part."""
+
+
+LEAST_SHARE = 0.25
+"""A case takes part in at least this share of the passes, however well it is known."""
+
+REMEMBERED = 2 * LOOKS[-1]
+"""Visits of a cell held in memory: enough for the last look, even if half are disturbed."""
+
+AGAIN: tuple[Status, ...] = ("crashed", "timeout", "out_of_memory")
+"""What may have been an accident: a resumed run gives such a cell another chance."""
+
+
+class Visits(Protocol):
+    """What the runner needs of `bench.measure.visit.Visitor`."""
+
+    def visit(
+        self, cell: Cell, number: int, pass_number: int, launch_s: float | None
+    ) -> tuple[Visit, list[Block]]: ...
+
+    def respawn(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """How far a run is: what progress shows."""
+
+    pass_number: int
+    cell: Cell
+    visited: int  # cells of this pass that are through
+    cells: int  # cells of this pass
+    left_s: float  # of the budget
+
+
+@dataclass(slots=True)
+class Standing:
+    """What is known of one cell so far."""
+
+    times: dict[int, float] = field(default_factory=dict)  # a good visit's number, by pass
+    slowness: dict[int, float] = field(default_factory=dict)  # the machine's, likewise
+    refused: bool = False  # it will not be visited again
+    again: bool = False  # what befell its last visit may have been an accident
+    skipped: bool = False  # predicted to be too slow, as far as is known yet
+    known: bool = False  # the files have a row of it
+    device: str = ""  # the name of the device that a visit reached
+    fastest: float = math.inf  # of its times
+    looked: int = -1  # how many looks were reached when it was last looked at
+    half_width: float = math.inf  # what was found then, relative
+    narrow: bool = False  # at that look, and at the one before
+
+    def add(self, pass_number: int, seconds: float, slowness: float) -> None:
+        """A good visit. A long run's later ones are on disk and change nothing here."""
+        self.fastest = min(self.fastest, seconds)
+        if len(self.times) < REMEMBERED:
+            self.times[pass_number] = seconds
+            self.slowness[pass_number] = slowness
+
+    def at_target(self, target: float, limit: float) -> bool:
+        """The two newest looks that were reached both found the interval narrow enough.
+
+        `limit` is the slowness above which a visit doesn't count.
+        """
+        if self.looked == len(LOOKS):  # there is no look left
+            return self.narrow and not self.again
+        kept = disturbance.kept(self.slowness, limit)
+        reached = [n for n in LOOKS if n <= len(kept)]
+        if len(reached) != self.looked:  # else it has been looked at, and once is what was planned
+            times = [self.times[p] for p in kept]
+            found = [estimate.of_visits(times[:n]).half_width for n in reached[-2:]]
+            self.looked, self.half_width = len(reached), found[-1] if found else math.inf
+            self.narrow = len(found) == 2 and max(found) <= target
+        return self.narrow and not self.again
+
+
+class Runner:
+    """One run over kernels and cases."""
+
+    def __init__(
+        self,
+        cells: Sequence[Cell],
+        visits: Visits,
+        record: Callable[[Visit, list[Block]], None],
+        *,
+        budget_s: float,
+        target: float,
+        launch_limit_s: float,
+        seed: int = 0,
+        clock: Callable[[], float] = time.monotonic,
+        watch: Callable[[State], None] = lambda state: None,
+    ) -> None:
+        self._visits = visits
+        self._record = record
+        self._target = target
+        self._limit_s = launch_limit_s
+        self._random = random.Random(seed)
+        self._clock = clock
+        self._watch = watch
+        self._ends = clock() + budget_s
+        self._spawned = clock()
+        self._standing = {cell: Standing() for cell in cells}
+        self._slownesses = array("d")  # of all good visits, in order
+        self._number = 0
+        self._pass = 0
+
+    def restore(self, visits: Iterable[Visit], blocks: Iterable[Block]) -> None:
+        """Take up where a run stopped, from its files."""
+        visits, blocks = list(visits), list(blocks)
+        gathered = estimate.gather(visits, blocks)
+        for cell, standing in self._standing.items():
+            identity = (cell.name, cell.case, cell.device, cell.threads, cell.cache)
+            if (found := gathered.get(identity)) is not None:
+                standing.known = True
+                standing.device = found.device
+                for number, seconds in found.times.items():
+                    self._add(standing, number, seconds, found.slowness[number])
+                standing.skipped = found.last.status == "skipped"
+                standing.again = found.last.status in AGAIN
+                standing.refused = found.last.status not in ("ok", "pending", "skipped", *AGAIN)
+        # blocks whose visit was never finished keep their number to themselves
+        numbers = [*(v.visit for v in visits), *(b.visit for b in blocks)]
+        self._number = max(numbers, default=0)
+        self._pass = max((v.pass_number for v in visits), default=0)
+
+    def run(self) -> str:
+        """Visit until there is a reason to stop, and return it: done or budget."""
+        for cell, standing in self._standing.items():
+            if not standing.known:
+                self._note(cell, "pending", "the run has not come to it")
+        while plan := self._plan():
+            self._pass += 1
+            if self._pass % RESPAWN == 0 and self._clock() >= self._spawned + RESPAWN_S:
+                self._visits.respawn()
+                self._spawned = self._clock()
+            for position, cell in enumerate(plan):
+                left_s = self._ends - self._clock()
+                if left_s <= self._cost_s(cell):
+                    return "budget"
+                if self._standing[cell].refused:
+                    continue  # found unavailable since the pass was planned
+                self._watch(State(self._pass, cell, position, len(plan), left_s))
+                self._visit(cell)
+        return "done"
+
+    def _plan(self) -> list[Cell]:
+        """The cells of the next pass, in order; none when all is done."""
+        standing = {cell: its for cell, its in self._standing.items() if not its.refused}
+        unvisited = [cell for cell, its in standing.items() if not its.times and not its.skipped]
+        # a disturbed visit may have made a prediction too high: better ones let the cell in
+        unvisited += [
+            cell for cell, its in standing.items() if its.skipped and self._affordable(cell)
+        ]
+        if unvisited:
+            return sorted(unvisited, key=lambda cell: (cell.case.flops, cell.case.n_units))
+        cases: dict[Case, list[Cell]] = {}
+        for cell, its in standing.items():
+            if its.times:
+                cases.setdefault(cell.case, []).append(cell)
+        limit = disturbance.limit_of(self._slownesses)
+        wanted = [
+            cells
+            for cells in cases.values()
+            if not all(self._standing[cell].at_target(self._target, limit) for cell in cells)
+        ]
+        need = [max(self._standing[cell].half_width for cell in cells) for cells in wanted]
+        widest = max((width for width in need if width < math.inf), default=0.0)
+        chosen = [
+            cells
+            for cells, width in zip(wanted, need, strict=True)
+            if self._random.random() * widest <= max(width, LEAST_SHARE * widest)
+        ]
+        self._random.shuffle(chosen)
+        shuffled = [cell for cells in chosen for cell in self._random.sample(cells, len(cells))]
+        devices = sorted({standing[cell].device for cell in shuffled})
+        self._random.shuffle(devices)
+        return sorted(shuffled, key=lambda cell: devices.index(standing[cell].device))
+
+    def _visit(self, cell: Cell) -> None:
+        standing = self._standing[cell]
+        launch_s = self._predict(cell)
+        if launch_s is not None and not self._affordable(cell):
+            standing.skipped = True
+            limit = f"limit {self._limit_s:g} s"
+            self._note(cell, "skipped", f"predicted {launch_s:.3g} s a launch, {limit}")
+            return
+        standing.skipped = standing.again = False
+        self._number += 1
+        visit, blocks = self._visits.visit(cell, self._number, self._pass, launch_s)
+        self._record(visit, blocks)
+        standing.device = visit.device or standing.device
+        if visit.status == "ok":
+            times = [block.seconds for block in blocks if block.quantity == "time"]
+            self._add(standing, self._pass, estimate.of_blocks(times), disturbance.slowness(visit))
+            return
+        standing.refused = True
+        if visit.status == "unavailable":
+            # the machine lacks something, whatever the case: no need to ask again
+            for other, its in self._standing.items():
+                same = (other.kernel, other.device) == (cell.kernel, cell.device)
+                if same and not its.refused:
+                    self._note(other, "unavailable", visit.reason)
+
+    def _add(self, standing: Standing, number: int, seconds: float, slowness: float) -> None:
+        standing.add(number, seconds, slowness)
+        insort(self._slownesses, slowness)
+
+    def _predict(self, cell: Cell) -> float | None:
+        """Seconds of a launch: as measured before, or as smaller cases of the kernel suggest.
+
+        From the fastest visits: a disturbed one says little of what a cell needs.
+        """
+        if self._standing[cell].times:
+            return self._standing[cell].fastest
+        measured = {
+            other.case: its.fastest
+            for other, its in self._standing.items()
+            if (other.kernel, other.device) == (cell.kernel, cell.device) and its.times
+        }
+        return estimate.predict(cell.case, measured)
+
+    def _affordable(self, cell: Cell) -> bool:
+        """A cell that has been visited, or whose launch is predicted to stay below the limit."""
+        return bool(self._standing[cell].times) or (self._predict(cell) or 0.0) <= self._limit_s
+
+    def _cost_s(self, cell: Cell) -> float:
+        """About what a visit takes: it must end within the budget."""
+        return 2 * (self._predict(cell) or 0.0) if self._affordable(cell) else 0.0
+
+    def _note(self, cell: Cell, status: Status, reason: str) -> None:
+        """Record how a cell stands without visiting it."""
+        standing = self._standing[cell]
+        standing.known = True
+        standing.refused = status not in ("pending", "skipped")
+        self._number += 1
+        self._record(refusal(cell, self._number, self._pass, status, reason), [])

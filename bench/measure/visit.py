@@ -1,0 +1,349 @@
+"""One visit to a cell, as the parent sees it: what the workers answer -> a row and its blocks.
+
+Each kernel has a worker of its own, so that whatever happens to one of them stays its own.
+"""
+
+import random
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+from bench.data.records import BOUNDS, Block, Status, Visit
+from bench.measure import counters, worker_process
+from bench.plan.case import Case, Weights
+from bench.terminal.errors import BadInput
+from bench.worker import messages
+
+VISIT_S = 0.01
+"""About how long the blocks of a visit last together."""
+
+BLOCKS = 10
+"""Blocks a visit, where they are short enough."""
+
+COLD_BLOCKS = 3
+"""The same with cold caches: flushing them takes longer than what is timed."""
+
+TRIP_LIMIT_S = 0.01
+"""Slower launches than this make their round trip on the first passes only."""
+
+TRIP_PASSES = 3
+"""So many: the first may be disturbed."""
+
+TRIPS_S = 0.005
+"""About how long the round trips of a visit last together: three of them, where they are short."""
+
+HOPELESS = 20
+"""A first launch that takes this many times the limit is the last one. Below that it may have been
+a compilation, and the next ones are faster."""
+
+FIRST_PATIENCE_S = 120.0
+"""A worker's first answer may take this long: it starts Python and loads libraries."""
+
+TROUBLE = ("error", "out_of_memory", "crashed", "timeout")
+"""After these the kernel gets a fresh worker: nobody knows what the old one still holds or does."""
+
+PATIENCE_S = 20.0
+"""Any later answer may take this much longer than thirty times the expected launch."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One kernel on one case, with all that a row says of how it is run."""
+
+    kernel: str  # a name in kernels/, or the absolute path of a file
+    case: Case
+    device: int
+    threads: int
+    cache: str
+    weights: Weights | None = None  # where the layer's own numbers are; none: drawn
+
+    @property
+    def name(self) -> str:
+        """The kernel's name, as the files have it."""
+        return self.kernel.rsplit("/", 1)[-1].removesuffix(".py")
+
+
+def refusal(cell: Cell, number: int, pass_number: int, status: Status, reason: str) -> Visit:
+    """The row of a cell that has no number, and why."""
+    return Visit(
+        visit=number,
+        pass_number=pass_number,
+        kernel=cell.name,
+        kernel_hash="",
+        n_in=cell.case.n_in,
+        n_units=cell.case.n_units,
+        batch=cell.case.batch,
+        precision=cell.case.precision,
+        activation=cell.case.activation,
+        device_index=cell.device,
+        device="",
+        threads=cell.threads,
+        cache=cell.cache,
+        status=status,
+        reason=reason,
+        error=None,
+        at_s=round(time.time(), 3),
+        wall_s=None,
+        cpu_s=None,
+        cores_busy=None,
+        quiet_s=None,
+        control_s=None,
+        measured_s=None,
+        waited_s=None,
+        preempted=None,
+        steal_s=None,
+        pressure_s=None,
+        throttled_s=None,
+        suspended_s=None,
+        stepped_s=None,
+        layer=cell.case.layer,
+    )
+
+
+class Visitor:
+    """Visits cells through workers that it starts, and starts again, as needed."""
+
+    def __init__(self, threads: int, seed: int, limit_s: float) -> None:
+        self._threads = threads
+        self._seed = seed
+        self._limit_s = limit_s
+        self._workers: dict[
+            tuple[str, int], worker_process.Worker
+        ] = {}  # a process drives one device
+        self._offsets = random.Random(seed)
+        self._devices: dict[tuple[str, int], str] = {}  # the name of the device that was reached
+        self._worked_at: dict[str, float] = {}  # when each device did so last, on our clock
+        self._rated: dict[str, Cell] = {}  # the first cell of each device that tells its ceilings
+        self.rates: dict[str, list[messages.Rates]] = {}  # what each of them can do
+
+    def load(self, kernel: str, device: int = 0) -> messages.Loaded | messages.Refused:
+        """Start the kernel's worker and import it there."""
+        try:
+            reply = self._worker(kernel, device).call(messages.Load(kernel), FIRST_PATIENCE_S)
+            if not isinstance(reply, messages.Loaded):
+                return _refused(reply)
+        except worker_process.WorkerLost as lost:
+            self._end(kernel, device)
+            return messages.Refused(lost.status, lost.reason)
+        return reply
+
+    def visit(
+        self, cell: Cell, number: int, pass_number: int, launch_s: float | None
+    ) -> tuple[Visit, list[Block]]:
+        """Visit the cell. `launch_s`: what a launch took before, or is predicted to take."""
+        row = refusal(cell, number, pass_number, "ok", "")
+        start, before = time.perf_counter(), counters.now()
+        blocks: list[Block] = []
+        try:
+            opened, times, end = self._measure(cell, number, pass_number, launch_s, blocks)
+        except worker_process.WorkerLost as lost:
+            opened, times, end = None, None, messages.Refused(lost.status, lost.reason)
+        happened = counters.now().since(before)
+        row = replace(
+            row,
+            wall_s=time.perf_counter() - start,
+            steal_s=happened.steal,
+            pressure_s=happened.pressure,
+            throttled_s=happened.throttled,
+            suspended_s=happened.suspended,
+            stepped_s=happened.stepped,
+        )
+        if opened is not None:
+            row = replace(
+                row, kernel_hash=opened.kernel_hash, device=opened.device, error=opened.error
+            )
+        if times is not None:
+            row = replace(
+                row,
+                cores_busy=times.cores_busy,
+                control_s=times.control_s,
+                measured_s=times.measured_s,
+                waited_s=times.waited_s,
+                **_told(times.state),
+            )
+        if isinstance(end, messages.Refused):
+            if end.status in TROUBLE:
+                self._end(cell.kernel, cell.device)
+            row = replace(row, status=end.status, reason=end.reason)
+            return replace(row, kernel_hash=end.kernel_hash or row.kernel_hash), []
+        error = max(row.error or 0.0, end.error)
+        row = replace(
+            row, error=error, cpu_s=end.cpu_s, quiet_s=end.quiet_s, preempted=end.preempted
+        )
+        if opened is not None and opened.rated and opened.device not in self._rated:
+            self._rated[opened.device] = cell
+            self._rate(opened.device, cell)
+        return row, blocks
+
+    def rate(self) -> None:
+        """Ask each device once more what it can do: the first answer may have been disturbed."""
+        for device, cell in self._rated.items():
+            self._rate(device, cell)
+
+    def _rate(self, device: str, cell: Cell) -> None:
+        request = messages.Ceilings(cell.kernel, cell.case.precision, cell.device)
+        try:
+            reply = self._worker(cell.kernel, cell.device).call(request, FIRST_PATIENCE_S)
+        except worker_process.WorkerLost:  # the visits are the run's; it goes on without a ceiling
+            self._end(cell.kernel, cell.device)
+            return
+        if isinstance(reply, messages.Rates):
+            self.rates.setdefault(device, []).append(reply)
+        self._worked_at[device] = time.perf_counter()
+
+    def device(self, kernel: str, index: int) -> str:
+        """The name of the device that a kernel computes on when it is given this number; empty
+        where it can't be told.
+        """
+        tiny = Case(4, 3, 2, "float32", "relu")
+        row, _ = self.visit(Cell(kernel, tiny, index, self._threads, "warm"), 1, 1, None)
+        return row.device
+
+    def _measure(
+        self,
+        cell: Cell,
+        number: int,
+        pass_number: int,
+        launch_s: float | None,
+        blocks: list[Block],
+    ) -> tuple[messages.Opened | None, messages.Times | None, messages.Closed | messages.Refused]:
+        worker = self._worker(cell.kernel, cell.device)
+        patience = PATIENCE_S + 30 * max(launch_s or 0.0, self._limit_s)
+        key = number
+        opened = worker.call(
+            messages.Open(
+                key=key,
+                kernel=cell.kernel,
+                case=cell.case,
+                device=cell.device,
+                cache=cell.cache,
+                seed=self._seed,
+                offset=self._offsets.randrange(64),
+                launch_s=launch_s if pass_number > 1 else None,
+                limit_s=HOPELESS * self._limit_s,
+                weights=cell.weights,
+                rested_s=self._rested_s(cell),
+            ),
+            patience,
+        )
+        if not isinstance(opened, messages.Opened):
+            return None, None, _refused(opened)
+        self._devices[cell.kernel, cell.device] = opened.device
+        patience += 30 * opened.launch_s * opened.loops
+        most = BLOCKS if cell.cache == "warm" else COLD_BLOCKS
+        count = min(max(round(VISIT_S / (opened.loops * opened.launch_s)), 1), most)
+        times = worker.call(messages.Measure(key, opened.loops, count), patience)
+        if not isinstance(times, messages.Times):
+            return opened, None, _refused(times)
+        self._worked_at[opened.device] = time.perf_counter()
+        blocks += [Block(number, "time", opened.loops, s) for s in times.seconds]
+        if opened.launch_s < TRIP_LIMIT_S or pass_number <= TRIP_PASSES:
+            count = min(max(round(TRIPS_S / opened.launch_s), 1), 3)
+            trips = worker.call(messages.RoundTrips(key, count), patience)
+            if not isinstance(trips, messages.Trips):
+                return opened, times, _refused(trips)
+            if cell.cache == "warm":
+                blocks += _trip_blocks(number, trips)
+        closed = worker.call(messages.Close(key), patience)
+        if not isinstance(closed, messages.Closed):
+            return opened, times, _refused(closed)
+        reason = f"its threads still ran {closed.quiet_s:.1f} s after the last launch"
+        if not closed.quiet or worker.left_busy():
+            if closed.quiet:
+                reason = "it left a process running, which used a core after the last launch"
+            self._end(cell.kernel, cell.device)
+            return opened, times, messages.Refused("error", reason)
+        return opened, times, closed
+
+    def _rested_s(self, cell: Cell) -> float | None:
+        """How long the cell's device has not worked, so far as this run knows."""
+        device = self._devices.get((cell.kernel, cell.device), "")
+        worked_at = self._worked_at.get(device)
+        return None if worked_at is None else time.perf_counter() - worked_at
+
+    def _worker(self, kernel: str, device: int) -> worker_process.Worker:
+        if (kernel, device) not in self._workers:
+            worker = self._workers[kernel, device] = worker_process.Worker(self._threads)
+            worker.call(messages.Facts(), FIRST_PATIENCE_S)
+        return self._workers[kernel, device]
+
+    def _end(self, kernel: str, device: int) -> None:
+        """End the kernel's worker: its next visit gets a fresh one."""
+        if (worker := self._workers.pop((kernel, device), None)) is not None:
+            worker.kill()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.respawn()
+
+    def respawn(self) -> None:
+        """End all workers: the next visits get fresh ones, with another memory layout."""
+        for kernel, device in list(self._workers):
+            self._end(kernel, device)
+
+
+def _told(state: messages.State | None) -> dict[str, Any]:
+    """A device's state as columns of a row; a number that no file may hold is left out."""
+    if state is None:
+        return {}
+    numbers = {
+        "device_mhz": state.mhz,
+        "device_memory_mhz": state.memory_mhz,
+        "device_celsius": state.celsius,
+        "device_watts": state.watts,
+    }
+    for name, value in numbers.items():
+        low, high = BOUNDS[name]
+        if value is not None and not low <= value <= high:
+            numbers[name] = None
+    return {**numbers, "device_throttled": "; ".join(state.throttled)}
+
+
+def _refused(reply: Any) -> messages.Refused:
+    if isinstance(reply, messages.Refused):
+        return reply
+    # a kernel that found the socket and answered in the worker's place
+    raise worker_process.WorkerLost(
+        "crashed", f"the worker answered out of turn: {type(reply).__name__}"
+    )
+
+
+def _trip_blocks(number: int, trips: messages.Trips) -> Sequence[Block]:
+    return [
+        Block(number, "latency", 1, trips.latency),
+        Block(number, "launch", 1, trips.launch),
+        Block(number, "send", 1, trips.send),
+        Block(number, "fetch", 1, trips.fetch),
+        Block(number, "end_to_end", 1, trips.end_to_end),
+    ]
+
+
+def describe(
+    kernel: str, device: int, threads: int
+) -> tuple[str, messages.Loaded | messages.Refused]:
+    """A kernel tried on a tiny case -> its summary, and Loaded, or why it can't run here."""
+    with Visitor(threads, seed=0, limit_s=1.0) as visitor:
+        loaded = visitor.load(kernel, device)
+        if isinstance(loaded, messages.Refused):
+            return "", loaded
+        cell = Cell(kernel, Case(4, 3, 2, "float32", "relu"), device, threads, "warm")
+        row, _ = visitor.visit(cell, 1, 1, None)
+        if row.status == "ok":
+            return loaded.summary, loaded
+        return loaded.summary, messages.Refused(row.status, row.reason)
+
+
+def facts(threads: int) -> messages.FactsReply:
+    """What a worker's process is made of, asked of a worker."""
+    worker = worker_process.Worker(threads)
+    try:
+        reply = worker.call(messages.Facts(), FIRST_PATIENCE_S)
+    except worker_process.WorkerLost as lost:
+        raise BadInput(f"no worker can start: {lost.reason}") from lost
+    finally:
+        worker.kill()
+    assert isinstance(reply, messages.FactsReply)  # no kernel is there that could interfere
+    return reply

@@ -1,0 +1,77 @@
+"""What the machine could do: the ceilings that charts draw."""
+
+import textwrap
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from bench.show.charts._panels import Guide
+
+
+@dataclass(frozen=True, slots=True)
+class Ceiling:
+    """Of one device at one precision. What is unknown is None."""
+
+    device: str  # its own name; "cpu"
+    flop_per_s: float | None = None  # measured, with a large matmul
+    bytes_per_s: float | None = None  # measured, with a large copy
+    stated_flop_per_s: float | None = (
+        None  # what its data sheet, or its flags and clock, would give
+    )
+
+    @property
+    def short(self) -> str:
+        """As a label says it: without its number and its place on the bus."""
+        if self.device == "cpu":
+            return "CPU"
+        return self.device.split(" at ")[0].split(" ", 1)[-1]
+
+    @property
+    def label(self) -> str:
+        """The same in lines as wide as the names of most kernels."""
+        return textwrap.fill(self.short, 18)
+
+    @property
+    def ridge(self) -> float | None:
+        """FLOPs a byte from which on arithmetic is the limit, not memory."""
+        known = self.flop_per_s and self.bytes_per_s
+        return self.flop_per_s / self.bytes_per_s if known else None  # type: ignore[operator]
+
+
+def of(machine: Mapping[str, Any], rows: pd.DataFrame) -> list[Ceiling]:
+    """The ceilings of the devices that these cells ran on, the CPU's first."""
+    devices = sorted({str(name) for name in rows["device"]} - {""}, key=lambda d: (d != "cpu", d))
+    precisions = set(rows["precision"])
+    return [_of(machine, device, precisions) for device in devices]
+
+
+def _of(machine: Mapping[str, Any], device: str, precisions: set[str]) -> Ceiling:
+    """A device's, where it was measured at the one precision that is shown."""
+    everywhere = (machine.get("device_peaks") or {}) | {"cpu": machine.get("peaks")}
+    peaks = everywhere.get(device)
+    if not peaks or precisions != {peaks.get("precision")}:
+        return Ceiling(device)
+    names = ("measured_flop_per_s", "measured_bytes_per_s", "theoretical_flop_per_s")
+    return Ceiling(device, *(peaks.get(name) or None for name in names))
+
+
+def guides(machine: Mapping[str, Any], rows: pd.DataFrame, ends: list[float]) -> list[Guide]:
+    """A level line a ceiling that is known, from end to end."""
+    ceilings = of(machine, rows)
+    among = len(ceilings) > 1  # then each says whose it is
+    return [
+        Guide(
+            f"measured ceiling,\n{c.label}" if among else "measured matmul\nceiling",
+            ends,
+            [rate] * 2,
+        )
+        for c in ceilings
+        if (rate := c.flop_per_s)
+    ]
+
+
+def unknown(machine: Mapping[str, Any], rows: pd.DataFrame) -> list[str]:
+    """A phrase for each device that has none."""
+    return [f"ceiling of {c.short}: not measured" for c in of(machine, rows) if not c.flop_per_s]

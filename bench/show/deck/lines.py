@@ -1,0 +1,178 @@
+"""Lines as an XY scatter: their names at their ends, ticks where something was measured."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from pptx.chart.data import XyChartData
+from pptx.enum.chart import (
+    XL_CHART_TYPE,
+    XL_LABEL_POSITION,
+    XL_MARKER_STYLE,
+    XL_TICK_LABEL_POSITION,
+    XL_TICK_MARK,
+)
+from pptx.util import Pt
+
+from bench.show.charts import _colours, _fit, _lines
+from bench.show.deck import brush, oxml
+from bench.show.deck import scale as scales
+from bench.show.deck.findings import Lines
+
+PLAIN = (1e-5, 1e6)  # what an axis says in plain digits
+
+_M = XL_MARKER_STYLE
+_MARKERS: dict[str, Any] = {
+    "o": _M.CIRCLE,
+    "s": _M.SQUARE,
+    "D": _M.DIAMOND,
+    "d": _M.DIAMOND,
+    "^": _M.TRIANGLE,
+    "v": _M.TRIANGLE,
+    "<": _M.TRIANGLE,
+    ">": _M.TRIANGLE,
+    "P": _M.PLUS,
+    "X": _M.X,
+    "*": _M.STAR,
+}
+"""PowerPoint has nine markers: for the others the nearest, else a circle."""
+
+
+def draw(slide: Any, picture: Lines, box: brush.Box) -> tuple[Any, dict[str, str]]:
+    scale = scales.Scale(picture, box)
+    places = _fit.apart(
+        [scale.up(y) for _, _, y, _ in scale.names],
+        [(name[0].count("\n") + 1) * scale.size * _fit.LEADING / 72 for name in scale.names],
+        -brush.ROW / 2,
+        scale.plot.height + brush.ROW / 2,
+    )
+    right = scale.x[1] * scales.INSIDE
+    ends: list[scales.Place] = []
+    for (_, x, y, _), place in zip(scale.names, places, strict=True):
+        ends += [(x, y), (right, scale.back(place)), (right, None)]
+    frame = slide.shapes.add_chart(
+        XL_CHART_TYPE.XY_SCATTER_LINES,
+        *box.emu,
+        _data(
+            [
+                ("ticks", scale.marks),
+                ("names", ends),
+                *(
+                    (g.text.replace("\n", " "), list(zip(g.x, scale.of(g.y), strict=True)))
+                    for g in picture.guides
+                ),
+                *((n.kernel, list(zip(n.x, scale.of(n.y), strict=True))) for n in picture.lines),
+            ]
+        ),
+    )
+    chart = frame.chart
+    _axes(chart, scale)
+    ticks, names, *drawn = chart.plots[0].series
+    _draw_ticks(ticks, scale)
+    _draw_names(names, scale)
+    for series, guide in zip(drawn, picture.guides, strict=False):
+        brush.stroke(series, brush.THEME.muted, 1.5, guide.dash)
+        series.marker.style = XL_MARKER_STYLE.NONE
+    for series, line in zip(drawn[len(picture.guides) :], picture.lines, strict=True):
+        _draw_line(series, line, scale)
+    return frame, _headings(chart, scale)
+
+
+def _data(series: Sequence[tuple[str, Sequence[scales.Place]]]) -> XyChartData:
+    """Series by their names, all of one length: LibreOffice loses what is shorter than what
+    follows it.
+    """
+    data, length = XyChartData(), max(len(points) for _, points in series)
+    for name, points in series:
+        added = data.add_series(name)
+        for x, y in points:
+            added.add_data_point(float(x), y)
+        for _ in range(length - len(points)):
+            added.add_data_point(None, None)
+    return data
+
+
+def _axes(chart: Any, scale: scales.Scale) -> None:
+    plot, box = scale.plot, scale.box
+    brush.bare(chart, plot, box)
+    x, y = chart.category_axis, chart.value_axis
+    for axis, (low, high) in ((x, scale.x), (y, scale.y)):
+        axis.minimum_scale, axis.maximum_scale = low, high
+        axis.has_major_gridlines, axis.major_tick_mark = False, XL_TICK_MARK.NONE
+        axis.format.line.color.rgb = brush.rgb(brush.THEME.muted)
+        axis.tick_labels.font.size = Pt(_fit.SIZE)
+        oxml.cross_at(axis, scale.x[0] if axis is y else scale.y[0])
+    oxml.log_scale(x)
+    x.tick_label_position = XL_TICK_LABEL_POSITION.NONE
+    y.tick_label_position = XL_TICK_LABEL_POSITION.LOW
+    y.has_major_gridlines = True
+    y.major_gridlines.format.line.color.rgb = brush.rgb(brush.THEME.grid)
+    if scale.picture.unit:
+        oxml.log_scale(y)
+        plain = scale.y[0] >= PLAIN[0] and scale.y[1] <= PLAIN[1]
+        y.tick_labels.number_format = "General" if plain else "0E+0"
+        y.tick_labels.number_format_is_linked = False
+    else:
+        y.major_unit = 25
+    room = (plot.top - 0.45) / box.height
+    brush.title(y, _y_title(scale), 0.0, room)
+    # under the text of the ticks
+    below = (plot.top + plot.height + 0.42) / box.height
+    brush.title(x, scale.picture.x.title, plot.left / box.width, below)
+
+
+def _y_title(scale: scales.Scale) -> str:
+    return f"{scale.unit} (log scale)" if scale.unit else scale.picture.y
+
+
+def _draw_ticks(series: Any, scale: scales.Scale) -> None:
+    """The text below the lower axis, and a mark at each tick."""
+    brush.stroke(series, brush.THEME.muted, 1.0, "solid")
+    series.marker.style = XL_MARKER_STYLE.NONE
+    for i, (_, said) in enumerate(scale.ticks):
+        if said:
+            label = series.points[3 * i].data_label
+            brush.write(label.text_frame, said, _fit.SIZE, brush.THEME.muted)
+            label.position = XL_LABEL_POSITION.BELOW
+
+
+def _draw_names(series: Any, scale: scales.Scale) -> None:
+    """Each line's name right of the picture, and a dotted way to it from the line's end."""
+    brush.stroke(series, brush.THEME.muted, 1.0, _colours.DOTTED)
+    series.marker.style = XL_MARKER_STYLE.NONE
+    for i, (text, _, _, colour) in enumerate(scale.names):
+        label = series.points[3 * i + 1].data_label
+        brush.write(label.text_frame, text, scale.size, colour, bold=colour != brush.THEME.muted)
+        label.position = XL_LABEL_POSITION.RIGHT
+
+
+def _draw_line(series: Any, line: _lines.Line, scale: scales.Scale) -> None:
+    """A kernel's line in its own looks, with its interval where there is one."""
+    looks, colour = _colours.look(line.kernel), brush.THEME.line(line.kernel)
+    if scale.picture.joined:
+        brush.stroke(series, colour, 3, looks.dash)
+    else:
+        series.format.line.fill.background()
+    marker = series.marker
+    marker.style, marker.size = _MARKERS.get(looks.marker, _M.CIRCLE), 10
+    marker.format.fill.solid()
+    marker.format.fill.fore_color.rgb = brush.rgb(colour)
+    thin = marker.style in (_M.PLUS, _M.X, _M.STAR)  # these are all outline
+    marker.format.line.color.rgb = brush.rgb(colour if thin else brush.THEME.paper)
+    if line.low and line.high:
+        numbers = [scale.of(part) for part in (line.y, line.low, line.high)]
+        below, above = [], []
+        for y, low, high in zip(*numbers, strict=True):
+            known = y is not None and low is not None and high is not None
+            below.append(max(y - low, 0.0) if known else None)
+            above.append(max(high - y, 0.0) if known else None)
+        oxml.error_bars(series, below, above, colour, 2.0)
+
+
+def _headings(chart: Any, scale: scales.Scale) -> dict[str, str]:
+    """What the workbook's columns hold, over each series."""
+    found = {}
+    for series in chart.plots[0].series:
+        row = oxml.heading_row(series)
+        found[f"A{row}"] = scale.picture.x.title
+        found |= {f"C{row}": "below", f"D{row}": "above"} if oxml.has_error_bars(series) else {}
+    return found

@@ -1,0 +1,74 @@
+"""cells.csv -> the table in GitHub's Markdown, for a README or a pull request."""
+
+import re
+from collections.abc import Sequence
+from itertools import groupby
+from pathlib import Path
+
+from bench.data import peaks, store
+from bench.data.records import Block, Cell, Visit
+from bench.show import runs, table
+from bench.terminal.text import plain
+
+NAME = "table.md"
+SPECIAL = re.compile(r"[\\`*_{}\[\]<>|~#]")
+
+
+def read(
+    folder: Path,
+    cells: Sequence[Cell],
+    measured: tuple[list[Visit], list[Block]] | None = None,
+) -> str:
+    """A run's table, with its headline and what a reader must know to judge it.
+
+    `measured`: its visits and blocks, where they are at hand.
+    """
+    visits, blocks = runs.measured(folder) if measured is None else measured
+    found = store.machine(folder)
+    known = {"cpu", "peaks", "blas", "threads"} <= found.keys()
+    return markdown(
+        cells,
+        headline=table.headline(visits, blocks, peaks.of(found)),
+        notes=[
+            *(table.machine(found) if known else []),
+            *(line for line in [table.quietness(visits, blocks)] if line),
+        ],
+    )
+
+
+def markdown(cells: Sequence[Cell], headline: str | None = None, notes: Sequence[str] = ()) -> str:
+    """A row a case, a column a kernel that has a number: time, rate and speed-up, with their
+    intervals; below it the conditions, and why what is missing is missing.
+    """
+    columns = table.columns(cells)
+    known = {table.column(cell) for cell in cells if cell.time_s is not None} or columns.keys()
+    columns = {place: heading for place, heading in columns.items() if place in known}
+    lines = [f"**{escaped(headline)}**", ""] if headline else []
+    lines += [
+        "| " + " | ".join(["layer", "batch", *map(escaped, columns.values())]) + " |",
+        "| " + " | ".join(["---:"] * (len(columns) + 2)) + " |",
+    ]
+    for case, group in groupby(sorted(cells, key=table.row), table.row):
+        n_in, n_units, layer, activation, batch = case
+        here = {table.column(cell): cell for cell in group}
+        entries = [_entry(here[place]) if place in here else "-" for place in columns]
+        words = " ".join(filter(None, [escaped(layer), f"{n_in} x {n_units}", activation]))
+        lines.append("| " + " | ".join([words, str(batch), *entries]) + " |")
+    said = [table.caption(cells), *table.reasons(cells), *notes]
+    lines += [part for line in said for part in ("", escaped(line))]
+    return "\n".join(lines) + "\n"
+
+
+def _entry(cell: Cell) -> str:
+    return "<br>".join(escaped(line) for line in table.entry(cell).plain.split("\n"))
+
+
+def escaped(text: str) -> str:
+    """Text that Markdown leaves as it is, on one line of a table."""
+    return SPECIAL.sub(lambda found: f"\\{found[0]}", plain(text))
+
+
+def write(path: Path, text: str) -> None:
+    """Write the table whole."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    store.replace(path, text)

@@ -1,0 +1,268 @@
+"""cells.csv -> what `run` prints at the end: the table and the headline sentence."""
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+from typing import Any
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from bench.data.peaks import CPU, Peaks
+from bench.data.records import Block, Cell, Visit
+from bench.stats import disturbance, estimate
+from bench.terminal import units
+from bench.terminal.text import plain
+
+HEADLINE_WIDTH = 1000
+LAUNCH_BOUND = "†"
+ORDER = ("python_loop", "numpy_dot", "numpy_matmul", "cupy_matmul", "cupy_fused")
+
+
+def machine(found: Mapping[str, Any]) -> list[str]:
+    """What the numbers to come were measured on, from machine.json's facts."""
+    cpu, peaks = found["cpu"], found["peaks"]
+    blas = [f"{b['library']} {b['version']} for {b['core_type']}" for b in found["blas"]]
+    cores = f"{cpu['model']}, {cpu['cores_usable']} usable cores"
+    lines = [f"{cores}; {', '.join(blas) or 'no BLAS found'}, {found['threads']} threads"]
+    if peaks:
+        rate = units.si(peaks["measured_flop_per_s"], "FLOP/s")
+        stated = peaks["theoretical_flop_per_s"]
+        told = f" ({units.si(stated, 'FLOP/s')} by its flags and clock)" if stated else ""
+        memory = units.si(peaks["measured_bytes_per_s"], "B/s")
+        lines.append(f"{peaks['precision']} ceiling: {rate}{told}; memory: {memory}")
+    return lines
+
+
+def ceilings(known: Mapping[str, Peaks]) -> list[str]:
+    """What each device but the CPU can do: measured on it, and by its data sheet."""
+    return [
+        f"{plain(device)}: {its.precision} ceiling:"
+        f" {_both(its.measured_flop_per_s, its.theoretical_flop_per_s, 'FLOP/s')};"
+        f" memory: {_both(its.measured_bytes_per_s, its.theoretical_bytes_per_s, 'B/s')}"
+        for device, its in known.items()
+        if device != CPU
+    ]
+
+
+def _both(measured: float | None, stated: float | None, unit: str) -> str:
+    said = units.si(measured, unit) if measured else "not measured"
+    return f"{said} ({units.si(stated, unit)} by its units and clock)" if stated else said
+
+
+def table(cells: Sequence[Cell]) -> Table:
+    """A row a case, a column a kernel: time with its interval, rate, speed-up over the loop.
+
+    A kernel that was measured on several devices has a column for each; one that can't run here
+    has none, for `reasons` says why.
+    """
+    there = [cell for cell in cells if cell.status != "unavailable"] or cells
+    places = columns(there)
+    shown = Table(header_style="bold", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    shown.add_column("layer\n", justify="right")
+    for heading in places.values():
+        # as Text: a name with brackets in it is no markup
+        shown.add_column(Text(f"{heading}\ntime, rate, speed-up"), justify="right")
+    for case, group in groupby(sorted(cells, key=row), row):
+        here = {column(c): c for c in group}
+        entries = [entry(here[place]) if place in here else Text("-") for place in places]
+        shown.add_row(label(*case), *entries)
+    return shown
+
+
+def columns(cells: Sequence[Cell]) -> dict[tuple[str, int], str]:
+    """The columns, in the order in which they are told of, and their headings."""
+    found = sorted({column(c) for c in cells}, key=lambda c: (_place(c[0]), c[1]))
+    devices = Counter(kernel for kernel, _ in found)
+    return {
+        (kernel, index): f"{plain(kernel)} on {index}" if devices[kernel] > 1 else plain(kernel)
+        for kernel, index in found
+    }
+
+
+def column(cell: Cell) -> tuple[str, int]:
+    """What the cells of a column share."""
+    return cell.kernel, cell.device_index
+
+
+def row(cell: Cell) -> tuple[int, int, str, str, int]:
+    """What the cells of a row share; the order of the rows."""
+    activation = cell.activation if cell.layer else ""  # of the others the caption says it
+    return (cell.n_in, cell.n_units, cell.layer, activation, cell.batch)
+
+
+def label(n_in: int, n_units: int, layer: str, activation: str, batch: int) -> Text:
+    """A row's layer in two lines, by its name where it has one."""
+    shape = f"{n_in} x {n_units}"
+    if layer:
+        return Text(f"{plain(layer)}\n{shape} {activation}, batch {batch}")
+    return Text(f"{shape}\nbatch {batch}")
+
+
+def entry(cell: Cell) -> Text:
+    """One cell in two lines; a cell without a number says why in a word."""
+    if cell.time_s is None:
+        return Text(cell.status, style="red" if cell.status in FAILED else "dim")
+    time, rate = units.si(cell.time_s, "s"), units.si(cell.flop_per_s or 0.0, "FLOP/s")
+    mark = LAUNCH_BOUND if cell.launch_bound == "yes" else ""
+    return Text(f"{mark}{time} {spread(cell)}\n{rate} {speedup(cell)}".strip())
+
+
+def spread(cell: Cell) -> str:
+    """The interval's half-width, or how many visits there were where they are too few for one."""
+    if cell.time_s is None or cell.time_low_s is None or cell.time_high_s is None:
+        return "(1 visit)" if cell.visits == 1 else f"({cell.visits} visits)"
+    percent = 100 * (cell.time_high_s - cell.time_low_s) / 2 / cell.time_s
+    return f"±{percent:.0f}%" if percent <= 100 else "±>100%"
+
+
+def caption(cells: Sequence[Cell]) -> str:
+    """What the table's numbers hold for, and how to read them."""
+    conditions = {
+        ", ".join(
+            part
+            for part in (
+                c.precision,
+                "" if c.layer else c.activation,
+                f"{c.threads} threads",
+                f"{c.cache} caches",
+            )
+            if part
+        )
+        for c in cells
+    }
+    said = (
+        f"{'; '.join(sorted(conditions))}; ± is half the 95 % interval of time and rate;"
+        " speed-ups are over python_loop; ~ its time is predicted; =1x no difference was found"
+    )
+    if any(c.launch_bound == "yes" for c in cells):
+        said += f"; {LAUNCH_BOUND} launch-bound: the device waits for the host"
+    return said
+
+
+FAILED = ("wrong", "crashed", "error", "impossible", "timeout", "out_of_memory")
+
+
+def reasons(cells: Sequence[Cell]) -> list[str]:
+    """Why cells have no number: a line for each kernel and status, with the first reason."""
+    lines = []
+    without = sorted((c for c in cells if c.status != "ok"), key=lambda c: (c.kernel, c.status))
+    for (kernel, status), group in groupby(without, lambda c: (c.kernel, c.status)):
+        several = list(group)
+        lines.append(plain(f"{kernel}: {status} ({_count(len(several))}): {several[0].reason}"))
+    return lines
+
+
+def caution(cells: Sequence[Cell]) -> str | None:
+    """What this run can't say; None where it has all it set out for."""
+    if not any(cell.visits for cell in cells):
+        return "nothing was measured"
+    few = sum(0 < cell.visits < estimate.ENOUGH for cell in cells)
+    if not few:
+        return None
+    return f"{_count(few)} had under {estimate.ENOUGH} visits: no interval yet (--budget for more)"
+
+
+def quietness(visits: Sequence[Visit], blocks: Sequence[Block]) -> str | None:
+    """How quiet the machine was, and what that does to the numbers; None without a visit."""
+    cells = estimate.gather(visits, blocks).values()
+    slowness = [value for cell in cells for value in cell.slowness.values()]
+    if not slowness:
+        return None
+    limit = disturbance.limit(slowness)
+    disturbed = sorted(value for value in slowness if value > limit)
+    if not disturbed:
+        return f"the machine was quiet: none of {len(slowness)} visits was disturbed"
+    middle = disturbance.SLOWER * disturbed[len(disturbed) // 2] / limit
+    by = f"{middle:.1f} times slower" if math.isfinite(middle) else "asleep, or its clock set"
+    said = (
+        f"the machine was disturbed in {100 * len(disturbed) / len(slowness):.0f}% of"
+        f" {len(slowness)} visits (typically {by}); they are set aside"
+    )
+    noisy = sum(any(cell.slowness[p] > limit for p in cell.good) for cell in cells)
+    if not noisy:
+        return f"{said}, the numbers are the quiet ones"
+    return f"{said}, but for {_count(noisy)} that had no other (--budget for more)"
+
+
+def throttling(visits: Sequence[Visit]) -> list[str]:
+    """How many visits found a device's clock held back, and by what: a line a device.
+
+    They count all the same: under a large product a GPU at its power cap is in its normal state.
+    """
+    lines = []
+    good = [v for v in visits if v.status == "ok"]
+    for device in sorted({v.device for v in good if v.device_throttled}):
+        here = [v for v in good if v.device == device]
+        held = [v.device_throttled for v in here if v.device_throttled]
+        reasons = Counter(reason for words in held for reason in words.split("; "))
+        why = ", ".join(f"{reason} {count}" for reason, count in reasons.most_common())
+        lines.append(
+            plain(
+                f"{device} was throttled in {len(held)} of {len(here)} visits ({why}):"
+                " device_throttled in visits.csv marks them, and they count"
+            )
+        )
+    return lines
+
+
+def _count(n: int) -> str:
+    return "1 cell" if n == 1 else f"{n} cells"
+
+
+def speedup(cell: Cell) -> str:
+    """The speed-up over the loop, with half its interval's width.
+
+    "~" where the loop's time is predicted, "=1x" where the interval reaches across 1, the interval
+    itself where it is so wide that no number in it says much.
+    """
+    if cell.speedup is None:
+        return ""
+    if cell.kernel == estimate.BASELINE:
+        return "1x"
+    mark = "~" if cell.speedup_basis == "predicted" else ""
+    if cell.speedup_low is None or cell.speedup_high is None:
+        return mark + units.times(cell.speedup)
+    if cell.speedup_low <= 1 <= cell.speedup_high:
+        return "=1x"
+    if cell.speedup_high > 2 * cell.speedup_low:
+        return f"{mark}{units.number(cell.speedup_low)} to {units.times(cell.speedup_high)}"
+    percent = 100 * (cell.speedup_high - cell.speedup_low) / 2 / cell.speedup
+    return f"{mark}{units.times(cell.speedup)} ±{percent:.0f}%"
+
+
+def _place(kernel: str) -> tuple[int, str]:
+    return (ORDER.index(kernel) if kernel in ORDER else len(ORDER), kernel)
+
+
+def headline(
+    visits: Sequence[Visit],
+    blocks: Sequence[Block],
+    ceilings: Mapping[str, Peaks] | None = None,
+) -> str | None:
+    """The project's point in one sentence, from this run; None where the run doesn't hold it."""
+    here = {
+        cell.last.kernel: cell
+        for cell in estimate.gather(visits, blocks).values()
+        if (cell.last.n_in, cell.last.n_units, cell.last.batch)
+        == (HEADLINE_WIDTH, HEADLINE_WIDTH, 1)
+        and not cell.last.layer
+        and estimate.judge(cell, ceilings or {}).time is not None
+        and cell.last.cache == "warm"
+    }
+    matmul = here.get("numpy_matmul")
+    if matmul is None:
+        return None
+    parts = []
+    for kernel, words in (("python_loop", "the Python loop"), ("numpy_dot", "1000 dots")):
+        ratio = estimate.paired(here[kernel], matmul) if kernel in here else None
+        if ratio is None or ratio.low <= 1:
+            continue
+        value, low, high = (units.number(r) for r in (ratio.value, ratio.low, ratio.high))
+        interval = f"{low} to {high}" if ratio.known else "too few visits for an interval"
+        parts.append(f"{value} times {words} ({interval})")
+    if not parts:
+        return None
+    return f"1000 units, one example: one matmul is {', '.join(parts)}."

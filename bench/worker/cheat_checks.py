@@ -1,0 +1,161 @@
+"""Does a kernel compute what it is given, in the time that it says? A right answer doesn't show it.
+
+A visit launches on one input again and again, so a kernel that remembers its answer, or returns an
+old buffer, would be right and fast. What gives it away: another input, and how long that takes.
+Here is only what a doubt looks into; `bench.worker.timing` has the clock and `bench.worker.check`
+the answers.
+"""
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.plan.case import Case
+from bench.worker import inputs, timing
+from bench.worker.check import Wrong
+from bench.worker.open_cell import OpenCell
+
+if TYPE_CHECKING:
+    from kernels import Step
+
+FACTOR = -16.0
+"""Another input is the first one times this. A power of two is exact in every precision, so what
+the answer should be follows without another product (`Part.scaled`). And it lifts the errors of
+the sums above those of the result, which a flat activation hides: where float16 is asked, bfloat16
+gives a sigmoid with an RMS error of 1.3 without it and over 8 with it; 4 is refused, 0.5 honest.
+"""
+
+CHEAP_S = 0.01
+CHEAP_BYTES = 2**24
+"""Cells whose launch takes less than that and whose arrays hold less than this are examined on
+every visit, others on the first one in a worker: it takes a launch and a few passes over them."""
+
+SUSPECT = 0.2
+"""A fetch that takes more than this share of a launch and its fence is looked into."""
+
+TWICE = 2.0
+"""What takes more than so many times as long as it should is looked into."""
+
+
+GREEDY = 1.5
+"""A kernel may keep so many times as many cores busy as it was given threads: an asynchronous
+library's own threads work while the one that launches queues what comes next."""
+
+LONG_S = 5e-3
+"""Blocks shorter than this together say little of that: threads spin on for a moment."""
+
+
+class TooManyCores(Exception):
+    """A kernel used more threads than it was given: says how many cores it kept busy."""
+
+
+class Judge:
+    """Looks into what kernels do, and remembers whom it has found honest.
+
+    Raises check.Wrong, and TooManyCores.
+    """
+
+    def __init__(
+        self, clock: timing.Clock = time.perf_counter, sleep: timing.Sleep = time.sleep
+    ) -> None:
+        self._clock = clock
+        self._sleep = sleep
+        self._waits: set[tuple[str, Case]] = set()  # whose fence was seen to wait
+        self._computes: set[tuple[str, Case]] = set()  # what was examined
+
+    def marks(self, cell: OpenCell, said_s: float, took_s: float) -> None:
+        """Blocks that took longer on the host's clock may have been marked done too early."""
+        if took_s <= TWICE * said_s:
+            return
+        if missed_s := timing.overlooked(cell.step, cell.x, cell.loops, self._clock):
+            raise Wrong(
+                f"its marks missed {missed_s:.2g} s of a block:"
+                " times taken with them would be too short"
+            )
+
+    def cores(self, busy: float, took_s: float, threads: int) -> None:
+        """All kernels run with the same number of threads, or their times can't be compared."""
+        if took_s >= LONG_S and busy > GREEDY * threads:
+            given = f"{threads} thread{'s' if threads > 1 else ''}"
+            raise TooManyCores(f"it kept {busy:.1f} cores busy and was given {given}")
+
+    def fence(self, cell: OpenCell, trip: timing.RoundTrip) -> None:
+        """A fetch that takes long may be waiting for work that the fence left undone."""
+        if trip.fetch <= SUSPECT * trip.latency or cell.identity in self._waits:
+            return
+        late_s = timing.left_undone(
+            cell.step, cell.x, cell.loops, cell.launch_s, self._clock, self._sleep
+        )
+        if late_s:
+            raise Wrong(
+                f"the fence returned {late_s:.2g} s before the work was done:"
+                " times taken with it would be too short"
+            )
+        self._waits.add(cell.identity)
+
+    def last(self, cell: OpenCell) -> float:
+        """The RMS error of the last output, after looking at all that the kernel did."""
+        known = cell.identity in self._computes
+        due = not known or (cell.launch_s < CHEAP_S and cell.case.bytes < CHEAP_BYTES)
+        # first of all: an input that was overwritten is why an answer is wrong
+        if due and (changed := inputs.differing(cell.drawn, cell.given)):
+            raise Wrong(f"it wrote into {' and '.join(changed)}, which it may only read")
+        error = cell.check(cell.step.fetch(cell.out))
+        if due:
+            new_s = _another(cell)
+            if not known and new_s > TWICE * cell.launch_s:
+                _forgets(cell)
+            self._computes.add(cell.identity)
+        return error
+
+
+def _another(cell: OpenCell) -> float:
+    """Check the answer to another input -> seconds of that launch.
+
+    Where the kernel works on A_in itself, the same buffer gets other contents: a kernel that knows
+    an input by its address is found out. The output is fetched when the buffer has its old contents
+    again: a kernel that leaves its work to `fetch` is found out as well.
+    """
+    step, A_in = cell.step, cell.given.A_in
+    if isinstance(cell.x, np.ndarray) and np.may_share_memory(cell.x, A_in):
+        np.multiply(A_in, FACTOR, out=A_in)
+        try:
+            seconds, out = _launch(step, cell.x)
+        finally:
+            A_in[...] = cell.drawn.A_in
+    else:
+        seconds, out = _launch(step, step.send(A_in * FACTOR))
+    output = step.fetch(out)
+    try:
+        cell.check(output, FACTOR)
+    except Wrong as wrong:
+        if _right(cell, output):
+            raise Wrong("it answered another input as it had answered the first") from wrong
+        raise Wrong(f"for another input, {wrong}") from wrong
+    return seconds
+
+
+def _launch(step: "Step", x: Any) -> tuple[float, Any]:
+    (seconds,), out = timing.blocks(step, x, 1, 1, lead=False)
+    step.device.fence(out)
+    return seconds, out
+
+
+def _right(cell: OpenCell, output: NDArray[Any]) -> bool:
+    try:
+        cell.check(output)
+    except Wrong:
+        return False
+    return True
+
+
+def _forgets(cell: OpenCell) -> None:
+    """An input that it has seen must take about as long as one that it has not."""
+    times = timing.recall(cell.step, cell.x, cell.given.A_in)
+    if times > 1:
+        raise Wrong(
+            f"it answers an input that it has seen {times:.3g} times faster than a new one:"
+            " it remembers answers"
+        )

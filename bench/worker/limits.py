@@ -1,0 +1,47 @@
+"""How much of the machine a process may take: its cores, and its memory."""
+
+import math
+import os
+import resource
+from pathlib import Path
+
+RESERVE_BYTES = 2**28
+"""Free memory that no kernel gets: the harness and the rest of the machine live on it."""
+
+STATUS = Path("/proc/self/status")
+
+DRIVER = Path("/dev/nvidiactl")
+"""There where NVIDIA's driver is."""
+
+
+def limit(free_bytes: int) -> None:
+    """Have this process's allocations fail before it takes the machine's last bytes.
+
+    RLIMIT_DATA counts what a process may write to and shares with nobody. Address space that is
+    only reserved isn't counted: JAX runs under it on a CPU. CUDA has not been tried, so there is no
+    limit where its driver is; if memory runs out there, Linux ends the worker first
+    (`bench.worker.keeper`).
+    """
+    if not STATUS.exists() or DRIVER.exists():
+        return
+    sizes = dict(line.split(":", 1) for line in STATUS.read_text().splitlines())
+    used = int(sizes["VmData"].split()[0]) * 1024
+    allowed = used + max(free_bytes - RESERVE_BYTES, 0)
+    _, most = resource.getrlimit(resource.RLIMIT_DATA)
+    if most != resource.RLIM_INFINITY:
+        allowed = min(allowed, most)
+    resource.setrlimit(resource.RLIMIT_DATA, (allowed, most))
+
+
+CGROUP_QUOTA = Path("/sys/fs/cgroup/cpu.max")
+
+
+def usable_cores() -> int:
+    """Cores that this process may keep busy: its affinity, and the quota of its container."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
+    try:
+        quota, period = CGROUP_QUOTA.read_text().split()
+        return cores if quota == "max" else min(cores, math.ceil(int(quota) / int(period)))
+    except (OSError, ValueError):
+        return cores

@@ -1,0 +1,157 @@
+"""What the parent and a worker say to each other: lines of JSON over a socket, a request and its
+reply at a time.
+"""
+
+from typing import Any
+
+import msgspec
+
+from bench.data.records import Status
+from bench.plan.case import Case, Weights
+
+
+class Facts(msgspec.Struct, frozen=True, tag=True):
+    """Ask what the worker's process is made of; answered by FactsReply."""
+
+
+class Load(msgspec.Struct, frozen=True, tag=True):
+    """Import a kernel: a name in kernels/, or the absolute path of a file."""
+
+    kernel: str
+
+
+class Open(msgspec.Struct, frozen=True, tag=True):
+    """Ready one cell under the name `key`: inputs, set-up, check, warm-up."""
+
+    key: int
+    kernel: str  # a name in kernels/, or the absolute path of a file
+    case: Case
+    device: int
+    cache: str
+    seed: int  # of the input values
+    offset: int  # where in a page the arrays begin, in cache lines
+    launch_s: float | None  # what a launch took before, if that is known
+    limit_s: float  # a first launch that takes longer is not followed by a second
+    weights: Weights | None = None  # where the layer's own numbers are; none: drawn
+    rested_s: float | None = None  # since the device worked last; None: not known, so long ago
+
+
+class Measure(msgspec.Struct, frozen=True, tag=True):
+    """Time `count` blocks of `loops` launches of an open cell."""
+
+    key: int
+    loops: int
+    count: int
+
+
+class RoundTrips(msgspec.Struct, frozen=True, tag=True):
+    """Time `count` ways of one input through an open cell, transfers included."""
+
+    key: int
+    count: int
+
+
+class Close(msgspec.Struct, frozen=True, tag=True):
+    """Check the last output, let go of the cell, wait until no thread of the worker runs."""
+
+    key: int
+
+
+class Ceilings(msgspec.Struct, frozen=True, tag=True):
+    """Ask what the device that a kernel computes on can do; answered by Rates, or Refused."""
+
+    kernel: str
+    precision: str
+    device: int
+
+
+Request = Facts | Load | Open | Measure | RoundTrips | Close | Ceilings
+
+
+class FactsReply(msgspec.Struct, frozen=True, tag=True):
+    """What the worker's process is made of."""
+
+    contract: int
+    kernels: tuple[str, ...]
+    python: str
+    numpy: str
+    blas: tuple[dict[str, Any], ...]  # threadpoolctl's report
+
+
+class Loaded(msgspec.Struct, frozen=True, tag=True):
+    """The kernel's file is there and defines `prepare`."""
+
+    kernel_hash: str
+    summary: str  # the first line of its docstring
+
+
+class Opened(msgspec.Struct, frozen=True, tag=True):
+    """The cell gives the right answer and is warm."""
+
+    kernel_hash: str
+    device: str
+    loops: int
+    launch_s: float
+    error: float
+    rated: bool = False  # its device answers Ceilings
+
+
+class State(msgspec.Struct, frozen=True):
+    """The fields of kernels.State: what a device was doing, where it tells."""
+
+    mhz: float | None
+    memory_mhz: float | None
+    celsius: float | None
+    watts: float | None
+    throttled: tuple[str, ...]
+
+
+class Times(msgspec.Struct, frozen=True, tag=True):
+    """Seconds per launch, a number a block."""
+
+    seconds: tuple[float, ...]
+    cores_busy: float  # CPU seconds a second while the blocks ran, all threads of the worker
+    control_s: float  # what the control took, before or after, whichever was longer
+    measured_s: float  # how long all of it took
+    waited_s: float | None  # for a core, all threads of the worker together, meanwhile
+    state: State | None = None  # of the device, as the last block's work was queued
+
+
+class Trips(msgspec.Struct, frozen=True, tag=True):
+    """The middle one of the round trips, by its whole length."""
+
+    send: float
+    launch: float
+    latency: float
+    fetch: float
+    end_to_end: float
+
+
+class Closed(msgspec.Struct, frozen=True, tag=True):
+    """The last output was right too."""
+
+    error: float
+    cpu_s: float
+    preempted: int
+    quiet_s: float
+    quiet: bool  # False: threads still run; an error, and the worker has to be replaced
+
+
+class Rates(msgspec.Struct, frozen=True, tag=True):
+    """What a device can do at one precision: measured on it, and by its data sheet."""
+
+    measured_flop_per_s: float | None
+    measured_bytes_per_s: float | None
+    theoretical_flop_per_s: float | None
+    theoretical_bytes_per_s: float | None
+
+
+class Refused(msgspec.Struct, frozen=True, tag=True):
+    """The cell has no number, and why. It is no longer open."""
+
+    status: Status
+    reason: str
+    kernel_hash: str = ""
+
+
+Reply = FactsReply | Loaded | Opened | Times | Trips | Closed | Rates | Refused

@@ -1,0 +1,379 @@
+"""A child process that holds kernels: opens cells, times them, closes them.
+
+Started by `bench.worker.keeper`; speaks `bench.worker.messages`'s messages on that file descriptor,
+one at a time, until the other side hangs up. Everything that isn't timing happens here too, but
+outside the clock: drawing inputs, set-up, checking the first and the last output, and what a kernel
+does besides that (`bench.worker.cheat_checks`, `bench.worker.shared_state`).
+"""
+
+import contextlib
+import gc
+import math
+import platform
+import resource
+import socket
+import time
+import traceback
+from collections import OrderedDict
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import threadpoolctl
+
+import kernels
+from bench.plan import weights
+from bench.plan.case import Case, Weights
+from bench.terminal.errors import BadInput
+from bench.worker import check, device_peaks, inputs, limits, messages, speed_probe, timing
+from bench.worker.cheat_checks import Judge, TooManyCores
+from bench.worker.limits import usable_cores
+from bench.worker.open_cell import OpenCell
+from bench.worker.shared_state import BROUGHT_BY_IMPORTS, Changed, Surroundings
+
+KEEP_BYTES = 512 * 2**20
+"""Drawn inputs are kept for the next visit, up to this much."""
+
+
+class TooSlow(Exception):
+    """The first launch took far longer than the sweep allows; the argument is its seconds."""
+
+
+class Worker:
+    """The cells that are open, and the inputs drawn so far."""
+
+    def __init__(
+        self,
+        threads: int = 1,
+        clock: timing.Clock = time.perf_counter,
+        sleep: timing.Sleep = time.sleep,
+    ) -> None:
+        self._threads = threads
+        self._control = speed_probe.Control(threads)
+        self._clock = clock
+        self._judge = Judge(clock, sleep)
+        self.cells: dict[int, OpenCell] = {}
+        self._drawn: OrderedDict[Any, tuple[inputs.Arrays, list[inputs.Part]]] = OrderedDict()
+        self._kernels: dict[str, kernels.Kernel] = {}
+        self._surroundings = Surroundings()
+        self._prepared: set[str] = set()  # kernels that have imported what they need
+        self._devices: dict[tuple[str, int], kernels.Device] = {}  # that kernels were seen on
+
+    def answer(self, request: messages.Request) -> messages.Reply:
+        """Do what is asked; trouble with a kernel becomes a Refused with its status."""
+        try:
+            match request:
+                case messages.Facts():
+                    return facts()
+                case messages.Load():
+                    kernel = self._load(request.kernel)
+                    return messages.Loaded(kernel.hash, kernel.summary)
+                case messages.Open():
+                    return self._open(request)
+                case messages.Measure():
+                    return self._measure(request)
+                case messages.RoundTrips():
+                    return self._round_trips(request)
+                case messages.Close():
+                    return self._close(request)
+                case messages.Ceilings():
+                    return self._ceilings(request)
+        except Exception as error:  # noqa: BLE001 - whatever a kernel raises is the cell's result
+            name = getattr(request, "kernel", "")
+            if (cell := self.cells.pop(getattr(request, "key", -1), None)) is not None:
+                name = cell.kernel
+                with contextlib.suppress(Exception):  # it is in trouble already
+                    _let_go(cell.step)
+                timing.settle(timing.SETTLE_S)
+            self._surroundings.restore(but=self._excused(name))
+            return refusal(error, self._kernels.get(name))
+
+    def _load(self, name_or_path: str) -> kernels.Kernel:
+        if name_or_path not in self._kernels:
+            kernel = kernels.load(name_or_path)
+            self._surroundings.hold("when it was imported", but=BROUGHT_BY_IMPORTS)
+            self._surroundings.accept()
+            self._kernels[name_or_path] = kernel
+            # what is loaded stays; collecting between visits needn't look at it again
+            gc.collect()
+            gc.freeze()
+        return self._kernels[name_or_path]
+
+    def _open(self, request: messages.Open) -> messages.Opened:
+        asked_at = self._clock()
+        kernel = self._load(request.kernel)
+        case = request.case
+        dtype = kernels.DTYPES[case.precision]
+        self._size(request)
+        arrays, parts = self._inputs(case, request.seed, dtype, request.weights)
+        given = inputs.Arrays(
+            *(
+                inputs.aligned_copy(array, request.offset + position)
+                for position, array in enumerate((arrays.A_in, arrays.W, arrays.b))
+            )
+        )
+        layer = kernels.Layer(given.W, given.b, case.activation, case.precision)
+        layer.check(given.A_in)
+        preempted = resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw
+        step = self._prepare(kernel, request, layer)
+        cell = OpenCell(
+            kernel=request.kernel,
+            case=case,
+            cache=request.cache,
+            step=step,
+            drawn=arrays,
+            given=given,
+            parts=parts,
+            opened_preempted=preempted,
+        )
+        self.cells[request.key] = cell
+        self._devices[request.kernel, request.device] = step.device
+        if not isinstance(step.device, kernels.Host):
+            _room(step.device, given.A_in.nbytes)
+        x = cell.x = step.send(given.A_in)
+        cell.opened_cpu_s = time.process_time()
+        step.device.fence(None)
+        start = self._clock()
+        cell.out = step.launch(x)
+        step.device.fence(cell.out)
+        first_s = self._clock() - start
+        error = cell.check(step.fetch(cell.out))
+        if first_s > request.limit_s:
+            raise TooSlow(first_s)
+        rested_s = math.inf
+        if request.rested_s is not None:
+            rested_s = request.rested_s + self._clock() - asked_at
+        loops, launch_s = self._warm(cell, first_s, request.launch_s, rested_s)
+        cell.loops, cell.launch_s = loops, launch_s
+        rated = isinstance(step.device, kernels.Rated)
+        return messages.Opened(kernel.hash, step.device.name, loops, launch_s, error, rated)
+
+    def _size(self, request: messages.Open) -> None:
+        """Raise MemoryError where the cell has no room, before anything of it is there.
+
+        On the host: the drawn arrays, the kernel's copies, the output, and while the answer is
+        worked out the same in float64. On a device with memory of its own, each array once; which
+        one that is, is known from the kernel's first visit on, which has the least work.
+        """
+        case = request.case
+        drawn = (case, request.seed) in self._drawn
+        _room(kernels.HOST, 2 * case.bytes if drawn else 6 * case.bytes + limits.RESERVE_BYTES)
+        device = self._devices.get((request.kernel, request.device), kernels.HOST)
+        if not isinstance(device, kernels.Host):
+            _room(device, case.bytes)
+
+    def _prepare(
+        self, kernel: kernels.Kernel, request: messages.Open, layer: kernels.Layer
+    ) -> kernels.Step:
+        step = kernel.prepare(layer, request.case.batch, request.device)
+        try:
+            self._surroundings.hold("in prepare", but=self._excused(request.kernel))
+        except Changed:
+            _let_go(step)
+            raise
+        if request.kernel not in self._prepared:
+            self._prepared.add(request.kernel)
+            self._surroundings.accept()
+        return step
+
+    def _excused(self, kernel: str) -> frozenset[str]:
+        """What a kernel may change: a little, until it has imported what it needs."""
+        return frozenset() if kernel in self._prepared else BROUGHT_BY_IMPORTS
+
+    def _inputs(
+        self, case: Case, seed: int, dtype: type[np.floating[Any]], own: Weights | None
+    ) -> tuple[inputs.Arrays, list[inputs.Part]]:
+        """The case's arrays and expected output, drawn once and kept while there is room."""
+        key = (case, seed, own)
+        if key not in self._drawn:
+            numbers = weights.load(own, case) if own else None
+            arrays = inputs.draw(case, seed, dtype, numbers)
+            self._drawn[key] = (arrays, inputs.expected(arrays, seed))
+        self._drawn.move_to_end(key)
+        while len(self._drawn) > 1 and sum(k[0].bytes for k in self._drawn) > KEEP_BYTES:
+            self._drawn.popitem(last=False)
+        return self._drawn[key]
+
+    def _warm(
+        self, cell: OpenCell, first_s: float, known_s: float | None, rested_s: float
+    ) -> tuple[int, float]:
+        """Warm the cell up -> launches a block, seconds a launch."""
+        if cell.cache == "cold":
+            (seconds,), _ = timing.cold_blocks(cell.step, cell.x, 1)
+            return 1, seconds
+        step, x = cell.step, cell.x
+        if known_s is not None and first_s >= timing.WARM_CAP_S and first_s < 1.5 * known_s:
+            # as slow as it ever was: the checked launch has warmed it up
+            return 1, known_s
+        begin = max(int(timing.BLOCK_S / known_s) // 2, 1) if known_s else 1
+        loops, launch_s = timing.find_loops(step, x, begin, first_s)
+        if launch_s >= timing.WARM_CAP_S:
+            return loops, launch_s
+        launch_s = timing.warm_up(step, x, loops, self._clock, rested_s)
+        if loops * launch_s < timing.BLOCK_S:
+            loops, launch_s = timing.find_loops(step, x, loops, launch_s)
+        cell.lead = launch_s < timing.LEAD_S
+        return loops, launch_s
+
+    def _measure(self, request: messages.Measure) -> messages.Times:
+        cell = self.cells[request.key]
+        cell.step.device.fence(cell.out)
+        start, waited = self._clock(), speed_probe.waited_s()
+        before = self._control.seconds()
+        seen = Look(cell.step.device, self._clock)
+        began, real_began, cpu_s = self._clock(), time.perf_counter(), time.process_time()
+        if cell.cache == "cold":
+            seconds, cell.out = timing.cold_blocks(cell.step, cell.x, request.count, seen)
+        else:
+            seconds, cell.out = timing.blocks(
+                cell.step, cell.x, request.loops, request.count, lead=cell.lead, meanwhile=seen
+            )
+            cell.step.device.fence(cell.out)
+        took = self._clock() - began - seen.took_s
+        cores_busy = (time.process_time() - cpu_s) / max(time.perf_counter() - real_began, 1e-9)
+        control_s = speed_probe.slowest(before, self._control.seconds(), cores_busy)
+        now_waited, measured_s = speed_probe.waited_s(), self._clock() - start
+        self._judge.cores(cores_busy, took, self._threads)
+        if cell.cache == "warm":
+            self._judge.marks(cell, request.loops * sum(seconds), took)
+        return messages.Times(
+            tuple(seconds),
+            cores_busy=cores_busy,
+            control_s=control_s,
+            measured_s=measured_s,
+            waited_s=None if waited is None or now_waited is None else now_waited - waited,
+            state=seen.state,
+        )
+
+    def _round_trips(self, request: messages.RoundTrips) -> messages.Trips:
+        cell = self.cells[request.key]
+        trips = [
+            timing.round_trip(cell.step, cell.given.A_in, self._clock) for _ in range(request.count)
+        ]
+        middle = sorted(trips, key=lambda trip: trip.end_to_end)[len(trips) // 2]
+        self._judge.fence(cell, middle)
+        return messages.Trips(**middle._asdict())
+
+    def _close(self, request: messages.Close) -> messages.Closed:
+        cell = self.cells[request.key]
+        cpu_s = time.process_time() - cell.opened_cpu_s
+        preempted = resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw - cell.opened_preempted
+        cell.step.device.fence(cell.out)
+        self._surroundings.hold("while it ran")
+        error = self._judge.last(cell)
+        del self.cells[request.key]
+        _let_go(cell.step)
+        del cell
+        gc.collect()
+        quiet_s, quiet = timing.settle(timing.SETTLE_S)
+        return messages.Closed(error, cpu_s, preempted, quiet_s, quiet)
+
+    def _ceilings(self, request: messages.Ceilings) -> messages.Rates:
+        """What the kernel's device can do; the kernel itself is only asked which one that is."""
+        dtype = kernels.DTYPES[request.precision]
+        layer = kernels.Layer(
+            np.zeros((4, 3), dtype), np.zeros((1, 3), dtype), "linear", request.precision
+        )
+        step = self._load(request.kernel).prepare(layer, 2, request.device)
+        try:
+            device = step.device
+            if not isinstance(device, kernels.Rated):
+                raise kernels.Unsupported(f"{device.name} can't be asked for its ceilings")
+            stated = device.stated(request.precision)
+            flop_per_s, bytes_per_s = device_peaks.measure(device, request.precision, self._clock)
+        finally:
+            _let_go(step)
+        return messages.Rates(flop_per_s, bytes_per_s, stated.flop_per_s, stated.bytes_per_s)
+
+
+class Look:
+    """A look at what a device is doing, taken when it is called; none where it doesn't tell."""
+
+    def __init__(self, device: kernels.Device, clock: timing.Clock) -> None:
+        self._device = device
+        self._clock = clock
+        self.state: messages.State | None = None
+        self.took_s = 0.0
+
+    def __call__(self) -> None:
+        if not isinstance(self._device, kernels.Watched):
+            return
+        start = self._clock()
+        if (state := self._device.state()) is not None:
+            self.state = messages.State(**asdict(state))
+        self.took_s = self._clock() - start
+
+
+def _room(device: kernels.Device, needed: int) -> None:
+    """Raise MemoryError unless so many bytes are free there."""
+    if (free := device.free_bytes()) < needed:
+        gigabytes = f"{needed / 1e9:.1f} GB, {free / 1e9:.1f} GB are free"
+        raise MemoryError(f"needs about {gigabytes} on {device.name}")
+
+
+def _let_go(step: kernels.Step) -> None:
+    step.close()
+    step.device.release()
+
+
+def facts() -> messages.FactsReply:
+    """What this process is made of."""
+    return messages.FactsReply(
+        contract=kernels.CONTRACT,
+        kernels=kernels.names(),
+        python=platform.python_version(),
+        numpy=np.__version__,
+        blas=tuple(threadpoolctl.threadpool_info()),
+    )
+
+
+def refusal(error: Exception, kernel: kernels.Kernel | None) -> messages.Refused:
+    """What a kernel raised -> its cell's status and reason, on one line."""
+    text = " ".join(str(error).split())
+    digest = kernel.hash if kernel else ""
+    match error:
+        case kernels.Unavailable():
+            return messages.Refused("unavailable", text, digest)
+        case kernels.Unsupported():
+            return messages.Refused("unsupported", text, digest)
+        case BadInput():  # a layer's file that is not as it was
+            return messages.Refused("error", text, digest)
+        case Changed() | TooManyCores():
+            return messages.Refused("error", text, digest)
+        case check.Wrong():
+            return messages.Refused("wrong", text, digest)
+        case TooSlow():
+            return messages.Refused(
+                "skipped", f"took {error.args[0]:.3g} s for its first launch", digest
+            )
+        case MemoryError() | RuntimeError() if _is_memory(error):
+            return messages.Refused("out_of_memory", text or "out of memory", digest)
+        case ImportError() | LookupError() if kernel is None:
+            return messages.Refused("error", text)
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    where = f"{Path(frame.filename).name}, line {frame.lineno}"
+    return messages.Refused("error", f"{type(error).__name__}: {text} ({where})", digest)
+
+
+NO_MEMORY = ("out of memory", "alloc_failed", "resource_exhausted")
+"""How libraries say it that raise no MemoryError: CUDA's runtime and PyTorch, cuBLAS, JAX."""
+
+
+def _is_memory(error: Exception) -> bool:
+    said = str(error).lower()
+    return isinstance(error, MemoryError) or any(words in said for words in NO_MEMORY)
+
+
+def main(descriptor: int, threads: int) -> None:
+    """Answer requests on the file descriptor until the other side hangs up."""
+    worker = Worker(min(threads, usable_cores()))
+    decoder = msgspec.json.Decoder(messages.Request)
+    with socket.socket(fileno=descriptor) as connection, connection.makefile("rwb") as lines:
+        for line in lines:
+            request = decoder.decode(line)
+            if isinstance(request, messages.Load | messages.Open):
+                limits.limit(kernels.HOST.free_bytes())
+            lines.write(msgspec.json.encode(worker.answer(request)) + b"\n")
+            lines.flush()

@@ -1,0 +1,49 @@
+"""An honest machine, as a worker and machine.json tell it."""
+
+from typing import Any
+
+from bench.worker.messages import FactsReply
+
+WORKER = FactsReply(
+    contract=1,
+    kernels=("numpy_matmul",),
+    python="3.12.1",
+    numpy="2.4.0",
+    blas=(
+        {
+            "user_api": "blas",
+            "internal_api": "openblas",
+            "num_threads": 4,
+            "prefix": "libscipy_openblas",
+            "filepath": "/home/somebody/.venv/numpy.libs/libscipy_openblas64_.so",
+            "version": "0.3.30",
+            "threading_layer": "pthreads",
+            "architecture": "Zen",
+        },
+    ),
+)
+
+
+HONEST: dict[str, Any] = {
+    "cpu": {"model": "AMD EPYC 9R14", "cores_usable": 4, "governor": "performance", "mhz": 3700.0},
+    "memory_bytes": 2**34,
+    "python": "3.12.1",
+    "numpy": "2.4.0",
+    "blas": [
+        {
+            "library": "openblas",
+            "version": "0.3.30",
+            "core_type": "Zen",
+            "threads": 4,
+            "threading": "pthreads",
+        }
+    ],
+    "threads": 4,
+    "gpus": {
+        "driver": "13.0",
+        "devices": [{"name": "NVIDIA H100", "bus": "0000:17:00.0", "compute": "9.0"}],
+        "trouble": "",
+    },
+    "load": 0.5,
+    "overrides": {},
+}

@@ -1,0 +1,150 @@
+"""A comparison's options to its files: with made-up rounds in place of measured ones."""
+
+import random
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.data import store
+from bench.data.records import Phase, Round, Verdict
+from bench.gate import calibration, command, compare, decide
+from bench.gate.command import What
+from bench.machine import survey
+from bench.measure import visit
+from bench.terminal.errors import BadInput
+
+WHAT = What("gate", (), 0.05, None, 0)
+
+
+def made(generator: random.Random, slowdown: float = 0.0) -> compare.Found:
+    """A comparison of one cell whose rounds scatter by 1 %."""
+    phases: list[Phase] = ["screen", "confirm"]
+    name = "numpy_dot 16x16 batch 1"
+    rows = []
+    for number in range(50):
+        phase = phases[number >= 10]
+        d = slowdown + generator.gauss(0, 0.01)
+        rows.append(Round(number, phase, name, "numpy_dot", 1.0, 1.0, d, 0.0, 16, 0))
+    return compare.judge(rows, decide.Spread(), 0.05)
+
+
+@pytest.fixture
+def compared(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Any]:
+    """What the comparison was called with; nothing is measured."""
+    calls: list[Any] = []
+    generator = random.Random(1)
+
+    def fake(what: What, both: Any, spread: Any, *_: Any, confirm: bool = True) -> compare.Found:
+        calls.append((what, both, spread, confirm))
+        return made(generator, 0.2 if what.seed == 99 else 0.0)
+
+    monkeypatch.setattr(command, "_compare", fake)
+    monkeypatch.setattr(command, "SPREADS", tmp_path / "spread.json")
+    return calls
+
+
+def test_a_calibration_is_used_by_the_next_comparison(
+    compared: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    clock = iter(range(0, 10_000, 10))
+    monkeypatch.setattr(time, "monotonic", lambda: next(clock))
+    command.calibrate(What("gate", (), 0.05, 900.0, 0))
+    assert len(compared) >= calibration.LEAST_RUNS
+    assert not any(confirm for *_, confirm in compared)
+    assert "numpy_dot: runs differ by 0." in capsys.readouterr().err
+    assert command.judge(WHAT, "HEAD", "worktree", tmp_path / "out", locked=False) == "not slower"
+    spread = compared[-1][2]
+    assert spread.runs == len(compared) - 1
+    assert f"margins from {spread.runs} runs of identical code" in capsys.readouterr().out
+
+
+def test_too_short_a_calibration_says_how_long_it_needs(
+    compared: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = iter(range(0, 10_000, 10))
+    monkeypatch.setattr(time, "monotonic", lambda: next(clock))
+    with pytest.raises(BadInput, match=r"1 runs are too few .* --budget of 2 min 40 s or"):
+        command.calibrate(What("gate", (), 0.05, 50.0, 0))
+
+
+def test_a_run_that_was_cut_short_or_not_judged_tells_a_calibration_nothing(
+    compared: list[Any], monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    whole = command._compare
+
+    def troubled(*arguments: Any, **more: Any) -> compare.Found:
+        found = whole(*arguments, **more)
+        if len(compared) > 11:
+            raise compare.NoTime("there was time for 2 of the first 6 rounds")
+        return replace(found, problem="too noisy" if len(compared) == 3 else None)
+
+    monkeypatch.setattr(command, "_compare", troubled)
+    command.calibrate(WHAT)
+    assert (
+        calibration.read(command.SPREADS, survey.facts(visit.facts(1), 1)["fingerprint"]).runs == 10
+    )
+    assert "a run that doesn't count: too noisy" in capsys.readouterr().err
+    compared.extend([()] * 11)
+    with pytest.raises(compare.NoTime):  # the first was cut short
+        command.calibrate(WHAT)
+
+
+def test_what_was_found_is_written_and_its_code_is_red(
+    compared: list[Any], tmp_path: Path, capsys: Any
+) -> None:
+    what = What("gate", (), 0.05, None, 99)
+    says = command.judge(what, "HEAD", "worktree", tmp_path / "out", locked=False)
+    assert command.CODES[says] == 1
+    (verdict,) = store.load(tmp_path / "out", Verdict)
+    assert verdict.says == "slower"
+    assert len(store.load(tmp_path / "out", Round)) == 50
+    assert store.machine(tmp_path / "out")["comparison"]["says"] == "slower"
+    assert '<failure message="slower: ' in (tmp_path / "out" / "junit.xml").read_text()
+    assert "margins for a machine that was not calibrated" in capsys.readouterr().out
+
+
+def test_a_summary_that_cannot_be_written_leaves_the_verdict(
+    compared: list[Any], tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", "/dev/full")
+    what = What("gate", (), 0.05, None, 99)
+    assert command.judge(what, "HEAD", "HEAD", tmp_path / "out", locked=False) == "slower"
+    said = capsys.readouterr()
+    assert "note: GITHUB_STEP_SUMMARY can't be written" in said.err
+    assert "::error title=slower::" in said.out
+
+
+def test_a_directory_that_cannot_be_made_is_refused_before_anything_is_measured(
+    compared: list[Any], tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(BadInput, match="or take another --out"):
+        command.judge(WHAT, "HEAD", "HEAD", tmp_path / "file" / "out", locked=False)
+    assert not compared
+
+
+def test_a_comparison_that_is_stopped_leaves_no_directory(
+    compared: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(*_: Any, **__: Any) -> compare.Found:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(command, "_compare", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        command.judge(WHAT, "HEAD", "HEAD", tmp_path / "out", locked=False)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_full_disk_takes_the_files_and_leaves_the_table(
+    compared: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    def full(*_: Any) -> None:
+        raise BadInput("no space left")
+
+    monkeypatch.setattr(store, "write_comparison", full)
+    with pytest.raises(BadInput):
+        command.judge(WHAT, "HEAD", "HEAD", tmp_path / "out", locked=False)
+    assert "numpy_dot" in capsys.readouterr().out

@@ -1,0 +1,277 @@
+"""The gate on a simulated machine: every round, block and control, and no real clock.
+
+Launches take what the machine's pace makes of their true time. The control beside a block feels the
+pace too, unless the trouble is of a kind that it can't feel.
+"""
+
+import math
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from commands import bench
+
+from bench.gate import compare, decide, rounds
+from bench.gate.checkouts import Side
+from bench.gate.compare import Found
+from bench.gate.rounds import CantMeasure, Cell
+from bench.plan.case import Case
+from bench.terminal.errors import BadInput
+from bench.worker import messages
+
+CELLS = [
+    Cell(kernel, Case(width, width, batch, "float32", "relu"))
+    for kernel in ("python_loop", "numpy_matmul")
+    for width in (16, 64, 256)
+    for batch in (1, 16)
+]
+CONTROL_S = 4e-5
+BUDGET_S = 20.0
+
+Pace = Callable[["Machine"], float]
+
+
+@dataclass
+class Machine:
+    """Two sides' kernels on one simulated core; time passes only while something is done."""
+
+    seed: int
+    pace: Pace = lambda machine: 1.0
+    felt: bool = True  # whether the control feels the pace
+    placement: float = 0.01  # what a fresh process and its buffers are worth, log SD
+    noise: Callable[[random.Random], float] = lambda generator: generator.gauss(0.0, 0.01)
+    slowed: dict[str, float] = field(default_factory=dict)  # the head's cells
+    dies_at: float = math.inf
+    stands_still: bool = False
+    control_off: float = 0.0  # how much longer the control takes beside the head
+    setup_s: float = 0.01
+    now: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.random = random.Random(self.seed)
+
+    def arm(self, side: Side, core: int | None) -> "SimulatedArm":
+        return SimulatedArm(self, side.name)
+
+
+class SimulatedArm:
+    """Stands for rounds.Arm: one side's process, for one round."""
+
+    def __init__(self, machine: Machine, side: str) -> None:
+        self.machine = machine
+        self.side = side
+        self.true_s: dict[int, float] = {}
+        machine.now += 0.1
+
+    def facts(self) -> messages.FactsReply:
+        return messages.FactsReply(1, ("numpy_matmul", "python_loop"), "3.11", "2", ())
+
+    def open(self, cell: Cell, key: int, offset: int, limit_s: float) -> messages.Opened:
+        machine = self.machine
+        machine.now += machine.setup_s
+        true_s = 2e-5 + cell.case.flops / 1e10
+        true_s *= 1 + (machine.slowed.get(cell.name, 0.0) if self.side == "head" else 0.0)
+        self.true_s[key] = true_s * math.exp(machine.random.gauss(0.0, machine.placement))
+        launch_s = 0.0 if machine.stands_still else true_s
+        return messages.Opened("", "host", 1, launch_s, 0.0)
+
+    def block(self, cell: Cell, key: int, loops: int) -> tuple[float, float]:
+        machine = self.machine
+        if machine.now > machine.dies_at and self.side == "head":
+            raise CantMeasure(cell, self.side, "crashed", "the worker died: killed by SIGSEGV")
+        pace = machine.pace(machine)
+        seconds = self.true_s[key] * pace * math.exp(machine.noise(machine.random))
+        control_s = CONTROL_S * (pace if machine.felt else 1.0)
+        control_s *= 1 + machine.control_off * (self.side == "head")
+        machine.now += loops * seconds + 2 * control_s
+        return (0.0, 0.0) if machine.stands_still else (seconds, control_s)
+
+    def close(self, cell: Cell, key: int) -> None:
+        self.machine.now += 0.002
+
+    def end(self) -> None:
+        pass
+
+
+@pytest.fixture
+def compared(monkeypatch: pytest.MonkeyPatch) -> Callable[[Machine], Found]:
+    def run(machine: Machine) -> Found:
+        monkeypatch.setattr(rounds, "Arm", machine.arm)
+        monkeypatch.setattr(compare, "time", SimpleNamespace(monotonic=lambda: machine.now))
+        sides: list[Any] = [
+            SimpleNamespace(name=name, python="", folder=name) for name in ("base", "head")
+        ]
+        return compare.compare(
+            CELLS,
+            sides,
+            decide.Spread(),
+            0.05,
+            limit_s=1.0,
+            budget_s=BUDGET_S,
+            seed=machine.seed,
+        )
+
+    return run
+
+
+def heavy_tails(generator: random.Random) -> float:
+    """Student's t with two degrees of freedom: its variance is infinite."""
+    return 0.01 * generator.gauss(0, 1) / math.sqrt(generator.gammavariate(1, 1))
+
+
+def steps(machine: Machine) -> float:
+    """Two speeds, changed every few milliseconds: within a round, and within a pair."""
+    return 1.25 if math.sin(700 * machine.now) + math.sin(431 * machine.now) > 0 else 1.0
+
+
+def drift(machine: Machine) -> float:
+    """By the end all takes half as long again."""
+    return 1 + 0.5 * machine.now / BUDGET_S
+
+
+def one_wild_round(machine: Machine) -> float:
+    return machine.random.lognormvariate(0, 1) if 4 < machine.now < 4.5 else 1.0
+
+
+def half_a_neighbour(machine: Machine) -> float:
+    """One that takes a core now and then, for half of the run."""
+    awake = machine.now > BUDGET_S / 2
+    return machine.random.choice([1.0, 1.0, 1.0, 2.5]) if awake else 1.0
+
+
+def mayhem(machine: Machine) -> float:
+    return machine.random.lognormvariate(0, 1.5)
+
+
+TROUBLES = {
+    "calm": Machine(0),
+    "heavy tails": Machine(0, noise=heavy_tails),
+    "steps": Machine(0, pace=steps),
+    "steps that the control can't feel": Machine(0, pace=steps, felt=False),
+    "drift": Machine(0, pace=drift),
+    "a wild round": Machine(0, pace=one_wild_round),
+    "a wild round that the control can't feel": Machine(0, pace=one_wild_round, felt=False),
+    "a neighbour for half the run": Machine(0, pace=half_a_neighbour),
+    "one that the control can't feel": Machine(0, pace=half_a_neighbour, felt=False),
+    "placement of five percent": Machine(0, placement=0.05),
+    "mayhem": Machine(0, pace=mayhem),
+    "mayhem that the control can't feel": Machine(0, pace=mayhem, felt=False),
+}
+
+
+def again(trouble: str, seed: int, **changes: Any) -> Machine:
+    like = TROUBLES[trouble]
+    kept = {name: getattr(like, name) for name in ("pace", "felt", "placement", "noise")}
+    return Machine(seed, **kept, **changes)
+
+
+@pytest.mark.parametrize("trouble", TROUBLES)
+def test_identical_sides_are_never_red(trouble: str, compared: Callable[[Machine], Found]) -> None:
+    for seed in range(5):
+        found = compared(again(trouble, seed))
+        assert decide.outcome(found.verdicts, found.problem) in ("not slower", "can't tell")
+
+
+SLOWED = {cell.name: 0.05 for cell in CELLS[::2]}
+TOO_NOISY = ("steps", "mayhem")
+UNTELLABLE = ("placement of five percent", "mayhem that the control can't feel")
+
+
+@pytest.mark.parametrize("trouble", TROUBLES)
+def test_a_slowdown_is_found_or_it_is_said_that_it_could_not_be(
+    trouble: str, compared: Callable[[Machine], Found]
+) -> None:
+    for seed in range(3):
+        found = compared(again(trouble, seed, slowed=SLOWED))
+        says = {verdict.cell: verdict.says for verdict in found.verdicts}
+        slower = {cell for cell, its in says.items() if its == "slower"}
+        assert slower <= set(SLOWED)
+        if trouble in TOO_NOISY:
+            assert "of the pairs were disturbed" in str(found.problem)
+        elif trouble in UNTELLABLE:
+            assert sum(says[cell] == "can't tell" for cell in SLOWED) >= len(SLOWED) - 1
+            blind = [v for v in found.verdicts if v.says == "can't tell"]
+            assert all(v.visible is None or v.visible > 0.05 for v in blind)
+        else:
+            assert found.problem is None
+            assert slower == set(SLOWED)
+
+
+def test_an_arm_that_dies_is_never_green_and_never_red(
+    compared: Callable[[Machine], Found],
+) -> None:
+    with pytest.raises(BadInput, match=r"crashed on the head's side: .*SIGSEGV: .*no green light"):
+        compared(Machine(1, dies_at=2.0))
+
+
+def test_a_clock_that_stands_still_is_never_green_and_never_red(
+    compared: Callable[[Machine], Found],
+) -> None:
+    with pytest.raises(BadInput, match=r"takes no time: .* clock stands still: .*no green light"):
+        compared(Machine(1, stands_still=True))
+
+
+@pytest.mark.parametrize(("slowdown", "says"), [(0.0, "can't tell"), (0.3, "slower")])
+@pytest.mark.parametrize("off", [0.02, -0.02])
+def test_fixed_work_that_moved_hides_a_small_change_and_no_large_one(
+    off: float, slowdown: float, says: str, compared: Callable[[Machine], Found]
+) -> None:
+    slowed = dict.fromkeys(SLOWED, slowdown)
+    found = compared(Machine(2, control_off=off, slowed=slowed))
+    assert decide.outcome(found.verdicts, found.problem) == says
+    assert {v.cell for v in found.verdicts if v.says == "slower"} == (
+        set(SLOWED) if slowdown else set()
+    )
+
+
+def test_a_budget_without_time_for_a_screen_is_named_and_never_green(
+    compared: Callable[[Machine], Found],
+) -> None:
+    for setup_s, done in ((0.13, 4), (1.0, 0)):
+        with pytest.raises(compare.NoTime, match=rf"for {done} of the first 6 .*--budget of .* or"):
+            compared(Machine(3, setup_s=setup_s))
+
+
+def test_where_all_is_slower_and_time_is_short_some_are_still_found(
+    compared: Callable[[Machine], Found],
+) -> None:
+    everything = {cell.name: 0.3 for cell in CELLS}
+    found = compared(Machine(4, setup_s=0.042, slowed=everything))
+    assert decide.outcome(found.verdicts, found.problem) == "slower"
+    slower = sum(verdict.says == "slower" for verdict in found.verdicts)
+    assert 0 < slower < len(CELLS)
+    (note,) = found.notes
+    assert note == f"no time to confirm {12 - slower} of 12 cells (--budget for more)"
+
+
+@pytest.mark.parametrize(
+    ("trouble", "slowdown", "options", "code"),
+    [
+        ("calm", 0.0, [], 0),
+        ("calm", 0.3, [], 1),
+        ("calm", 0.3, ["--inconclusive", "warn"], 1),
+        ("mayhem", 0.3, [], 3),
+        ("mayhem", 0.3, ["--inconclusive", "warn"], 0),
+        ("calm", 0.3, ["--budget", "2s", "--inconclusive", "warn"], 2),
+    ],
+)
+def test_the_command_exits_with_what_was_found(
+    trouble: str,
+    slowdown: float,
+    options: list[str],
+    code: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    machine = again(trouble, 5, slowed={cell.name: slowdown for cell in CELLS})
+    monkeypatch.setattr(rounds, "Arm", machine.arm)
+    monkeypatch.setattr(compare, "time", SimpleNamespace(monotonic=lambda: machine.now))
+    monkeypatch.setattr("bench.show.runs.draw", lambda *_: [])
+    asked = ["--kernel", "python_loop", "--kernel", "numpy_matmul", "--budget", "60s", *options]
+    done = bench("gate", "--base", "HEAD", *asked, "--out", str(tmp_path / "gate"))
+    assert done.code == code, done
+    assert (tmp_path / "gate").exists() == (code != 2)

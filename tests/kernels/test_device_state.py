@@ -1,0 +1,322 @@
+"""What a device was doing while a cell ran: NVML's words, and when the harness looks."""
+
+import inspect
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from asked import an_open
+from devices import TICK, Board, HostClock, prepare_on
+
+import kernels
+from bench.measure.visit import _told
+from bench.plan.case import Case
+from bench.worker import messages, timing
+from bench.worker.server import Worker
+from kernels import State, Step, _nvml
+
+BUS = "0000:17:00.0"
+
+
+class NVMLError(Exception):
+    """As pynvml's."""
+
+
+class Nvml:
+    """A double of pynvml with one device; every name that it has is pynvml's."""
+
+    NVML_CLOCK_SM, NVML_CLOCK_MEM, NVML_TEMPERATURE_GPU = 1, 2, 0
+    NVMLError = NVMLError
+
+    def __init__(self) -> None:
+        self.answers: dict[str, Any] = {"sm": 1980, "mem": 2619, "gpu": 64, "mw": 698_250, "why": 0}
+        self.library = True
+
+    def _answer(self, name: str) -> int:
+        if (answer := self.answers.get(name)) is None:
+            raise NVMLError("Not Supported")
+        return int(answer)
+
+    def nvmlInit(self) -> None:  # noqa: N802 - NVML's names
+        if not self.library:
+            raise NVMLError("NVML Shared Library Not Found")
+
+    def nvmlDeviceGetHandleByPciBusId(self, pciBusId: str) -> str:  # noqa: N802
+        if pciBusId != BUS:
+            raise NVMLError("Not Found")
+        return "the device"
+
+    def nvmlDeviceGetClockInfo(self, handle: str, type: int) -> int:  # noqa: A002, N802
+        return self._answer({self.NVML_CLOCK_SM: "sm", self.NVML_CLOCK_MEM: "mem"}[type])
+
+    def nvmlDeviceGetTemperature(self, handle: str, sensor: int) -> int:  # noqa: N802
+        assert sensor == self.NVML_TEMPERATURE_GPU
+        return self._answer("gpu")
+
+    def nvmlDeviceGetPowerUsage(self, handle: str) -> int:  # noqa: N802
+        return self._answer("mw")
+
+    def nvmlDeviceGetCurrentClocksThrottleReasons(self, handle: str) -> int:  # noqa: N802
+        return self._answer("why")
+
+
+@pytest.fixture
+def nvml(monkeypatch: pytest.MonkeyPatch) -> Nvml:
+    double = Nvml()
+    monkeypatch.setitem(sys.modules, "pynvml", double)
+    return double
+
+
+def state_of(bus: str = BUS) -> State:
+    monitor = _nvml.monitor(bus)
+    assert monitor is not None
+    return monitor.state()
+
+
+class TestNvml:
+    """kernels/_nvml.py on a double of pynvml."""
+
+    @pytest.mark.usefixtures("nvml")
+    def test_clocks_temperature_and_watts(self) -> None:
+        assert state_of() == State(1980.0, 2619.0, 64.0, 698.25, ())
+
+    @pytest.mark.parametrize(
+        ("bits", "words"),
+        [
+            (0x00, ()),
+            (0x01, ()),  # idle
+            (0x02, ()),  # clocks that somebody set
+            (0x112, ()),
+            (0x04, ("power cap",)),
+            (0x08, ("hardware slowdown",)),
+            (0x20, ("too warm, says the driver",)),
+            (0x40, ("too warm, says the hardware",)),
+            (0x80, ("power brake",)),
+            (0x05, ("power cap",)),
+            (0x48, ("hardware slowdown", "too warm, says the hardware")),
+        ],
+    )
+    def test_what_holds_the_clock_back_is_said_in_words(
+        self, nvml: Nvml, bits: int, words: tuple[str, ...]
+    ) -> None:
+        nvml.answers["why"] = bits
+        assert state_of().throttled == words
+
+    def test_a_card_that_does_not_tell_everything_tells_the_rest(self, nvml: Nvml) -> None:
+        nvml.answers |= {"mw": None, "why": None, "mem": None}
+        assert state_of() == State(1980.0, None, 64.0, None, ())
+
+    def test_a_device_is_found_by_its_bus_id_and_by_nothing_else(self, nvml: Nvml) -> None:
+        assert _nvml.monitor(BUS) is not None
+        assert _nvml.monitor("0000:18:00.0") is None
+
+    def test_without_the_drivers_library_there_is_no_monitor(self, nvml: Nvml) -> None:
+        nvml.library = False
+        assert _nvml.monitor(BUS) is None
+
+    def test_without_the_module_there_is_no_monitor(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setitem(sys.modules, "pynvml", None)
+        assert _nvml.monitor(BUS) is None
+
+    def test_the_double_has_pynvmls_names_values_and_parameters(self) -> None:
+        pynvml = pytest.importorskip("pynvml", reason="needs nvidia-ml-py")
+        for name in (name for name in vars(Nvml) if name.lower().startswith("nvml")):
+            ours, theirs = getattr(Nvml, name), getattr(pynvml, name)
+            if inspect.isfunction(ours):
+                # NVML's decorator hides the parameters of a function, not their number
+                real = inspect.signature(inspect.unwrap(theirs)).parameters
+                assert len(inspect.signature(ours).parameters) - 1 == len(real), name
+            elif not inspect.isclass(ours):
+                assert ours == theirs, name
+        assert issubclass(pynvml.NVMLError, Exception)
+
+    def test_the_reasons_are_nvmls_bits(self) -> None:
+        pynvml = pytest.importorskip("pynvml", reason="needs nvidia-ml-py")
+        benign = (
+            pynvml.nvmlClocksEventReasonGpuIdle
+            | pynvml.nvmlClocksEventReasonApplicationsClocksSetting
+            | pynvml.nvmlClocksEventReasonSyncBoost
+            | pynvml.nvmlClocksEventReasonDisplayClockSetting
+        )
+        assert sum(_nvml.REASONS) == pynvml.nvmlClocksEventReasonAll & ~benign
+
+
+ASK = (
+    "import sys; from kernels import _nvml; m = _nvml.monitor(sys.argv[1]); print(m and m.state())"
+)
+
+
+@pytest.mark.usefixtures("stub_driver")
+class TestRealModule:
+    """The same with the real pynvml, on a stub of NVML's library (tests/doubles/stub_nvml.c)."""
+
+    def asked(self, bus: str) -> str:
+        pytest.importorskip("pynvml", reason="needs nvidia-ml-py")
+        command = [sys.executable, "-c", ASK, bus]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+    def test_all_that_it_tells(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("STUB_REASONS", "0x45")
+        reasons = ("power cap", "too warm, says the hardware")
+        assert self.asked(BUS) == str(State(1980.0, 2619.0, 71.0, 698.25, reasons))
+
+    def test_what_a_card_lacks(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("STUB_LACKS", "nvmlDeviceGetPowerUsage")
+        assert self.asked(BUS) == str(State(1980.0, 2619.0, 71.0, None, ()))
+
+    def test_another_bus_id_and_a_library_in_trouble(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        assert self.asked("0000:18:00.0") == "None"
+        monkeypatch.setenv("STUB_LACKS", "nvmlInitWithFlags")
+        assert self.asked(BUS) == "None"
+
+
+def board(work_ticks: int = 1_000_000) -> Board:
+    return Board(HostClock(), work_ticks, launch_ticks=2_000)
+
+
+def step_on(device: Board) -> Step:
+    return Step(device.launch, fetch=device.read, device=device)
+
+
+class TestWhen:
+    """A device is looked at under load, and no time counts what looking costs."""
+
+    def test_blocks_look_once_with_work_queued(self) -> None:
+        device = board()
+        timing.blocks(step_on(device), 0, 4, 3, lead=True, meanwhile=lambda: look(device))
+        assert device.looks == [True]
+
+    def test_cold_blocks_look_once_at_the_last_launch(self) -> None:
+        device = board()
+        timing.cold_blocks(step_on(device), 0, 3, lambda: look(device))
+        assert device.looks == [True]
+        assert device.flushes == 3
+
+    @pytest.mark.parametrize("slow", [0, 50_000_000])
+    def test_a_slow_look_changes_no_time(self, slow: int) -> None:
+        device = board()
+        device.look_ticks = slow
+        seconds, _ = timing.blocks(
+            step_on(device), 0, 4, 3, lead=True, meanwhile=lambda: look(device)
+        )
+        assert seconds == pytest.approx([1e-3] * 3)
+        (*_, last), _ = timing.cold_blocks(step_on(device), 0, 2, lambda: look(device))
+        assert last == pytest.approx(1e-3, abs=3 * device.launch_ticks * TICK)
+
+
+def look(device: Board) -> None:
+    device.state()
+
+
+CASE = Case(24, 16, 8, "float32", "relu")
+
+
+def worker_on(device: Any, monkeypatch: pytest.MonkeyPatch) -> Worker:
+    kernel = kernels.Kernel("board", "0" * 12, "", prepare_on(device))
+    monkeypatch.setattr(kernels, "load", lambda name: kernel)
+    return Worker(clock=device.clock, sleep=device.clock.sleep)
+
+
+def opened(worker: Worker, request: messages.Open) -> messages.Opened:
+    reply = worker.answer(request)
+    assert isinstance(reply, messages.Opened), reply
+    return reply
+
+
+def measured(worker: Worker, loops: int = 4) -> messages.Times:
+    reply = worker.answer(messages.Measure(1, loops, 3))
+    assert isinstance(reply, messages.Times), reply
+    return reply
+
+
+class TestWorker:
+    """The state's way from a device to a row."""
+
+    @pytest.mark.parametrize("cache", ["warm", "cold"])
+    def test_a_device_that_tells_its_state_is_asked_under_load(
+        self, monkeypatch: pytest.MonkeyPatch, cache: str
+    ) -> None:
+        device = board()
+        device.held_back = ("power cap",)
+        worker = worker_on(device, monkeypatch)
+        opened(worker, an_open("board", CASE, cache=cache))
+        assert measured(worker).state == messages.State(1500.0, 900.0, 61.0, 250.5, ("power cap",))
+        assert device.looks == [True]
+
+    def test_looking_is_no_reason_to_doubt_the_marks(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        doubts: list[float] = []
+        device = board()
+        device.look_ticks = 10**9
+        worker = worker_on(device, monkeypatch)
+
+        def overlooked(*_: Any) -> float:
+            doubts.append(0.0)
+            return 0.0
+
+        monkeypatch.setattr(timing, "overlooked", overlooked)
+        opened(worker, an_open("board", CASE))
+        measured(worker)
+        assert not doubts
+
+    def test_the_cpu_has_no_state(self) -> None:
+        worker = Worker()
+        opened(worker, an_open("numpy_matmul", CASE))
+        assert measured(worker).state is None
+
+    def test_a_row_has_the_state_in_its_columns(self) -> None:
+        told = _told(messages.State(1500.0, None, 61.0, 250.5, ("power cap", "power brake")))
+        assert told == {
+            "device_mhz": 1500.0,
+            "device_memory_mhz": None,
+            "device_celsius": 61.0,
+            "device_watts": 250.5,
+            "device_throttled": "power cap; power brake",
+        }
+        assert _told(None) == {}
+
+    def test_a_number_that_the_file_may_not_hold_is_left_out(self) -> None:
+        told = _told(messages.State(1e300, -1.0, -300.0, float("inf"), ()))
+        assert set(told.values()) == {None, ""}
+
+
+class TestWarmUp:
+    """A device that has just worked is warm."""
+
+    def warmed(
+        self, monkeypatch: pytest.MonkeyPatch, rested_s: float | None, first: Callable[..., Any]
+    ) -> float:
+        device = board()
+        device.warm_s = 0.3
+        worker = worker_on(device, monkeypatch)
+        first(device)
+        start = device.clock()
+        opened(worker, an_open("board", CASE, rested_s=rested_s))
+        return device.clock() - start
+
+    def test_it_warms_up_for_as_long_as_it_rested(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def nothing(_: Board) -> None:
+            pass
+
+        unknown = self.warmed(monkeypatch, None, nothing)
+        long_ago = self.warmed(monkeypatch, 60.0, nothing)
+        just_now = self.warmed(monkeypatch, 0.05, nothing)
+        assert unknown == long_ago
+        assert 0.3 <= long_ago < 0.35
+        assert 0.05 <= just_now < 0.1
+
+    def test_never_for_less_than_three_blocks(self) -> None:
+        device = board()
+        device.warm_s = 0.3
+        timing.warm_up(step_on(device), 0, 1, device.clock, rested_s=0.0)
+        assert device.clock() == pytest.approx(3e-3, rel=0.1)
+
+
+def test_the_contract_leaves_state_and_ceilings_to_those_who_have_them() -> None:
+    assert not isinstance(kernels.HOST, kernels.Watched)
+    assert not isinstance(kernels.HOST, kernels.Rated)
+    assert isinstance(board(), kernels.Watched)
+    assert isinstance(board(), kernels.Rated)
+    assert np.isfinite(board().warm_s)

@@ -1,0 +1,188 @@
+"""numba_packed's tiles: of each height and width, on any number of threads, in any vectors."""
+
+import os
+import platform
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+import kernels
+from bench import ROOT
+from kernels import Layer, Step, numba_packed
+
+pytestmark = pytest.mark.skipif(
+    find_spec("numba") is None, reason="needs numba: make setup KERNELS=numba_packed"
+)
+
+
+FAR = np.float32(7e7)
+"""Where nothing should be written."""
+
+
+@pytest.fixture
+def tiles() -> Any:
+    return pytest.importorskip("kernels._numba_tiles")
+
+
+def whole_numbers(*shape: int) -> NDArray[np.float32]:
+    """Small whole numbers: their sums are exact in any order."""
+    count = int(np.prod(shape))
+    return (np.arange(count) * 7 % 11 - 5).astype(np.float32).reshape(shape)
+
+
+def prepared(n_in: int, n_units: int, batch: int, activation: str = "linear") -> Step:
+    layer = Layer(whole_numbers(n_in, n_units), whole_numbers(1, n_units), activation)
+    return numba_packed.prepare(layer, batch)
+
+
+@pytest.mark.parametrize("batch", range(1, 27))
+@pytest.mark.parametrize("n_units", [1, 3, 15, 16, 17, 31, 32, 33, 48, 65])
+def test_a_tile_of_any_height_and_width_is_exact(n_units: int, batch: int) -> None:
+    for n_in in (1, 3, 4, 5, 16):
+        A_in = whole_numbers(batch, n_in)
+        product = A_in @ whole_numbers(n_in, n_units) + whole_numbers(1, n_units)
+        for activation, expected in (("linear", product), ("relu", np.maximum(product, 0))):
+            found = prepared(n_in, n_units, batch, activation).launch(A_in)
+            np.testing.assert_array_equal(found, expected, strict=True)
+
+
+@given(batch=st.integers(1, 60), n_units=st.integers(1, 150), parts=st.integers(1, 9))
+@settings(deadline=None, derandomize=True, database=None, max_examples=60)
+def test_threads_do_all_of_the_work_once_and_nothing_else(
+    batch: int, n_units: int, parts: int
+) -> None:
+    tiles = pytest.importorskip("kernels._numba_tiles")
+    n_in = 3
+    layer = Layer(whole_numbers(n_in, n_units), whole_numbers(1, n_units))
+    W, b = numba_packed._packed(layer, tiles.PANELS * tiles.VECTOR_BYTES // 4)
+    A_in = whole_numbers(batch, n_in)
+    room = np.full(batch * n_units + 200, FAR)
+    out = room[100:-100].reshape(batch, n_units)
+    times_written = np.zeros(out.shape, int)
+    for part in range(parts):
+        out[...] = FAR
+        tiles._share(A_in, W, b, np.float32(-np.inf), 0, out, part, parts)
+        written = out != FAR
+        np.testing.assert_array_equal(out[written], (A_in @ layer.W + layer.b)[written])
+        times_written += written
+    np.testing.assert_array_equal(times_written, 1)
+    assert np.all(room[:100] == FAR)
+    assert np.all(room[-100:] == FAR)
+
+
+@pytest.mark.parametrize("activation", kernels.ACTIVATIONS)
+def test_what_is_not_a_number_stays_so(activation: str) -> None:
+    A_in = whole_numbers(14, 5)
+    A_in[13, 2] = np.nan
+    found = prepared(5, 40, 14, activation).launch(A_in)
+    assert np.isnan(found[13]).all()
+    assert np.isfinite(found[:13]).all()
+
+
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+def test_the_curves_are_right_to_the_last_digits_at_any_size(precision: str, tiles: Any) -> None:
+    dtype = np.dtype(precision)
+    # a 64th of it keeps all of its digits
+    sizes = np.geomspace(64 * float(np.finfo(dtype).tiny), 100, 4000)
+    z = np.concatenate([-sizes[::-1], [0], sizes]).astype(dtype)
+    wide = z.astype(np.longdouble)
+    tanh, sigmoid = z.copy(), z.copy()
+    tiles._bend(tanh, halves=False)
+    tiles._bend(sigmoid, halves=True)
+    eps = float(np.finfo(dtype).eps)
+    np.testing.assert_allclose(tanh, np.tanh(wide).astype(dtype), rtol=8 * eps)
+    expected = (1 / (1 + np.exp(-wide))).astype(dtype)
+    np.testing.assert_allclose(sigmoid, expected, rtol=0, atol=2 * eps)
+
+
+@pytest.mark.parametrize(
+    ("threads", "products", "shared"),
+    [
+        (2, numba_packed.SHARED - 1, False),
+        (2, numba_packed.SHARED, True),
+        (1, numba_packed.SHARED, False),
+    ],
+)
+def test_small_layers_are_left_to_one_thread(
+    threads: int,
+    products: int,
+    shared: bool,  # noqa: FBT001
+    tiles: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    chosen: list[tuple[str, bool]] = []
+    monkeypatch.setattr("numba.get_num_threads", lambda: threads)
+    monkeypatch.setattr(tiles, "compiled", lambda *which: chosen.append(which))
+    one = np.ones((1, products), np.float32)
+    numba_packed.prepare(Layer(one, one), 1)
+    assert chosen == [("float32", shared)]
+
+
+@pytest.mark.parametrize("activation", ["linear", "relu"])
+@pytest.mark.parametrize("units", [1, 2])
+@pytest.mark.parametrize("fewer", [0, 1])
+def test_many_numbers_for_one_unit_are_left_to_blas(
+    fewer: int, units: int, activation: str, tiles: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    n_in = numba_packed.ONE_UNIT // 4 - fewer
+    with_tiles = []
+    compiled = tiles.compiled
+
+    def seen(*of: Any) -> Any:
+        with_tiles.append(of)
+        return compiled(*of)
+
+    monkeypatch.setattr(tiles, "compiled", seen)
+    A_in = whole_numbers(4, n_in)
+    found = prepared(n_in, units, 4, activation).launch(A_in)
+    assert bool(with_tiles) == (fewer == 1 or units == 2)
+    expected = A_in @ whole_numbers(n_in, units) + whole_numbers(1, units)
+    expected = expected if activation == "linear" else np.maximum(expected, 0)
+    np.testing.assert_array_equal(found, expected, strict=True)
+
+
+OTHER_VECTORS = """
+import numpy as np
+from kernels import Layer, _numba_tiles, numba_packed
+from test_packed import whole_numbers
+print(_numba_tiles.VECTOR_BYTES, _numba_tiles.ROWS)
+numba_packed.SHARED = np.inf  # compiles half as long
+for batch in (1, 2, 5, 6, 7, 13):
+    for n_units in (1, 4, 5, 8, 9, 16, 19):
+        W, b, A_in = whole_numbers(5, n_units), whole_numbers(1, n_units), whole_numbers(batch, 5)
+        found = numba_packed.prepare(Layer(W, b, "relu"), batch).launch(A_in)
+        np.testing.assert_array_equal(found, np.maximum(A_in @ W + b, 0), strict=True)
+"""
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="needs an x86-64 CPU")
+@pytest.mark.parametrize(
+    ("features", "said"), [("+avx,+avx2,+fma", "32 6"), ("+sse2", "16 6")], ids=["avx2", "sse2"]
+)
+def test_cpus_with_shorter_vectors_get_the_same_answers(
+    features: str, said: str, tmp_path: Path
+) -> None:
+    if "avx2" in features and "avx2" not in Path("/proc/cpuinfo").read_text(encoding="utf-8"):
+        pytest.skip("needs a CPU with AVX2")
+    done = subprocess.run(
+        [sys.executable, "-c", OTHER_VECTORS],
+        env={
+            **os.environ,
+            "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests' / 'kernels'}",
+            "NUMBA_CPU_NAME": "x86-64",
+            "NUMBA_CPU_FEATURES": features,
+            "NUMBA_CACHE_DIR": str(tmp_path),
+        },
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == said

@@ -1,0 +1,204 @@
+"""Ceilings: what the flags give, what a child process measures, and the best of them kept."""
+
+import json
+import subprocess
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from bench.data import peaks
+from bench.machine import peak_rates
+
+MACHINE: dict[str, Any] = {
+    "fingerprint": "abc123",
+    "cpu": {"vector_flags": ["avx2", "fma"], "mhz": 3000.0, "cores_usable": 4},
+}
+
+
+@pytest.mark.parametrize(
+    ("flags", "precision", "threads", "flop_per_s"),
+    [
+        # 2 units a core * 16 numbers * 2 operations * 3 GHz * cores
+        (["avx2", "fma", "avx512f"], "float32", 1, 192e9),
+        (["avx512f", "amx_tile"], "float32", 4, 768e9),
+        (["avx512f"], "float64", 4, 384e9),
+        (["avx2", "fma"], "float32", 1, 96e9),
+        (["avx2", "fma"], "float64", 2, 96e9),
+        (["asimd"], "float32", 1, 48e9),
+        (["asimd", "sve"], "float32", 1, 96e9),
+        # more threads than cores take turns
+        (["avx2", "fma"], "float32", 64, 384e9),
+    ],
+)
+def test_theory_is_flags_times_clock_times_cores(
+    flags: list[str], precision: str, threads: int, flop_per_s: float
+) -> None:
+    cpu = {"vector_flags": flags, "mhz": 3000.0, "cores_usable": 4}
+    assert peak_rates.theoretical(precision, threads, cpu) == flop_per_s
+
+
+@pytest.mark.parametrize(
+    ("flags", "mhz"), [([], 3000.0), (["fma"], 3000.0), (["avx2"], None), (["avx2"], 0.0)]
+)
+def test_theory_of_an_unknown_cpu_is_unknown(flags: list[str], mhz: float | None) -> None:
+    cpu = {"vector_flags": flags, "mhz": mhz, "cores_usable": 4}
+    assert peak_rates.theoretical("float32", 4, cpu) is None
+
+
+def test_the_ceiling_is_the_larger_of_measured_and_stated() -> None:
+    assert peaks.ceiling({"peaks": asdict(peaks.Peaks("float32", 2e9, 1e9, 3e9))}) == 3e9
+    assert peaks.ceiling({"peaks": asdict(peaks.Peaks("float32", 4e9, 1e9, 3e9))}) == 4e9
+    assert peaks.ceiling({"peaks": asdict(peaks.Peaks("float32", 2e9, 1e9, None))}) == 2e9
+
+
+class Child:
+    """In the place of subprocess.run: says these rates, and remembers how it was asked."""
+
+    def __init__(self) -> None:
+        self.rates = [1e9, 2e9]
+        self.asked: list[tuple[list[str], dict[str, str]]] = []
+
+    def __call__(
+        self, command: list[str], *, env: dict[str, str], check: bool, **_: object
+    ) -> subprocess.CompletedProcess[str]:
+        assert check, "a child that failed must not be read"
+        self.asked.append((command, env))
+        return subprocess.CompletedProcess(command, 0, json.dumps(self.rates) + "\n", "")
+
+
+@pytest.fixture
+def child(monkeypatch: pytest.MonkeyPatch) -> Child:
+    child = Child()
+    monkeypatch.setattr(subprocess, "run", child)
+    return child
+
+
+@pytest.fixture
+def kept(tmp_path: Path) -> Path:
+    return tmp_path / ".peaks.json"
+
+
+def measure(
+    kept: Path, precision: str = "float32", threads: int = 4, machine: dict[str, Any] = MACHINE
+) -> list[float | None]:
+    found = peak_rates.of_cpu(precision, threads, machine, kept)
+    assert found is not None
+    return [found.measured_flop_per_s, found.measured_bytes_per_s]
+
+
+def test_a_child_with_the_workers_threads_measures(child: Child, kept: Path) -> None:
+    found = peak_rates.of_cpu("float64", 3, MACHINE, kept)
+    assert found == peaks.Peaks("float64", 1e9, 2e9, 144e9)
+    ((command, environment),) = child.asked
+    assert command == [sys.executable, "-m", "bench.machine.peak_rates", "float64"]
+    assert environment["OPENBLAS_NUM_THREADS"] == environment["OMP_NUM_THREADS"] == "3"
+
+
+def test_the_best_ever_seen_is_kept_each_for_itself(child: Child, kept: Path) -> None:
+    assert measure(kept) == [1e9, 2e9]
+    child.rates = [3e9, 1e9]  # a neighbour took the memory
+    assert measure(kept) == [3e9, 2e9]
+    child.rates = [1e9, 5e9]  # and now the arithmetic
+    assert measure(kept) == [3e9, 5e9]
+
+
+def test_where_they_cannot_be_measured_the_best_ever_seen_is_taken(
+    child: Child, kept: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise subprocess.CalledProcessError(-9, "the ceilings' process")
+
+    monkeypatch.setattr(subprocess, "run", fail)
+    assert peak_rates.of_cpu("float32", 4, MACHINE, kept) is None
+    monkeypatch.setattr(subprocess, "run", child)
+    assert measure(kept) == [1e9, 2e9]
+    monkeypatch.setattr(subprocess, "run", fail)
+    assert measure(kept) == [1e9, 2e9]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"precision": "float64"}, {"threads": 2}, {"machine": {**MACHINE, "fingerprint": "other"}}],
+    ids=["precision", "threads", "machine"],
+)
+def test_the_best_is_that_of_the_same_machine_threads_and_precision(
+    other: dict[str, Any], child: Child, kept: Path
+) -> None:
+    child.rates = [9e9, 9e9]
+    measure(kept)
+    child.rates = [1e9, 1e9]
+    assert measure(kept, **other) == [1e9, 1e9]
+    assert measure(kept) == [9e9, 9e9]  # and the first is not forgotten
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"{",
+        b"[1, 2]",
+        b"\xff\xfe",
+        b'{"abc123 float32 4": null}',
+        b'{"abc123 float32 4": [5e9]}',
+        b'{"abc123 float32 4": ["fast", "slow"]}',
+        b'{"abc123 float32 4": {"flops": 5e9}}',
+        b'{"abc123 float32 4": [NaN, NaN]}',
+        b'{"abc123 float32 4": [Infinity, Infinity]}',
+    ],
+)
+def test_a_corrupt_file_is_as_good_as_none(content: bytes, child: Child, kept: Path) -> None:
+    kept.write_bytes(content)
+    assert measure(kept) == [1e9, 2e9]
+    child.rates = [0.5e9, 0.5e9]
+    assert measure(kept) == [1e9, 2e9]
+
+
+def test_a_file_that_cannot_be_written_does_no_harm(child: Child, tmp_path: Path) -> None:
+    assert measure(tmp_path) == [1e9, 2e9]  # a directory
+    assert measure(tmp_path / "nonesuch" / ".peaks.json") == [1e9, 2e9]
+
+
+@pytest.mark.parametrize("precision", ["tf32", "float16", "bfloat16"])
+def test_a_precision_that_numpy_has_no_blas_for_has_no_ceiling(
+    precision: str, child: Child, kept: Path
+) -> None:
+    assert peak_rates.of_cpu(precision, 4, MACHINE, kept) is None
+    assert child.asked == []
+    assert not kept.exists()
+
+
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+def test_the_child_prints_two_positive_numbers(
+    precision: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(peak_rates, "SIZES", (32,))
+    monkeypatch.setattr(peak_rates, "COPY_BYTES", 2**12)
+    monkeypatch.setattr(peak_rates._best, "__defaults__", (0.0,))
+    peak_rates.main(precision)
+    flop_per_s, bytes_per_s = json.loads(capsys.readouterr().out)
+    assert flop_per_s > 0
+    assert bytes_per_s > 0
+
+
+def test_rates_are_work_over_the_shortest_time(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seconds = iter([1e-3, 4e-3, 2e-3])  # of two products and a copy
+    monkeypatch.setattr(peak_rates, "SIZES", (32, 64))
+    monkeypatch.setattr(peak_rates, "COPY_BYTES", 2**12)
+    monkeypatch.setattr(peak_rates, "_best", lambda work: next(seconds))
+    peak_rates.main("float32")
+    flop_per_s, bytes_per_s = json.loads(capsys.readouterr().out)
+    assert flop_per_s == pytest.approx(2 * 64**3 / 4e-3)
+    assert bytes_per_s == pytest.approx(2**12 / 2e-3)
+
+
+def test_the_shortest_of_many_times_is_the_best(monkeypatch: pytest.MonkeyPatch) -> None:
+    # three tries of 5, 2 and 4 ticks, until 10 are over
+    ticks = iter([0, 0, 5, 5, 7, 7, 11])
+    monkeypatch.setattr(peak_rates, "time", SimpleNamespace(perf_counter=lambda: next(ticks)))
+    assert peak_rates._best(lambda: None, seconds=10) == 2

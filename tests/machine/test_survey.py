@@ -1,0 +1,218 @@
+"""What a machine is, said without saying whose; each warning fires when it should and only then."""
+
+import copy
+import json
+import platform
+import re
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from machine_facts import HONEST, WORKER
+
+from bench.machine import survey
+
+
+def changed(**changes: Any) -> dict[str, Any]:
+    """The honest machine, but for the fields given; "cpu__mhz" is one within "cpu"."""
+    found = copy.deepcopy(HONEST)
+    for name, value in changes.items():
+        *outer, last = name.split("__")
+        inner = found
+        for part in outer:
+            inner = inner[part]
+        inner[last] = value
+    return found
+
+
+def blas(**changes: Any) -> list[dict[str, Any]]:
+    return [{**HONEST["blas"][0], **changes}]
+
+
+class TestWarnings:
+    """What makes numbers mean less than they seem to."""
+
+    @pytest.fixture(autouse=True)
+    def linux(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(sys, "platform", "linux")
+
+    @pytest.mark.parametrize(
+        "honest",
+        [
+            {},
+            {"threads": 1, "blas": blas(threads=1)},
+            {"load": 2.0},  # half of four cores
+            {"cpu__governor": None},
+            {"cpu__governor": "schedutil"},
+            {"blas": []},
+            {"gpus": {"driver": None, "devices": [], "trouble": "no NVIDIA driver"}},
+        ],
+        ids=str,
+    )
+    def test_an_honest_machine_has_none(self, honest: dict[str, Any]) -> None:
+        assert survey.warnings(changed(**honest)) == []
+
+    @pytest.mark.parametrize(
+        ("trouble", "words"),
+        [
+            ({"overrides": {"OPENBLAS_CORETYPE": "Haswell"}}, "OPENBLAS_CORETYPE=Haswell"),
+            ({"threads": 5, "blas": blas(threads=5)}, "5 threads on 4 usable cores"),
+            ({"load": 2.1}, "busy before the run began: load 2.1 on 4 cores"),
+            ({"blas": blas(threads=2)}, "openblas runs 2 threads, not the 4 asked for"),
+            ({"cpu__governor": "powersave"}, "governor is powersave"),
+        ],
+        ids=lambda value: value if isinstance(value, str) else "",
+    )
+    def test_each_trouble_has_one_of_its_own(self, trouble: dict[str, Any], words: str) -> None:
+        (said,) = survey.warnings(changed(**trouble))
+        assert words in said
+
+    def test_another_system_says_what_it_lacks(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(sys, "platform", "darwin")
+        (said,) = survey.warnings(HONEST)
+        assert "no affinity" in said
+
+    def test_each_comes_with_what_to_do(self) -> None:
+        everything = changed(
+            overrides={"OPENBLAS_CORETYPE": "Haswell"},
+            threads=5,
+            load=3.0,
+            cpu__governor="powersave",
+        )
+        troubles = survey.troubles(everything)
+        assert [said for said, _ in troubles] == survey.warnings(everything)
+        assert [remedy for _, remedy in troubles] == [
+            "unset OPENBLAS_CORETYPE",
+            "--threads 4",
+            "end what else runs (top shows it), or wait",
+            "--threads 4, or a NumPy with another BLAS",
+            "sudo cpupower frequency-set -g performance",
+        ]
+
+    def test_several_troubles_are_all_said(self) -> None:
+        assert len(survey.warnings(changed(load=3.0, cpu__governor="powersave"))) == 2
+
+
+class TestIdentity:
+    """What has to be the same for two runs to be comparable."""
+
+    @pytest.mark.parametrize(
+        ("change", "what"),
+        [
+            ({"cpu__model": "Intel Xeon"}, "CPU"),
+            ({"cpu__cores_usable": 2}, "CPU"),
+            ({"memory_bytes": 2**35}, "memory"),
+            ({"python": "3.13.0"}, "Python"),
+            ({"numpy": "2.5.0"}, "NumPy"),
+            ({"blas": blas(version="0.3.29")}, "BLAS"),
+            ({"blas": blas(library="mkl")}, "BLAS"),
+            ({"blas": blas(core_type="Haswell")}, "BLAS"),
+            ({"threads": 2}, "threads"),
+            ({"gpus__devices": []}, "GPUs"),
+        ],
+        ids=str,
+    )
+    def test_another_machine_differs_in_what_is_other(
+        self, change: dict[str, Any], what: str
+    ) -> None:
+        before, after = survey.identity(HONEST), survey.identity(changed(**change))
+        assert [name for name in before if before[name] != after[name]] == [what]
+
+    @pytest.mark.parametrize("change", [{"load": 3.0}, {"cpu__mhz": 1200.0}], ids=str)
+    def test_what_changes_by_the_minute_is_no_difference(self, change: dict[str, Any]) -> None:
+        assert survey.identity(changed(**change)) == survey.identity(HONEST)
+
+    def test_it_survives_machine_json(self) -> None:
+        assert survey.identity(json.loads(json.dumps(HONEST))) == survey.identity(HONEST)
+
+
+class TestFacts:
+    """machine.json, of the machine that runs these tests."""
+
+    def test_it_holds_what_the_rest_reads_from_it(self) -> None:
+        found = survey.facts(WORKER, threads=4)
+        assert set(HONEST) <= set(found)
+        assert set(HONEST["cpu"]) <= set(found["cpu"])
+        assert found["blas"] == HONEST["blas"]
+        assert (found["python"], found["numpy"], found["threads"]) == ("3.12.1", "2.4.0", 4)
+        assert found["cpu"]["model"]
+        assert found["cpu"]["cores_usable"] >= 1
+        assert found["memory_bytes"] > 2**20
+        assert found["warnings"] == survey.warnings(found)
+        assert json.loads(json.dumps(found)) == found
+
+    def test_it_names_neither_the_host_nor_anyones_folders(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        uname = platform.uname()._replace(node="secret-host")
+        monkeypatch.setattr(platform, "uname", lambda: uname)
+        monkeypatch.setattr(platform, "node", lambda: "secret-host")
+        monkeypatch.setattr(socket, "gethostname", lambda: "secret-host")
+        monkeypatch.setenv("HOSTNAME", "secret-host")
+        text = json.dumps(survey.facts(WORKER, threads=4))
+        assert "secret-host" not in text
+        assert "somebody" not in text
+        assert str(Path.home()) not in text
+
+    def test_the_fingerprint_is_the_identitys(self) -> None:
+        found = survey.facts(WORKER, threads=4)
+        assert re.fullmatch("[0-9a-f]{12}", found["fingerprint"])
+        assert survey.facts(WORKER, threads=4)["fingerprint"] == found["fingerprint"]
+        assert survey.facts(WORKER, threads=2)["fingerprint"] != found["fingerprint"]
+
+    def test_overrides_are_recorded(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        for name in survey.OVERRIDES:
+            monkeypatch.delenv(name, raising=False)
+        assert survey.facts(WORKER, threads=4)["overrides"] == {}
+        monkeypatch.setenv("OPENBLAS_CORETYPE", "Haswell")
+        assert survey.facts(WORKER, threads=4)["overrides"] == {"OPENBLAS_CORETYPE": "Haswell"}
+
+    def test_a_machine_without_git_or_repository_has_no_commit(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        failures: list[Exception] = [
+            FileNotFoundError("git"),
+            subprocess.CalledProcessError(128, "git"),
+            subprocess.TimeoutExpired("git", 20),
+        ]
+        for failure in failures:
+
+            def fail(*_: object, failure: Exception = failure, **__: object) -> None:
+                raise failure
+
+            monkeypatch.setattr(subprocess, "run", fail)
+            found = survey.facts(WORKER, threads=4)
+            assert found["commit"] is None
+            assert not found["clean"]
+
+    def test_a_system_that_tells_little_still_has_facts(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        # as in some containers, and on other systems than Linux
+        monkeypatch.setattr(survey, "_first_processor", dict)
+        monkeypatch.setattr(psutil, "cpu_freq", lambda: None)
+        cpu = survey.facts(WORKER, threads=4)["cpu"]
+        assert cpu["model"]
+        assert cpu["mhz"] is None
+        assert cpu["vector_flags"] == []
+
+
+def test_what_runs_leave_behind_does_not_make_the_tree_unclean(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(survey, "ROOT", tmp_path)
+    subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
+
+    def clean() -> bool:
+        return survey._git("status", "--porcelain", "--", *survey.CODE) == ""
+
+    for folder in ("results", "plots"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "new").touch()
+    assert clean()
+    (tmp_path / "kernel.py").touch()
+    assert not clean()

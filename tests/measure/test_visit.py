@@ -1,0 +1,130 @@
+"""A visit, with real worker processes: whatever a kernel does is its own row and nobody else's."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from bench import ROOT
+from bench.data.records import QUANTITIES
+from bench.measure import visit
+from bench.plan.case import Case
+from bench.worker import environment, messages
+
+BADLY = str(ROOT / "tests" / "doubles" / "kernel_files" / "badly.py")
+CRASH, EXIT, HANG, RAISE, PRINT, SPIN, MEMORY, PREPARE, ABSENT, NOT_THIS, LATE_WRONG = range(1, 12)
+
+
+@pytest.fixture
+def visitor() -> Iterator[visit.Visitor]:
+    visitor = visit.Visitor(threads=2, seed=0, limit_s=0.1)
+    yield visitor
+    visitor.respawn()
+
+
+def cell(kernel: str, batch: int = 4) -> visit.Cell:
+    return visit.Cell(kernel, Case(6, 5, batch, "float32", "relu"), 0, 2, "warm")
+
+
+def test_an_honest_kernel_gives_a_row_and_blocks_of_every_quantity(visitor: visit.Visitor) -> None:
+    row, blocks = visitor.visit(cell("numpy_matmul"), 7, 2, None)
+    assert (row.visit, row.pass_number, row.status, row.reason) == (7, 2, "ok", "")
+    assert (row.kernel, row.device, row.threads) == ("numpy_matmul", "cpu", 2)
+    assert len(row.kernel_hash) == 12
+    assert row.error is not None
+    assert row.error < 1
+    assert {block.quantity for block in blocks} == set(QUANTITIES)
+    assert {block.visit for block in blocks} == {7}
+    times = [block for block in blocks if block.quantity == "time"]
+    assert 1 <= len(times) <= visit.BLOCKS
+    assert all(b.loops * b.seconds > 0 for b in blocks)
+    assert row.wall_s is not None
+    assert row.cores_busy is not None
+    assert row.cores_busy > 0
+    assert row.cpu_s is not None
+    assert 0 < row.cpu_s < 10 * row.wall_s
+    assert row.control_s is not None
+    assert row.measured_s is not None
+    assert 0 < row.control_s < row.measured_s < row.wall_s
+    assert row.suspended_s is not None
+    assert abs(row.suspended_s) < 0.1  # it is preempted between two readings now and then
+
+
+@pytest.mark.parametrize(
+    ("what", "status", "reason"),
+    [
+        (CRASH, "crashed", "SIGABRT"),
+        (EXIT, "crashed", "exit code 3; it last printed: a last word"),
+        (RAISE, "error", "ZeroDivisionError: no luck (badly.py, line"),
+        (PREPARE, "error", "RuntimeError: can't prepare this (badly.py, line"),
+        (MEMORY, "out_of_memory", "out of memory"),
+        (ABSENT, "unavailable", "no such library"),
+        (NOT_THIS, "unsupported", "relu"),
+        (LATE_WRONG, "wrong", "should be"),
+    ],
+)
+def test_trouble_is_named_in_one_line_and_the_next_visit_is_unharmed(
+    visitor: visit.Visitor, what: int, status: str, reason: str
+) -> None:
+    row, blocks = visitor.visit(cell(BADLY, what), 1, 1, None)
+    assert row.status == status
+    assert reason in row.reason
+    assert "\n" not in row.reason
+    assert not blocks
+    after, _ = visitor.visit(cell(BADLY, 100), 2, 1, None)
+    assert after.status == "ok"
+
+
+def test_a_kernel_that_hangs_is_ended(
+    visitor: visit.Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    visitor.load(BADLY)
+    monkeypatch.setattr(visit, "PATIENCE_S", 0.2)
+    monkeypatch.setattr(visitor, "_limit_s", 0.001)
+    row, _ = visitor.visit(cell(BADLY, HANG), 1, 1, None)
+    assert row.status == "timeout"
+    assert "no answer to open" in row.reason
+    monkeypatch.undo()
+    after, _ = visitor.visit(cell(BADLY, 100), 2, 1, None)
+    assert after.status == "ok"
+
+
+def test_what_a_kernel_prints_disturbs_nothing(visitor: visit.Visitor) -> None:
+    row, blocks = visitor.visit(cell(BADLY, PRINT), 1, 1, None)
+    assert row.status == "ok"
+    assert blocks
+
+
+def test_a_worker_whose_threads_still_spin_is_waited_for(visitor: visit.Visitor) -> None:
+    # as BLAS threads do after a product: one goes on for 0.6 s after the cell was let go
+    row, _ = visitor.visit(cell(BADLY, SPIN), 1, 1, None)
+    assert row.status == "ok"
+    assert row.quiet_s is not None
+    assert row.quiet_s > 0.2
+    calm, _ = visitor.visit(cell(BADLY, 100), 2, 1, None)
+    assert calm.quiet_s is not None
+    assert calm.quiet_s < 0.2
+
+
+def test_workers_get_the_threads_they_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "64")
+    variables = environment.environment(3)
+    assert {variables[name] for name in environment.THREAD_VARIABLES} == {"3"}
+    assert variables["OPENBLAS_THREAD_TIMEOUT"] == "20"
+    monkeypatch.setenv("OPENBLAS_THREAD_TIMEOUT", "26")
+    assert environment.environment(3)["OPENBLAS_THREAD_TIMEOUT"] == "26"
+
+
+def test_facts_of_a_worker() -> None:
+    facts = visit.facts(threads=1)
+    assert "numpy_matmul" in facts.kernels
+    assert facts.contract == 1
+    assert all(pool["num_threads"] == 1 for pool in facts.blas)
+
+
+def test_describe_says_whether_a_kernel_runs_here_or_why_not() -> None:
+    summary, verdict = visit.describe("numpy_dot", 0, 2)
+    assert isinstance(verdict, messages.Loaded)
+    assert "dot" in summary
+    _, verdict = visit.describe("no_such_kernel", 0, 2)
+    assert isinstance(verdict, messages.Refused)
+    assert "known: " in verdict.reason

@@ -1,0 +1,228 @@
+"""A worker's process and its keeper: whatever a kernel does to them, nothing of it is left."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from troublemakers import FILE, TROUBLES
+
+from bench import ROOT
+from bench.measure import visit, worker_process
+from bench.plan.case import Case
+from bench.terminal.errors import BadInput
+from bench.worker import environment, keeper, messages
+
+
+@pytest.fixture
+def family(monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[psutil.Process]]:
+    """All processes that are below the workers of this test, or were."""
+    token = uuid.uuid4().hex
+    monkeypatch.setenv("FAMILY", token)
+
+    def living() -> list[psutil.Process]:
+        found = psutil.process_iter(["environ", "status"])
+        return [p for p in found if (p.info["environ"] or {}).get("FAMILY") == token]
+
+    return living
+
+
+@pytest.fixture
+def visitor() -> Iterator[visit.Visitor]:
+    with visit.Visitor(threads=1, seed=0, limit_s=0.1) as visitor:
+        yield visitor
+
+
+def cell(trouble: str) -> visit.Cell:
+    case = Case(6, 5, TROUBLES.index(trouble) + 1, "float32", "relu")
+    return visit.Cell(str(FILE), case, 0, 1, "warm")
+
+
+def until(true: Callable[[], object], limit_s: float = 10.0) -> bool:
+    ends = time.monotonic() + limit_s
+    while not true() and time.monotonic() < ends:
+        time.sleep(0.02)
+    return bool(true())
+
+
+@pytest.mark.parametrize(
+    ("trouble", "status", "reason"),
+    [
+        ("segfault", "crashed", "the worker died: killed by SIGSEGV"),
+        ("leave", "crashed", "the worker died: exit code 3; it last printed: a last word"),
+        ("sys_exit", "crashed", "exit code 1; it last printed: enough"),
+        ("be_killed", "crashed", "killed by SIGKILL; perhaps memory ran out"),
+        ("nameless_signal", "crashed", "killed by signal 36"),
+        ("kill_group", "crashed", "killed by SIGKILL"),
+        ("reserve", "out_of_memory", "Unable to allocate 256. MiB"),
+        ("chatter", "ok", ""),
+        ("chatter_and_die", "crashed", "killed by SIGABRT; it last printed: the end"),
+        ("close_stdin", "ok", ""),
+        ("read_stdin", "error", "EOFError"),
+        ("close_stdout", "ok", ""),
+        ("close_all", "crashed", "the worker died: exit code 1; it last printed: OSError: "),
+        ("babble", "crashed", "the worker answered b'hello\\n'"),
+        ("idle_child", "ok", ""),
+        ("orphans", "error", "it left a process running"),
+        ("orphans_and_die", "crashed", "killed by SIGABRT"),
+        ("fork_and_die", "crashed", "killed by SIGABRT"),
+    ],
+)
+def test_trouble_is_named_in_one_line_and_nothing_of_it_is_left(
+    trouble: str,
+    status: str,
+    reason: str,
+    visitor: visit.Visitor,
+    family: Callable[[], list[psutil.Process]],
+) -> None:
+    row, blocks = visitor.visit(cell(trouble), 1, 1, None)
+    assert (row.status, bool(blocks)) == (status, status == "ok")
+    assert reason in row.reason
+    assert "\n" not in row.reason
+    after, _ = visitor.visit(cell("nothing"), 2, 1, None)
+    assert after.status == "ok"
+    visitor.respawn()
+    assert family() == []
+
+
+@pytest.mark.parametrize("trouble", ["loop", "deadlock"])
+def test_a_kernel_that_never_answers_is_ended(
+    trouble: str,
+    visitor: visit.Visitor,
+    family: Callable[[], list[psutil.Process]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    visitor.load(str(FILE))
+    monkeypatch.setattr(visit, "PATIENCE_S", -2.8)  # 0.2 s with what the limit adds
+    row, _ = visitor.visit(cell(trouble), 1, 1, None)
+    assert row.status == "timeout"
+    said = "; it last printed: about to wait for myself" if trouble == "deadlock" else ""
+    assert row.reason == f"no answer to open in 0 s{said}"
+    assert family() == []
+
+
+def test_a_worker_that_hangs_up_without_dying_is_ended(
+    visitor: visit.Visitor,
+    family: Callable[[], list[psutil.Process]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    visitor.load(str(FILE))
+    monkeypatch.setattr(worker_process, "GRACE_S", 0.3)
+    row, _ = visitor.visit(cell("close_all_and_stay"), 1, 1, None)
+    assert (row.status, row.reason) == ("crashed", "the worker closed its connection")
+    assert family() == []
+
+
+def test_busy_processes_that_a_kernel_leaves_end_with_the_visit_and_idle_ones_with_the_worker(
+    visitor: visit.Visitor, family: Callable[[], list[psutil.Process]]
+) -> None:
+    visitor.visit(cell("orphans"), 1, 1, None)
+    assert family() == []
+    visitor.visit(cell("idle_child"), 2, 1, None)
+    assert "sleep" in [process.name() for process in family()]
+    visitor.respawn()
+    assert family() == []
+
+
+def test_what_a_kernel_prints_goes_to_no_file(
+    visitor: visit.Visitor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    written = psutil.Process().io_counters().write_bytes
+    row, _ = visitor.visit(cell("chatter"), 1, 1, None)  # over half a megabyte a launch
+    assert row.status == "ok"
+    assert list(tmp_path.iterdir()) == []
+    assert psutil.Process().io_counters().write_bytes - written < 2**19
+
+
+def test_a_reply_without_end_is_not_waited_for(
+    visitor: visit.Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    visitor.load(str(FILE))
+    monkeypatch.setattr(worker_process, "MOST_BYTES", 4)
+    row, _ = visitor.visit(cell("nothing"), 1, 1, None)
+    assert (row.status, row.reason) == ("crashed", "the worker answered b'{\"ty'")
+
+
+def test_a_reply_to_another_question_is_the_kernels_trouble() -> None:
+    with pytest.raises(worker_process.WorkerLost, match="out of turn: Loaded"):
+        visit._refused(messages.Loaded("", ""))
+
+
+def test_a_machine_that_allows_no_more_processes_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(subprocess, "Popen", refuse)
+    with pytest.raises(BadInput, match="can't start a process"):
+        worker_process.Worker(1)
+
+
+def test_a_worker_that_cannot_start_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(environment, "ROOT", Path("/nonesuch"))
+    monkeypatch.setenv("PYTHONSAFEPATH", "1")
+    with pytest.raises(BadInput, match=r"no worker can start: .* No module named"):
+        visit.facts(1)
+
+
+def test_when_the_harness_is_killed_nothing_stays(
+    family: Callable[[], list[psutil.Process]],
+) -> None:
+    code = (
+        "from bench.measure.worker_process import Worker; from bench.worker.messages import Facts;"
+        "Worker(1).call(Facts(), 60); print(); input()"
+    )
+    command = [sys.executable, "-c", code]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, cwd=ROOT) as harness:
+        assert harness.stdout is not None
+        harness.stdout.readline()
+        assert len(family()) == 3
+        harness.kill()
+    assert until(lambda: not family())
+
+
+def test_when_the_keeper_is_killed_the_worker_ends(
+    family: Callable[[], list[psutil.Process]],
+) -> None:
+    worker = worker_process.Worker(1)
+    worker.call(messages.Facts(), 60)
+    worker._keeper.kill()
+    assert until(lambda: not family())
+    with pytest.raises(worker_process.WorkerLost, match="killed by SIGKILL"):
+        worker.call(messages.Facts(), 60)
+
+
+def test_a_keeper_that_does_not_end_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker_process, "GRACE_S", 0.1)
+    worker = worker_process.Worker(1)
+    worker.call(messages.Facts(), 60)
+    worker._keeper.send_signal(signal.SIGSTOP)
+    assert worker.kill() == b""
+    assert worker.kill() == b""  # a second time does no harm
+
+
+def test_only_the_last_that_was_printed_is_kept() -> None:
+    printed, sink = os.pipe()
+    os.write(sink, b"x" * 9000 + b"end")
+    os.close(sink)
+    last = bytearray(b"before")
+    keeper._keep_last(printed, last)
+    os.close(printed)
+    assert last == b"x" * (keeper.LAST_BYTES - 3) + b"end"
+
+
+def test_linux_shall_take_a_worker_before_the_harness() -> None:
+    worker = worker_process.Worker(1)
+    worker.call(messages.Facts(), 60)
+    (process,) = psutil.Process(worker._keeper.pid).children()
+    assert Path(f"/proc/{process.pid}/oom_score_adj").read_text() == "1000\n"
+    worker.kill()

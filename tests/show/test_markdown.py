@@ -1,0 +1,119 @@
+"""The table in Markdown says what the terminal's says, and leaves no character to Markdown."""
+
+import re
+from pathlib import Path
+
+import pytest
+from commands import bench, refused
+from decks import AWKWARD, REFERENCE, cell, folder_of, grid
+
+from bench.data import store
+from bench.data.records import Cell, Verdict
+from bench.show import deck, markdown, runs, table
+
+
+def lines_of(text: str) -> list[list[str]]:
+    """The rows of the table, its heading first."""
+    rows = [line for line in text.splitlines() if line.startswith("|")]
+    return [[part.strip() for part in re.split(r"(?<!\\)\|", row)[1:-1]] for row in rows]
+
+
+def test_the_table_has_a_row_a_case_with_times_rates_speedups_and_intervals() -> None:
+    cells = store.load(REFERENCE, Cell)
+    text = markdown.read(REFERENCE, cells)
+    heading, ruler, *rows = lines_of(text)
+    kernels = ["python\\_loop", "numpy\\_dot", "numpy\\_matmul"]
+    assert heading == ["layer", "batch", *kernels]  # CuPy has no number
+    assert ruler == ["---:"] * 5
+    assert len(rows) == len({(c.n_in, c.n_units, c.batch) for c in cells})
+    for row in rows:
+        width, batch = int(row[0].split(" x ")[1]), int(row[1])
+        for kernel, said in zip(kernels, row[2:], strict=True):
+            (mine,) = (
+                c
+                for c in cells
+                if (c.kernel, c.n_units, c.batch) == (kernel.replace("\\", ""), width, batch)
+            )
+            want = table.entry(mine).plain.replace("\n", "<br>").replace("~", "\\~")
+            assert said == want
+    at = next(row for row in rows if row[:2] == ["1000 x 1000", "1"])
+    assert at[4] == "31.3 µs ±6%<br>64.0 GFLOP/s 785x ±10%"
+
+
+def test_below_it_stand_the_conditions_and_why_what_is_missing_is_missing() -> None:
+    text = markdown.read(REFERENCE, store.load(REFERENCE, Cell))
+    assert text.startswith("**1000 units, one example: one matmul is 785 times the Python loop")
+    for said in (
+        "float32, relu, 2 threads, warm caches; ± is half the 95 % interval",
+        "cupy\\_matmul: unavailable (24 cells)",
+        "AMD EPYC, 2 usable cores",
+        "the machine was disturbed in 16% of 1073 visits",
+    ):
+        assert said in text
+
+
+def test_a_name_can_not_break_the_table() -> None:
+    name = "a|b`*_~<i>[x](y)#\\"
+    text = markdown.markdown([cell(name, 64, 1, 1e9), cell("plain", 64, 1, 2e9)])
+    assert all(len(row) == 4 for row in lines_of(text))
+    assert markdown.escaped(name) == "a\\|b\\`\\*\\_\\~\\<i\\>\\[x\\](y)\\#\\\\"
+    assert markdown.escaped("one\ntwo") == "one two"
+
+
+def test_where_no_cell_has_a_number_the_kernels_stand_there_with_their_status() -> None:
+    heading, _, *rows = lines_of(markdown.markdown([cell("a", 64, 1), cell("a", 256, 1)]))
+    assert heading == ["layer", "batch", "a"]
+    assert [row[2] for row in rows] == ["skipped", "skipped"]
+    assert markdown.markdown([]).startswith("| layer | batch |")
+
+
+def test_report_makes_both_and_says_where(tmp_path: Path) -> None:
+    run = folder_of(AWKWARD["as usual"], tmp_path / "results" / "mine")
+    done = bench("report", str(run))
+    assert done.code == 0
+    there = tmp_path / "plots" / "mine"
+    assert done.out.split() == [
+        "slides:",
+        str(there / deck.NAME),
+        "table:",
+        str(there / markdown.NAME),
+    ]
+    assert (there / markdown.NAME).read_text(encoding="utf-8") == markdown.read(
+        run, runs.derive(run)
+    )
+    assert (there / deck.NAME).read_bytes()[:2] == b"PK"
+
+
+def test_the_table_alone_goes_to_stdout_or_to_a_file(tmp_path: Path) -> None:
+    run = folder_of(grid({"a": 1e9}, (64,), (1,)), tmp_path / "mine")
+    done = bench("report", str(run), "--markdown")
+    assert done.code == 0
+    assert lines_of(done.out)[0] == ["layer", "batch", "a"]
+    assert not (run / "plots").exists()
+    bench("report", str(run), "--markdown", "--out", str(tmp_path / "new" / "t.md"))
+    assert (tmp_path / "new" / "t.md").read_text(encoding="utf-8") == done.out
+
+
+def test_the_deck_alone_goes_where_it_is_asked_for(tmp_path: Path) -> None:
+    run = folder_of(AWKWARD["one cell"], tmp_path / "mine")
+    done = bench("report", str(run), "--pptx", "--out", str(tmp_path / "a.pptx"))
+    assert done.out.split() == ["slides:", str(tmp_path / "a.pptx")]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.pptx", "mine"]
+
+
+@pytest.mark.parametrize("choice", ["--pptx", "--markdown"])
+def test_a_place_that_cannot_be_written_is_one_line(choice: str, tmp_path: Path) -> None:
+    run = folder_of(AWKWARD["one cell"], tmp_path / "mine")
+    (tmp_path / "file").write_text("")
+    said = refused("report", str(run), choice, "--out", str(tmp_path / "file" / "x"))
+    assert "can't be written (" in said
+    assert "take another --out" in said
+
+
+def test_a_comparison_is_no_run(tmp_path: Path) -> None:
+    (tmp_path / store.FILES[Verdict]).write_text("")
+    assert "compares two commits: python -m bench plot" in refused("report", str(tmp_path))
+
+
+def test_a_folder_that_is_no_run_is_one_line(tmp_path: Path) -> None:
+    assert "cells.csv can't be read" in refused("report", str(tmp_path))

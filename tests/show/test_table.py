@@ -1,0 +1,346 @@
+"""The table and the headline say what the cells hold, and nothing that they don't."""
+
+import io
+from dataclasses import replace
+
+import pytest
+from rich.console import Console
+
+from bench.data.records import STATUSES, Block, Cell, Status, Visit
+from bench.measure.visit import Cell as Planned
+from bench.measure.visit import refusal
+from bench.plan.case import Case
+from bench.show import table
+from bench.stats import estimate
+
+
+def visited(
+    kernel: str, seconds: list[float], width: int = 1000, batch: int = 1, cache: str = "warm"
+) -> tuple[list[Visit], list[Block]]:
+    """A visit a pass, of one block each. Its numbers are the passes', made distinct by `run`."""
+    planned = Planned(kernel, Case(width, width, batch, "float32", "relu"), 0, 2, cache)
+    visits = [
+        replace(refusal(planned, n, n, "ok", ""), device="cpu") for n in range(1, len(seconds) + 1)
+    ]
+    return visits, [Block(n, "time", 1, s) for n, s in enumerate(seconds, start=1)]
+
+
+def run(*cells: tuple[list[Visit], list[Block]]) -> tuple[list[Visit], list[Block]]:
+    """The visits of several cells as one run's."""
+    visits: list[Visit] = []
+    blocks: list[Block] = []
+    for its_visits, its_blocks in cells:
+        before = len(visits)
+        visits += [replace(v, visit=v.visit + before) for v in its_visits]
+        blocks += [replace(b, visit=b.visit + before) for b in its_blocks]
+    return visits, blocks
+
+
+def cell(kernel: str = "numpy_dot", width: int = 16, batch: int = 1) -> Cell:
+    """A measured cell: 20 µs, give or take a tenth."""
+    book = run(visited(kernel, [18e-6, 20e-6, 22e-6] * 2, width, batch))
+    (made,) = estimate.cells(*book, {})
+    return made
+
+
+def without_number(status: Status) -> Cell:
+    """A cell that was refused."""
+    (visits, _) = visited("numpy_dot", [1.0], width=16)
+    refused = replace(visits[0], status=status, reason="the reason")
+    if status == "skipped":
+        refused = replace(refused, reason="predicted 2.5 s a launch, limit 0.3 s")
+    (made,) = estimate.cells([refused], [], {})
+    return made
+
+
+def printed(cells: list[Cell]) -> str:
+    """The table as it comes out of a wide terminal without colours."""
+    out = io.StringIO()
+    Console(file=out, width=200, no_color=True).print(table.table(cells))
+    return out.getvalue()
+
+
+class TestTable:
+    """What `run` prints."""
+
+    def test_an_entry_has_time_interval_and_rate(self) -> None:
+        assert table.entry(cell()).plain == "20.0 µs ±12%\n26.4 MFLOP/s"
+
+    def test_an_entry_of_few_visits_says_how_many(self) -> None:
+        for visits, said in ((1, "(1 visit)"), (5, "(5 visits)")):
+            few = replace(cell(), visits=visits, time_low_s=None, time_high_s=None)
+            assert table.entry(few).plain == f"20.0 µs {said}\n26.4 MFLOP/s"
+
+    def test_a_hopeless_interval_is_not_given_in_percent(self) -> None:
+        wide = replace(cell(), time_low_s=1e-6, time_high_s=1e-3)
+        assert "±>100%" in table.entry(wide).plain
+
+    def test_a_speed_up_too_wide_for_one_number_is_given_as_its_interval(self) -> None:
+        wide = replace(cell(), speedup=25.0, speedup_low=9.0, speedup_high=30.0)
+        assert table.entry(wide).plain.endswith("9.00 to 30.0x")
+
+    def test_an_entry_has_its_speed_up(self) -> None:
+        fast = replace(cell(), speedup=25.04, speedup_low=20.0, speedup_high=30.0)
+        assert table.entry(fast).plain.endswith("MFLOP/s 25.0x ±20%")
+
+    @pytest.mark.parametrize("status", [s for s in STATUSES if s != "ok"])
+    def test_a_cell_without_a_number_shows_its_status_and_no_digit(self, status: Status) -> None:
+        assert table.entry(without_number(status)).plain == status
+        assert status in printed([without_number(status)])
+
+    @pytest.mark.parametrize("status", STATUSES)
+    def test_what_went_wrong_stands_out_and_what_was_not_asked_does_not(
+        self, status: Status
+    ) -> None:
+        expected = {
+            "wrong": "red",
+            "crashed": "red",
+            "error": "red",
+            "impossible": "red",
+            "timeout": "red",
+            "out_of_memory": "red",
+            "ok": "",
+        }
+        made = cell() if status == "ok" else without_number(status)
+        assert table.entry(made).style == expected.get(status, "dim")
+
+    def test_a_row_is_a_case_and_a_column_a_kernel_in_the_order_of_the_story(self) -> None:
+        names = ["zebra", "cupy_matmul", "numpy_matmul", "another", "numpy_dot", "python_loop"]
+        story = ["python_loop", "numpy_dot", "numpy_matmul", "cupy_matmul", "another", "zebra"]
+        out = printed([cell(name) for name in names])
+        assert sorted(names, key=out.index) == story
+        assert "16 x 16" in out
+
+    def test_rows_go_by_layer_and_batch(self) -> None:
+        sizes = [(1000, 1), (16, 64), (16, 1), (128, 4)]
+        shown = table.table([cell(width=width, batch=batch) for width, batch in sizes])
+        labels = [str(label) for label in shown.columns[0].cells]
+        assert labels == [
+            "16 x 16\nbatch 1",
+            "16 x 16\nbatch 64",
+            "128 x 128\nbatch 4",
+            "1000 x 1000\nbatch 1",
+        ]
+
+    def test_a_case_that_a_kernel_has_no_cell_of_is_a_dash(self) -> None:
+        shown = table.table([cell("numpy_dot"), cell("numpy_matmul", width=128)])
+        dots, matmul = ([str(entry) for entry in column.cells] for column in shown.columns[1:])
+        assert dots[1] == matmul[0] == "-"
+        assert "-" not in (dots[0], matmul[1])
+
+    def test_the_caption_says_what_the_numbers_hold_for(self) -> None:
+        cold = replace(cell(), cache="cold", precision="float64")
+        said = table.caption([cell(), cell("numpy_matmul"), cold])
+        assert said.startswith("float32, relu, 2 threads, warm caches; float64, relu, 2 threads,")
+
+    def test_an_empty_run_has_an_empty_table(self) -> None:
+        assert "layer" in printed([])
+
+
+class TestSpeedup:
+    """A speed-up never claims more than its interval."""
+
+    def shown(self, low: float, value: float, high: float, basis: str = "measured") -> str:
+        made = replace(cell(), speedup=value, speedup_low=low, speedup_high=high)
+        return table.speedup(replace(made, speedup_basis=basis))
+
+    def test_a_measured_one_is_shown_as_times(self) -> None:
+        assert self.shown(1800, 1948.7, 2000) == "1,950x ±5%"
+        assert self.shown(0.4, 0.5, 0.6) == "0.500x ±20%"
+
+    def test_a_predicted_one_is_marked(self) -> None:
+        assert self.shown(1800, 1948.7, 2000, "predicted") == "~1,950x ±5%"
+
+    @pytest.mark.parametrize("interval", [(0.9, 1.2, 1.3), (0.8, 0.9, 1.0), (1.0, 1.0, 1.0)])
+    def test_one_that_cannot_be_told_from_one_is_shown_as_one(
+        self, interval: tuple[float, float, float]
+    ) -> None:
+        assert self.shown(*interval) == "=1x"
+
+    def test_none_is_shown_as_nothing(self) -> None:
+        assert table.speedup(replace(cell(), speedup=None)) == ""
+
+
+class TestReasons:
+    """Why cells have no number."""
+
+    def test_a_line_for_each_kernel_and_status_with_the_first_reason(self) -> None:
+        skipped = replace(without_number("skipped"), kernel="python_loop")
+        lines = table.reasons(
+            [
+                without_number("unavailable"),
+                skipped,
+                cell(),
+                replace(skipped, n_units=32),
+                replace(without_number("crashed"), kernel="python_loop"),
+            ]
+        )
+        assert lines == [
+            "numpy_dot: unavailable (1 cell): the reason",
+            "python_loop: crashed (1 cell): the reason",
+            "python_loop: skipped (2 cells): predicted 2.5 s a launch, limit 0.3 s",
+        ]
+
+    def test_a_good_run_needs_none(self) -> None:
+        assert table.reasons([cell(), cell("numpy_matmul")]) == []
+
+
+class TestHeadline:
+    """The project's point in one sentence."""
+
+    loop = visited("python_loop", [0.04, 0.05, 0.03, 0.04, 0.06, 0.04])
+    dots = visited("numpy_dot", [2e-3, 2.5e-3, 1.5e-3, 2e-3, 3e-3, 2e-3])
+    matmul = visited("numpy_matmul", [1e-4, 1.25e-4, 0.75e-4, 1e-4, 1.5e-4, 1e-4])
+
+    def test_it_holds_the_paired_ratios_and_their_intervals(self) -> None:
+        matmul = visited("numpy_matmul", [1e-4, 1e-4, 1e-4, 1e-4, 1e-4, 1e-4])
+        said = table.headline(*run(self.loop, self.dots, matmul))
+        assert said == (
+            "1000 units, one example: one matmul is 400 times the Python loop (286 to 642),"
+            " 20.0 times 1000 dots (14.3 to 32.1)."
+        )
+
+    def test_a_machine_that_changes_speed_between_passes_cancels(self) -> None:
+        said = table.headline(*run(self.loop, self.dots, self.matmul))
+        assert said == (
+            "1000 units, one example: one matmul is 400 times the Python loop (400 to 400),"
+            " 20.0 times 1000 dots (20.0 to 20.0)."
+        )
+
+    def test_without_the_loop_it_is_about_the_dots(self) -> None:
+        said = table.headline(*run(self.dots, self.matmul))
+        expected = "one matmul is 20.0 times 1000 dots (20.0 to 20.0)."
+        assert said == f"1000 units, one example: {expected}"
+
+    def test_a_ratio_that_cannot_be_told_from_one_is_left_out(self) -> None:
+        dots = visited("numpy_dot", [0.9e-4, 2e-4, 2e-4, 2e-4, 2e-4, 2e-4])
+        said = table.headline(*run(self.loop, dots, self.matmul))
+        assert said is not None
+        assert "dots" not in said
+        assert table.headline(*run(dots, self.matmul)) is None
+
+    @pytest.mark.parametrize(
+        "missing",
+        [
+            run(),
+            run(loop, dots),
+            run(matmul),
+            run(loop, visited("numpy_matmul", [1e-4] * 6, width=1024)),
+            run(loop, visited("numpy_matmul", [1e-4] * 6, batch=64)),
+            run(
+                visited("python_loop", [0.04] * 6, cache="cold"),
+                visited("numpy_matmul", [1e-4] * 6, cache="cold"),
+            ),
+        ],
+        ids=["all", "matmul", "the others", "width 1000", "one example", "a warm cache"],
+    )
+    def test_without_the_data_there_is_none(self, missing: tuple[list[Visit], list[Block]]) -> None:
+        assert table.headline(*missing) is None
+
+    def test_without_a_common_pass_there_is_none(self) -> None:
+        visits, blocks = run(self.loop, self.matmul)
+        apart = [
+            replace(v, pass_number=v.pass_number + 10) if v.kernel == "python_loop" else v
+            for v in visits
+        ]
+        assert table.headline(apart, blocks) is None
+
+    @pytest.mark.parametrize("kernel", ["python_loop", "numpy_matmul"])
+    @pytest.mark.parametrize("status", ["wrong", "impossible"])
+    def test_a_kernel_that_was_wrong_is_not_in_it(self, kernel: str, status: Status) -> None:
+        visits, blocks = run(self.loop, self.matmul)
+        last = next(v for v in reversed(visits) if v.kernel == kernel)
+        void = replace(last, visit=99, pass_number=99, status=status, reason="row 0 is nan")
+        assert table.headline([*visits, void], blocks) is None
+
+    def test_a_kernel_that_crashed_later_is(self) -> None:
+        visits, blocks = run(self.loop, self.matmul)
+        crash = replace(visits[-1], visit=99, pass_number=99, status="crashed", device="")
+        said = table.headline([*visits, crash], blocks)
+        assert said is not None
+        assert "400 times the Python loop" in said
+
+
+def test_the_machine_is_told_in_two_lines_with_its_ceilings() -> None:
+    found = {
+        "cpu": {"model": "A CPU", "cores_usable": 2},
+        "blas": [{"library": "openblas", "version": "0.3", "core_type": "Zen"}],
+        "threads": 2,
+        "peaks": {
+            "precision": "float32",
+            "measured_flop_per_s": 2.05e11,
+            "measured_bytes_per_s": 3.1e10,
+            "theoretical_flop_per_s": 2.5e11,
+        },
+    }
+    assert table.machine(found) == [
+        "A CPU, 2 usable cores; openblas 0.3 for Zen, 2 threads",
+        "float32 ceiling: 205 GFLOP/s (250 GFLOP/s by its flags and clock); memory: 31.0 GB/s",
+    ]
+    assert table.machine(found | {"peaks": None, "blas": []}) == [
+        "A CPU, 2 usable cores; no BLAS found, 2 threads"
+    ]
+
+
+def test_a_run_of_few_visits_says_what_its_intervals_are_worth() -> None:
+    few, enough, none = (replace(cell(), visits=visits) for visits in (5, 6, 0))
+    assert table.caution([enough, none]) is None
+    said = table.caution([few, enough, few])
+    assert said == "2 cells had under 6 visits: no interval yet (--budget for more)"
+    assert table.caution([none]) == "nothing was measured"
+
+
+def disturbed(*controls: float) -> tuple[list[Visit], list[Block]]:
+    """A visit for each, whose control took so long."""
+    visits, blocks = visited("numpy_dot", [1.0] * len(controls))
+    return [replace(v, control_s=c) for v, c in zip(visits, controls, strict=True)], blocks
+
+
+@pytest.mark.parametrize(
+    ("controls", "said"),
+    [
+        ([1.0] * 8, "the machine was quiet: none of 8 visits was disturbed"),
+        (
+            [1.0] * 6 + [1.4, 1.5],
+            "disturbed in 25% of 8 visits (typically 1.5 times slower); they are set aside,",
+        ),
+        (
+            [1.0] * 2 + [1.4] * 6,
+            "disturbed in 75% of 8 visits (typically 1.4 times slower); they are set aside,",
+        ),
+    ],
+)
+def test_a_run_says_how_quiet_the_machine_was(controls: list[float], said: str) -> None:
+    sentence = table.quietness(*disturbed(*controls))
+    assert sentence is not None
+    assert said in sentence
+    assert sentence.startswith("the machine was ")
+    assert sentence.endswith(("disturbed", "the numbers are the quiet ones"))
+
+
+def test_a_cell_without_a_quiet_visit_is_named() -> None:
+    noisy, noisy_blocks = visited("numpy_matmul", [1.0] * 2)
+    noisy = [replace(v, control_s=1.4) for v in noisy]
+    said = table.quietness(*run(disturbed(*[1.0] * 8), (noisy, noisy_blocks)))
+    assert said is not None
+    assert said.endswith("they are set aside, but for 1 cell that had no other (--budget for more)")
+
+
+def test_a_machine_that_slept_is_told_in_words() -> None:
+    visits, blocks = disturbed(*[1.0] * 8)
+    visits[3] = replace(visits[3], suspended_s=60.0)
+    said = table.quietness(visits, blocks)
+    assert said is not None
+    assert "12% of 8 visits (typically asleep, or its clock set)" in said
+
+
+def test_without_a_good_visit_nothing_is_said_of_the_machine() -> None:
+    assert table.quietness([], []) is None
+
+
+def test_a_kernel_that_cannot_run_here_has_no_column_but_a_reason() -> None:
+    there = without_number("unavailable")
+    rows = [replace(there, kernel="cupy_matmul"), replace(there, kernel="numpy_dot", status="ok")]
+    shown = table.table(rows)
+    assert [str(column.header).split("\n")[0] for column in shown.columns] == ["layer", "numpy_dot"]
+    assert len(table.table(rows[:1]).columns) == 2

@@ -1,0 +1,74 @@
+"""The control: fixed work, on a made-up clock and for real."""
+
+import threading
+from collections import deque
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from bench.worker import speed_probe
+
+
+def test_the_least_of_the_repeats_counts() -> None:
+    # a start and a stop for each: 5, 3, 4 and 6 seconds
+    clock = deque([0.0, 5.0, 10.0, 13.0, 20.0, 24.0, 30.0, 36.0])
+    assert speed_probe.Control(1, work=lambda: None, clock=clock.popleft).seconds() == [3.0]
+
+
+def test_each_core_is_timed_by_a_thread_of_its_own() -> None:
+    seen: set[int] = set()
+    together = threading.Barrier(3, timeout=10)
+
+    def work() -> None:
+        seen.add(threading.get_ident())
+        together.wait()
+
+    seconds = speed_probe.Control(3, work).seconds()
+    assert len(seconds) == len(seen) == 3
+    assert threading.get_ident() in seen
+
+
+def test_of_many_cores_a_sample_is_timed() -> None:
+    assert len(speed_probe.Control(128, work=lambda: None).seconds()) == speed_probe.MOST
+
+
+def test_the_real_work_takes_time_and_gives_the_lock_away() -> None:
+    seconds = speed_probe.Control(2).seconds()
+    assert len(seconds) == 2
+    assert all(0 < s < 1 for s in seconds)
+
+
+def test_an_error_of_the_work_is_not_swallowed() -> None:
+    calls = count()
+
+    def work() -> None:
+        if next(calls) > 0:
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        speed_probe.Control(2, work).seconds()
+
+
+@pytest.mark.parametrize(
+    ("cores_busy", "longest"),
+    [(1.0, 5.0), (1.2, 5.0), (1.3, 9.0), (2.0, 9.0)],
+)
+def test_only_cores_that_the_blocks_kept_busy_matter(cores_busy: float, longest: float) -> None:
+    assert speed_probe.slowest([4.0, 9.0], [5.0, 1.0], cores_busy) == longest
+
+
+def test_waiting_is_summed_over_the_threads(tmp_path: Path) -> None:
+    for task, line in {"11": "100 2000000000 7", "12": "50 500000000 3"}.items():
+        (tmp_path / task).mkdir()
+        (tmp_path / task / "schedstat").write_text(line + "\n")
+    assert speed_probe.waited_s(tmp_path) == 2.5
+
+
+@pytest.mark.parametrize("line", [None, "", "12", "a b c"])
+def test_where_the_system_does_not_say_nothing_is_claimed(tmp_path: Path, line: str | None) -> None:
+    (tmp_path / "1").mkdir()
+    if line is not None:
+        (tmp_path / "1" / "schedstat").write_text(line)
+    assert speed_probe.waited_s(tmp_path) is None
+    assert speed_probe.waited_s(tmp_path / "none") is None
