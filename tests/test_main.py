@@ -294,7 +294,7 @@ def test_the_gate_compares_two_commits(tmp_path: Path) -> None:
     out, summary = tmp_path / "a gate", tmp_path / "summary.md"
     sweep = tmp_path / "one.toml"
     sweep.write_text("widths = [16]\nbatches = [2]\n")
-    options = ["--sweep", str(sweep), "--kernel", "numpy_dot", "--budget", "8s", "--out", str(out)]
+    options = ["--sweep", str(sweep), "--kernel", "numpy_dot", "--budget", "5s", "--out", str(out)]
     done = bench(
         *("gate", "--base", "HEAD", "--head", "HEAD"), *options, GITHUB_STEP_SUMMARY=str(summary)
     )

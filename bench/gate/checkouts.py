@@ -74,10 +74,11 @@ def locked(sides: tuple[Side, Side], tell: Callable[[str], None]) -> tuple[Side,
 def _environment(side: Side, lock: Path) -> str:
     """A virtual environment in the side's folder, with what the lock names -> its interpreter."""
     python = side.folder / "env" / "bin" / "python"
-    pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--require-hashes"]
+    pip = ["-m", "pip", "--python", str(python), "--quiet", "--disable-pip-version-check"]
     for command in (
-        [sys.executable, "-m", "venv", str(side.folder / "env")],
-        [str(python), *pip, "-r", str(lock)],
+        # our own pip installs into it: one of its own would take seconds to unpack
+        [sys.executable, "-m", "venv", "--without-pip", str(side.folder / "env")],
+        [sys.executable, *pip, "install", "--require-hashes", "-r", str(lock)],
     ):
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import pytest
+from campaign import campaign, often
 from numpy.typing import NDArray
 
 from bench.data.records import Says, Verdict
@@ -49,17 +50,19 @@ def said(verdicts: Sequence[Verdict]) -> dict[str, str]:
     return {verdict.cell: verdict.says for verdict in verdicts}
 
 
-def test_identical_sides_are_not_slower_in_any_of_100_runs() -> None:
-    for seed in range(100):
+@pytest.mark.parametrize("runs", often(15, 100))
+def test_identical_sides_are_not_slower_in_any_run(runs: int) -> None:
+    for seed in range(runs):
         verdicts = run(seed, {})
         assert {v.says for v in verdicts} <= {"not slower", "can't tell"}
         assert sum(v.says == "not slower" for v in verdicts) >= 10
 
 
+@pytest.mark.parametrize("runs", often(4, 15))
 @pytest.mark.parametrize(("slowdown", "least"), [(0.05, 0.9), (0.07, 0.99), (0.10, 1.0)])
-def test_a_slowdown_of_half_the_cells_is_found(slowdown: float, least: float) -> None:
+def test_a_slowdown_of_half_the_cells_is_found(slowdown: float, least: float, runs: int) -> None:
     slowed = dict.fromkeys(CELLS[::2], slowdown)
-    found = [said(run(seed, slowed)) for seed in range(15)]
+    found = [said(run(seed, slowed)) for seed in range(runs)]
     assert np.mean([f[cell] == "slower" for f in found for cell in slowed]) >= least
     assert not any(f[cell] == "slower" for f in found for cell in CELLS if cell not in slowed)
 
@@ -128,14 +131,16 @@ def stuck_clock(generator: np.random.Generator, n: int) -> NDArray[np.float64]:
     return np.zeros(n)
 
 
+@pytest.mark.parametrize("runs", often(5, 25))
 @pytest.mark.parametrize(
     "noise", [heavy, one_wild_round, step, drift, half_a_neighbour, stuck_clock]
 )
-def test_trouble_never_makes_identical_sides_slower(noise: Noise) -> None:
-    for seed in range(25):
+def test_trouble_never_makes_identical_sides_slower(noise: Noise, runs: int) -> None:
+    for seed in range(runs):
         assert "slower" not in said(run(seed, {}, noise)).values()
 
 
+@campaign
 def test_a_slowdown_that_could_have_been_seen_is_seen_in_nineteen_of_twenty() -> None:
     visible = [v.visible for v in run(5, {}, lambda g, n: g.normal(0.0, 0.03, n))]
     typical = float(np.median([v for v in visible if v]))

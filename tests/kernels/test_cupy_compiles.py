@@ -11,6 +11,7 @@ import host_body
 import numpy as np
 import nvrtc
 import pytest
+from campaign import campaign
 
 from kernels import ACTIVATIONS
 from kernels.cupy_fused import bias_activation
@@ -23,6 +24,7 @@ PRECISIONS = {
     "float16": np.dtype(np.float16),
     "bfloat16": np.dtype(ml_dtypes.bfloat16),
 }
+OLDEST_AND_NEWEST = [(12, 70), (13, 120)]
 CARDS = [(13, arch) for arch in (75, 80, 86, 89, 90, 100, 120)] + [(12, 70)]
 
 
@@ -33,7 +35,10 @@ def sources(precision: str, ndim: int, activations: tuple[str, ...] = ACTIVATION
     return "\n".join(nvrtc.source(kernel, PRECISIONS[precision], ndim) for kernel in made)
 
 
-@pytest.mark.parametrize(("major", "arch"), CARDS)
+@pytest.mark.parametrize(
+    ("major", "arch"),
+    [card if card in OLDEST_AND_NEWEST else pytest.param(*card, marks=campaign) for card in CARDS],
+)
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_the_kernels_compile_for_every_card(precision: str, major: int, arch: int) -> None:
     code = nvrtc.compiled(sources(precision, 2), arch, major)

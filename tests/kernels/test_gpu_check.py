@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from campaign import campaign
 
 from bench import ROOT
 
@@ -91,8 +92,26 @@ def gpu_check(folder: Path, *options: str, mistake: str = "", driver: bool = Tru
     return Checked(done.returncode, out, page.read_text(encoding="utf-8"))
 
 
-def test_it_passes_and_its_page_has_the_device_and_the_numbers(tmp_path: Path) -> None:
-    checked = gpu_check(tmp_path, "tests/gpu", "--deselect", f"{RUNS}[warm]")
+FEW = (
+    "answers_agree_with_float64_on_awkward_shapes[float64-nvmath_fused]",
+    "a_large_layer_takes_what_cupys_own_profiler_says[float32-cupy_matmul]",
+    "transfers_go_at_the_speed_of_the_bus",
+    "out_of_memory_is_a_status_and_the_next_cell_runs[cupy_fused]",
+)
+
+
+@pytest.mark.parametrize(
+    "chosen",
+    [
+        [f"tests/gpu/test_gpu.py::test_{test}" for test in FEW],
+        pytest.param(["tests/gpu", "--deselect", f"{RUNS}[warm]"], marks=campaign),
+    ],
+    ids=["few", "all"],
+)
+def test_it_passes_and_its_page_has_the_device_and_the_numbers(
+    tmp_path: Path, chosen: list[str]
+) -> None:
+    checked = gpu_check(tmp_path, *chosen)
     assert checked.code == 0, checked.out
     assert checked.page in checked.out
     title, *lines = checked.page.splitlines()
@@ -103,7 +122,7 @@ def test_it_passes_and_its_page_has_the_device_and_the_numbers(tmp_path: Path) -
     assert "- CuPy: 14 (a double of it)" in page
     assert "ms, CuPy's profiler" in page
     assert "Out of memory allocating" in page
-    assert "cupy_matmul ok" in page
+    assert ("cupy_matmul ok" in page) == (chosen[0] == "tests/gpu")  # a run is among all of them
     assert "GB/s: bus" in page
     assert "| skipped | precision float64: cuBLASLt has no bias epilogue for it |" in page
 

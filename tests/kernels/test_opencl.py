@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from asked import an_open
+from campaign import campaign
 from commands import bench
 
 import kernels
@@ -62,7 +63,7 @@ def find(platform: str) -> Found:
     pytest.skip(f"needs {needed}")
 
 
-@pytest.fixture(scope="module", params=[POCL, SIMULATOR])
+@pytest.fixture(scope="module", params=[POCL, pytest.param(SIMULATOR, marks=campaign)])
 def found(request: pytest.FixtureRequest) -> Found:
     return find(request.param)
 
@@ -83,8 +84,15 @@ def process() -> Iterator[worker_process.Worker]:
     worker.kill()
 
 
-@pytest.mark.parametrize("activation", ["linear", "relu", "sigmoid", "tanh"])
-@pytest.mark.parametrize("shape", [(24, 16, 8), (7, 5, 1), (3, 1, 9)])
+@pytest.mark.parametrize(
+    ("shape", "activation"),
+    [
+        ((24, 16, 8), "linear"),
+        ((24, 16, 8), "sigmoid"),
+        ((7, 5, 1), "tanh"),
+        ((3, 1, 9), "relu"),
+    ],
+)
 def test_a_visit_exercises_transfers_events_and_fences(
     activation: str, shape: tuple[int, int, int], found: Found, process: worker_process.Worker
 ) -> None:
@@ -155,6 +163,7 @@ def test_without_its_fence_the_harness_refuses_it(
     assert "the fence returned" in refused.reason
 
 
+@campaign
 def test_with_its_nanoseconds_taken_for_something_longer_it_is_refused(
     found: Found, process: worker_process.Worker, tmp_path: Path
 ) -> None:
@@ -175,7 +184,7 @@ def test_a_run_measures_it_beside_a_kernel_of_numpy(
         "--device",
         str(best.index),
         "--budget",
-        "10s",
+        "4s",
         "--target",
         "0.9",
         "--out",

@@ -4,6 +4,7 @@ import itertools
 
 import pytest
 from awkward import AWKWARD, RUNS, SHEETS
+from campaign import examples
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from made_up import GPU_MACHINE, MACHINE, laptop, made
@@ -24,7 +25,7 @@ def test_every_word_is_readable(chart: str, name: str) -> None:
 
 
 @pytest.mark.parametrize("chart", [*CHARTS, "machines"])
-@settings(derandomize=True, max_examples=7, deadline=None, phases=[Phase.generate])
+@settings(derandomize=True, max_examples=examples(2, 7), deadline=None, phases=[Phase.generate])
 @given(cells=RUNS, sheet=st.sampled_from(SHEETS))
 def test_every_word_of_any_run_is_readable(
     chart: str, cells: list[Cell], sheet: _page.Sheet

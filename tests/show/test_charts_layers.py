@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from awkward import AWKWARD, RUNS, SHEETS
+from campaign import examples
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from made_up import GPU_MACHINE, cell, laptop, made
@@ -135,7 +136,7 @@ def test_every_word_is_readable(name: str) -> None:
         assert all(float(text.get_fontsize()) >= 14 for text in words(figure))
 
 
-@settings(derandomize=True, max_examples=8, deadline=None, phases=[Phase.generate])
+@settings(derandomize=True, max_examples=examples(3, 8), deadline=None, phases=[Phase.generate])
 @given(cells=RUNS, sheet=st.sampled_from(SHEETS))
 def test_every_word_of_any_run_is_readable(cells: list[Cell], sheet: _page.Sheet) -> None:
     assert faults(layers.draw(made(named(cells), GPU_MACHINE), sheet)) == []

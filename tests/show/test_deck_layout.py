@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
+from campaign import examples
 from decks import RUNS, content, folder_of, grid, numbers, opened
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
@@ -133,7 +134,9 @@ RATES = st.floats(-3, 13).map(lambda power: 10.0**power)
 SIZES = st.lists(st.integers(1, 100_000), min_size=1, max_size=6, unique=True).map(tuple)
 
 
-@settings(max_examples=5, deadline=None, phases=[Phase.generate])  # a deck is slow to shrink
+@settings(
+    max_examples=examples(2, 5), deadline=None, phases=[Phase.generate]
+)  # a deck is slow to shrink
 @given(st.dictionaries(NAMES, RATES, min_size=1, max_size=11), SIZES, SIZES)
 def test_whatever_was_measured_fits(
     kernels: dict[str, float], widths: tuple[int, ...], batches: tuple[int, ...]
