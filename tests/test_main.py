@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from campaign import campaign
 from commands import Done, bench, refused
 
 from bench import ROOT
@@ -268,6 +269,7 @@ def test_a_wrong_kernel_ends_a_run_with_1_and_the_rest_is_measured(
     assert status.to_dict() == {"no_bias": "wrong", "numpy_dot": "ok"}
 
 
+@campaign  # in this process: measure/test_faults.py
 def test_ctrl_c_leaves_a_valid_run_and_130(tmp_path: Path) -> None:
     out = tmp_path / "run"
     options = [*TINY[:-1], "60s", "--target", "0.00001", "--kernel", "numpy_dot"]
@@ -294,7 +296,7 @@ def test_the_gate_compares_two_commits(tmp_path: Path) -> None:
     out, summary = tmp_path / "a gate", tmp_path / "summary.md"
     sweep = tmp_path / "one.toml"
     sweep.write_text("widths = [16]\nbatches = [2]\n")
-    options = ["--sweep", str(sweep), "--kernel", "numpy_dot", "--budget", "5s", "--out", str(out)]
+    options = ["--sweep", str(sweep), "--kernel", "numpy_dot", "--budget", "8s", "--out", str(out)]
     done = bench(
         *("gate", "--base", "HEAD", "--head", "HEAD"), *options, GITHUB_STEP_SUMMARY=str(summary)
     )
@@ -337,10 +339,14 @@ def _visited(out: Path) -> bool:
     return visits.exists() and ",ok," in visits.read_text()
 
 
-def test_kernels_says_what_runs_here_and_why_not() -> None:
-    done = bench("kernels")
+SEED = ("python_loop", "numpy_dot", "numpy_matmul", "cupy_matmul")
+
+
+@pytest.mark.parametrize("asked", [SEED, pytest.param((), marks=campaign)], ids=["seed", "all"])
+def test_kernels_says_what_runs_here_and_why_not(asked: tuple[str, ...]) -> None:
+    done = bench("kernels", *(word for name in asked for word in ("--kernel", name)))
     assert done.code == 0, done
-    for name in ("python_loop", "numpy_dot", "numpy_matmul", "cupy_matmul"):
+    for name in SEED:
         assert name in done.out
     if "cupy_matmul   yes" not in done.out:
         assert "unavailable" in done.out

@@ -8,6 +8,7 @@ from typing import Any, get_args
 
 import numpy as np
 import pytest
+from campaign import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -376,7 +377,7 @@ fields_of_layers = st.fixed_dictionaries(
 )
 
 
-@settings(exact, max_examples=300)
+@settings(exact, max_examples=examples(60, 300))
 @given(st.lists(fields_of_layers | toml_values, max_size=3) | toml_values)
 def test_any_table_of_layers_is_read_and_written_again_or_refused_in_one_line(asked: Any) -> None:
     try:
