@@ -16,7 +16,7 @@ from bench.data import records
 RECORDS = {
     "visits": "Visit",
     "blocks": "Block",
-    "cells": "Cell",
+    "cells": "CellRow",
     "rounds": "Round",
     "verdicts": "Verdict",
     "status": "Status",

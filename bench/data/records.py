@@ -256,7 +256,7 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
+class CellRow:
     """A row of cells.csv: everything a table or a chart says about one kernel on one case."""
 
     # name of the kernel: its file without `.py`
