@@ -278,7 +278,7 @@ def kernels(
     shown = Table(box=None, header_style="bold", pad_edge=False)
     for heading in ("kernel", "here", "what it is, or why not"):
         shown.add_column(heading, overflow="fold")
-    known = visit.facts(threads).kernels
+    known = visit.software(threads).kernels
     for name in session.absolute(kernel or []) or known:
         session.refuse_unknown(name, known)
         summary, verdict = visit.describe(name, device, threads)
@@ -310,7 +310,7 @@ def doctor(
     if device is not None and device < 0:
         raise BadInput(f"--device is {device}, should be 0 or more")
     threads = usable_cores()
-    worker = visit.facts(threads)
+    worker = visit.software(threads)
     names = session.absolute(kernel or [])
     for name in names:
         session.refuse_unknown(name, worker.kernels)

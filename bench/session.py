@@ -14,7 +14,7 @@ from bench.terminal import signals
 from bench.terminal.errors import BadInput
 
 if TYPE_CHECKING:
-    from bench.data.records import Block, Cell, Visit
+    from bench.data.records import Block, CellRow, Visit
     from bench.data.store import Run
     from bench.plan.sweep import Sweep
 
@@ -47,7 +47,7 @@ def start(
     asked = absolute(fields["kernels"])
     _refuse_twins(asked)
     fields["threads"] = sweep.make(fields).threads or usable_cores()
-    worker = visit.facts(fields["threads"])
+    worker = visit.software(fields["threads"])
     fields["kernels"] = list(sweep.which(asked, worker.kernels))
     _refuse_twins(fields["kernels"])
     settled = sweep.make(fields)
@@ -74,7 +74,7 @@ def go_on(name: str, added: dict[str, Any], limits: dict[str, Any]) -> int:
     folder = run_folder.find(name)
     opened, settled = store.Run.resume(folder)
     with opened:
-        worker = visit.facts(settled.threads)
+        worker = visit.software(settled.threads)
         asked = added["kernels"] and sweep.which(absolute(added["kernels"]), worker.kernels)
         added["kernels"] = list(asked or [])
         fields = sweep.extended(settled, {field: more or [] for field, more in added.items()})
@@ -163,7 +163,8 @@ def _measure(
     from bench.data import peaks, store
     from bench.data.records import Block, Visit
     from bench.machine import peak_rates, survey
-    from bench.measure import scheduler, visit
+    from bench.measure import scheduler
+    from bench.plan.cell import Cell
     from bench.show import progress
     from bench.stats import estimate
 
@@ -194,7 +195,7 @@ def _measure(
     try:
         devices = {kernel: _devices(visitor, kernel, settled) for kernel in settled.kernels}
         cells = [
-            visit.Cell(
+            Cell(
                 kernel,
                 case,
                 device,
@@ -209,7 +210,7 @@ def _measure(
         take_ceilings()
         opened.write_machine(found)
         shown.begin(found)
-        running = scheduler.Runner(
+        running = scheduler.Scheduler(
             cells,
             visitor,
             opened.append,
@@ -245,7 +246,7 @@ def _measure(
     return code or (1 if any(row.status in BAD for row in rows) else 0)
 
 
-def _written(opened: "Run", found: dict[str, Any], rows: "list[Cell]") -> BadInput | None:
+def _written(opened: "Run", found: dict[str, Any], rows: "list[CellRow]") -> BadInput | None:
     """Write what follows from the visits -> why not, where it can't be: the answer comes first."""
     from bench.data import store
 

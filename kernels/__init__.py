@@ -189,7 +189,7 @@ class Device(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class DeviceState:
     """What a device was doing at one moment, as its driver tells it; None where it doesn't."""
 
     mhz: float | None  # of what computes
@@ -203,7 +203,7 @@ class State:
 class Watched(Protocol):
     """A device that tells its state; a device without this method has none to tell."""
 
-    def state(self) -> State | None:
+    def state(self) -> DeviceState | None:
         """As it is now. Called while work is queued, outside of what is timed; sets nothing."""
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kernels import DTYPES, Rates, State, Step, Unavailable, Unsupported, _nvidia, _nvml
+from kernels import DTYPES, DeviceState, Rates, Step, Unavailable, Unsupported, _nvidia, _nvml
 
 NEEDS = {"tf32": 80, "bfloat16": 80}
 """Compute capability, times ten, from which cuBLAS has a precision; the others are everywhere."""
@@ -207,7 +207,7 @@ class CudaDevice:
         buffer = self._eviction_buffer
         buffer.data.memset_async(0, buffer.nbytes, self.stream)
 
-    def state(self) -> State | None:
+    def state(self) -> DeviceState | None:
         """Clocks, temperature, power and what holds them back, from NVML."""
         return self._monitor.state() if self._monitor else None
 

@@ -13,7 +13,7 @@ visit's watts are those of a few visits. None of this has run on a GPU yet.
 from collections.abc import Callable
 from typing import Any
 
-from kernels import State
+from kernels import DeviceState
 
 REASONS = {
     0x04: "power cap",
@@ -33,11 +33,11 @@ class Monitor:
         self._nvml = nvml
         self._device = nvml.nvmlDeviceGetHandleByPciBusId(bus)
 
-    def state(self) -> State:
+    def state(self) -> DeviceState:
         nvml, device = self._nvml, self._device
         reasons = self._ask(nvml.nvmlDeviceGetCurrentClocksThrottleReasons, device)
         milliwatts = self._ask(nvml.nvmlDeviceGetPowerUsage, device)
-        return State(
+        return DeviceState(
             mhz=self._ask(nvml.nvmlDeviceGetClockInfo, device, nvml.NVML_CLOCK_SM),
             memory_mhz=self._ask(nvml.nvmlDeviceGetClockInfo, device, nvml.NVML_CLOCK_MEM),
             celsius=self._ask(nvml.nvmlDeviceGetTemperature, device, nvml.NVML_TEMPERATURE_GPU),

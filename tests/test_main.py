@@ -176,7 +176,7 @@ def test_a_kernel_in_one_file_is_measured_and_tabled(a_run: ARun) -> None:
 
 def test_cells_csv_loads_in_one_pandas_call(a_run: ARun) -> None:
     frame = pd.read_csv(a_run.folder / "cells.csv")
-    assert list(frame.columns) == store.columns(records.Cell)
+    assert list(frame.columns) == store.columns(records.CellRow)
     row = frame.set_index("kernel").loc["einsum é"]
     assert row["status"] == "ok"
     assert row["time_s"] > 0
@@ -287,7 +287,7 @@ def test_ctrl_c_leaves_a_valid_run_and_130(tmp_path: Path) -> None:
         said, err = running.communicate(timeout=40)
     assert running.returncode == 130, err
     assert "stopped: Ctrl-C" in said
-    (cell,) = store.load(out, records.Cell)
+    (cell,) = store.load(out, records.CellRow)
     assert cell.status == "ok"
     assert store.machine(out)["stopped"] == "interrupted"
 

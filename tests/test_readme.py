@@ -14,7 +14,7 @@ def test_readme_documents_every_column_of_cells_csv_and_no_other() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     table = readme[readme.index("| column | meaning |") :].split("\n\n")[0]
     first_column = "".join(line.split("|")[1] for line in table.splitlines()[2:])
-    assert re.findall(r"`(\w+)`", first_column) == store.columns(records.Cell)
+    assert re.findall(r"`(\w+)`", first_column) == store.columns(records.CellRow)
 
 
 def test_the_headline_is_the_reference_runs() -> None:

@@ -15,11 +15,11 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
-from bench.data.records import BOUNDS, PREDICTED, SPAN, WORDS, Block, Cell, Round, Verdict, Visit
+from bench.data.records import BOUNDS, PREDICTED, SPAN, WORDS, Block, CellRow, Round, Verdict, Visit
 from bench.terminal import text
 from bench.terminal.errors import BadInput
 
-Row = TypeVar("Row", Visit, Block, Cell, Round, Verdict)
+Row = TypeVar("Row", Visit, Block, CellRow, Round, Verdict)
 
 AT_ONCE = 10_000
 """Rows that are read together: few enough to need little memory."""
@@ -163,7 +163,7 @@ def _refuse(
     raise AssertionError("what is wrong together is wrong somewhere")
 
 
-def _check(path: Path, rows: Sequence[Visit | Block | Cell | Round | Verdict]) -> None:
+def _check(path: Path, rows: Sequence[Visit | Block | CellRow | Round | Verdict]) -> None:
     """What no single value shows."""
     lines: dict[int, int] = {}
     for line, row in enumerate(rows, 2):

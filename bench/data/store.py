@@ -27,7 +27,7 @@ from typing import Any, Self, TypeVar
 import msgspec
 
 from bench.data import machine_file, reader
-from bench.data.records import Block, Cell, Round, Verdict, Visit
+from bench.data.records import Block, CellRow, Round, Verdict, Visit
 from bench.plan.sweep import Sweep, dumps, read
 from bench.terminal import signals, text
 from bench.terminal.errors import BadInput
@@ -35,7 +35,7 @@ from bench.terminal.errors import BadInput
 if typing.TYPE_CHECKING:
     import pandas as pd
 
-Row = TypeVar("Row", Visit, Block, Cell, Round, Verdict)
+Row = TypeVar("Row", Visit, Block, CellRow, Round, Verdict)
 
 
 class Run:
@@ -125,7 +125,7 @@ class Run:
 FILES: dict[type, str] = {
     Visit: "visits.csv",
     Block: "blocks.csv",
-    Cell: "cells.csv",
+    CellRow: "cells.csv",
     Round: "rounds.csv",
     Verdict: "verdicts.csv",
 }
@@ -136,11 +136,11 @@ def columns(row: type[Row]) -> list[str]:
     return [field.name for field in fields(row)]
 
 
-def write_cells(folder: Path, cells: Iterable[Cell]) -> None:
+def write_cells(folder: Path, cells: Iterable[CellRow]) -> None:
     """Write cells.csv whole, so that no reader ever sees half of it."""
-    path = folder / FILES[Cell]
+    path = folder / FILES[CellRow]
     with _written(path, f"then python -m bench plot {folder}: what was measured is kept"):
-        replace(path, _header(Cell) + _lines(cells))
+        replace(path, _header(CellRow) + _lines(cells))
 
 
 @contextmanager
@@ -263,14 +263,14 @@ def load(folder: Path, row: type[Row]) -> list[Row]:
 
 def frame(folder: Path) -> "pd.DataFrame":
     """cells.csv as a DataFrame, each row checked first."""
-    return table(load(folder, Cell))
+    return table(load(folder, CellRow))
 
 
-def table(cells: Sequence[Cell]) -> "pd.DataFrame":
+def table(cells: Sequence[CellRow]) -> "pd.DataFrame":
     """Cells as a DataFrame, each column with its type: no number is NaN, no text is empty."""
     import pandas as pd
 
-    kinds = typing.get_type_hints(Cell)
+    kinds = typing.get_type_hints(CellRow)
     dtypes = {name: {int: "int64", str: "str"}.get(kinds[name], "float64") for name in kinds}
     dtypes["status"] = "str"
     return pd.DataFrame(

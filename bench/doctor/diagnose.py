@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from bench.doctor.seen import Asked, Probe, Seen, State, Tried
+from bench.doctor.seen import Asked, GpuState, Probe, Seen, Tried
 from bench.machine import driver, survey
 from bench.machine.driver import ABSENT
 from bench.machine.wheel import LOWEST, NEEDED, NEEDED_13, THIRTEEN, TURING
@@ -242,7 +242,7 @@ def trouble(probe: Probe, seen: Seen) -> tuple[str, str]:
     return f"it doesn't work: {said}", DMESG
 
 
-def _state(subject: str, state: State) -> Iterator[Finding]:
+def _state(subject: str, state: GpuState) -> Iterator[Finding]:
     if state.compute_mode == PROHIBITED:
         said = "its compute mode forbids every program"
         yield Finding(subject, "problem", said, "nvidia-smi -c DEFAULT, by its administrator")

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
-from bench.doctor.seen import State
+from bench.doctor.seen import GpuState
 
 
 class Nvml:
@@ -28,7 +28,7 @@ class Nvml:
         except Exception as error:  # noqa: BLE001 - NVMLError, or a library that can't be loaded
             self.trouble = str(error)
 
-    def state(self, bus: str) -> State | None:
+    def state(self, bus: str) -> GpuState | None:
         """What it says of the device at this PCI address; None where it doesn't know it."""
         if self._nvml is None:
             return None
@@ -38,7 +38,7 @@ class Nvml:
         used = self._told(lambda: nvml.nvmlDeviceGetUtilizationRates(handle).gpu)
         memory = self._told(lambda: nvml.nvmlDeviceGetMemoryInfo(handle))
         processes = self._told(lambda: nvml.nvmlDeviceGetComputeRunningProcesses(handle)) or ()
-        return State(
+        return GpuState(
             bus=bus,
             busy=None if used is None else used / 100,
             others=tuple(p.pid for p in processes if p.pid != os.getpid()),
@@ -85,7 +85,7 @@ class Nvml:
         return None if milliwatts is None else milliwatts / 1000
 
 
-def with_reasons(state: State, seen: Iterable[int]) -> State:
+def with_reasons(state: GpuState, seen: Iterable[int]) -> GpuState:
     """The state with every reason that was seen at any moment."""
     reasons = state.reasons
     for each in seen:

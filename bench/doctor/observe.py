@@ -11,10 +11,11 @@ from pathlib import Path
 import psutil
 
 from bench.doctor import nvml
-from bench.doctor.seen import Asked, Probe, Seen, State, Tried
+from bench.doctor.seen import Asked, GpuState, Probe, Seen, Tried
 from bench.machine import driver, isolated, survey, wheel
 from bench.measure import visit
 from bench.plan.case import Case
+from bench.plan.cell import Cell
 from bench.worker import environment, limits, messages
 
 VARIABLES = (
@@ -36,7 +37,7 @@ NVIDIA, DISPLAY = "0x10de", "0x03"
 """A PCI device's vendor, and what its class begins with."""
 
 
-def observe(asked: Asked, worker: messages.FactsReply, threads: int) -> Seen:
+def observe(asked: Asked, worker: messages.Software, threads: int) -> Seen:
     """Everything that is looked at; a few seconds, most of them for trying the kernels.
 
     `worker`: what a worker with so many threads says of itself.
@@ -70,7 +71,7 @@ def observe(asked: Asked, worker: messages.FactsReply, threads: int) -> Seen:
     )
 
 
-def _examined(device: driver.Device, reader: nvml.Nvml) -> tuple[Probe, State | None]:
+def _examined(device: driver.Device, reader: nvml.Nvml) -> tuple[Probe, GpuState | None]:
     """A device's state before anything of ours ran on it, then under load."""
     state = reader.state(device.bus)
     reasons: set[int] = set()
@@ -104,7 +105,7 @@ def _tried_all(
 
 
 def _tried(kernel: str, device: int, threads: int) -> Tried:
-    cell = visit.Cell(kernel, Case(4, 3, 2, "float32", "relu"), device, threads, "warm")
+    cell = Cell(kernel, Case(4, 3, 2, "float32", "relu"), device, threads, "warm")
     with visit.Visitor(threads, seed=0, limit_s=1.0) as visitor:
         loaded = visitor.load(kernel)
         if isinstance(loaded, messages.Refused):

@@ -21,7 +21,7 @@ class Probe:
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class GpuState:
     """What NVML says of a GPU; None for what it doesn't say of this one."""
 
     bus: str
@@ -63,7 +63,7 @@ class Seen:
     amd: bool = False
     cupys: dict[str, str] = field(default_factory=dict)  # CuPy's distributions -> version
     nvml: str = ""  # why NVML says nothing
-    states: tuple[State, ...] = ()
+    states: tuple[GpuState, ...] = ()
     probes: tuple[Probe, ...] = ()
     tried: tuple[Tried, ...] = ()
 

@@ -14,10 +14,10 @@ from bench.data import run_folder, store
 from bench.data.records import Says
 from bench.gate import accepted, calibration, checkouts, compare, decide, junit, report
 from bench.gate.checkouts import WORKTREE, Side
-from bench.gate.rounds import Cell
 from bench.machine import survey
 from bench.measure import visit
 from bench.plan import sweep
+from bench.plan.cell import Cell
 from bench.show import progress, runs
 from bench.terminal import streams, units
 from bench.terminal.errors import BadInput
@@ -46,7 +46,7 @@ class What:
 def judge(what: What, base: str, head: str, folder: Path, *, locked: bool) -> Says:
     """Compare two commits; show and write what was found. Raises BadInput."""
     shown = progress.Screen(lambda: "")
-    facts = survey.facts(visit.facts(1), 1)
+    facts = survey.facts(visit.software(1), 1)
     spread = calibration.read(SPREADS, facts["fingerprint"])
     entries = accepted.read()
     with store.comparison(folder):
@@ -107,7 +107,7 @@ def _compare(
     settled = sweep.read(what.sweep)
     if settled.weights:
         raise BadInput("the gate draws its inputs: leave layers with weights out of the sweep")
-    base, head = (set(reply.kernels) for reply in compare.facts(both))
+    base, head = (set(reply.kernels) for reply in compare.software(both))
     known = sorted(base | head)
     for kernel in what.kernels:
         if kernel not in (*known, sweep.ALL):
@@ -136,7 +136,7 @@ def calibrate(what: What) -> None:
     Each run screens every cell, from directories and processes of its own.
     """
     shown = progress.Screen(lambda: "")
-    facts = survey.facts(visit.facts(1), 1)
+    facts = survey.facts(visit.software(1), 1)
     budget_s = what.budget_s or CALIBRATE_S
     start = time.monotonic()
     runs: list[Any] = []

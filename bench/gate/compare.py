@@ -15,8 +15,9 @@ from statistics import fmean
 from bench.data.records import Phase, Round, Verdict
 from bench.gate import decide, rounds
 from bench.gate.checkouts import Side
-from bench.gate.rounds import CantMeasure, Cell
+from bench.gate.rounds import CantMeasure
 from bench.measure import worker_process
+from bench.plan.cell import Cell
 from bench.terminal import units
 from bench.terminal.errors import BadInput
 from bench.worker import messages
@@ -45,7 +46,7 @@ class Found:
     notes: tuple[str, ...] = ()  # what else is to be said
 
 
-def facts(sides: Sequence[Side]) -> list[messages.FactsReply]:
+def software(sides: Sequence[Side]) -> list[messages.Software]:
     """What each side's process is made of.
 
     Raises BadInput where the sides speak different contracts, or where one can't start.
@@ -54,7 +55,7 @@ def facts(sides: Sequence[Side]) -> list[messages.FactsReply]:
     for side in sides:
         arm = rounds.Arm(side, None)
         try:
-            found.append(arm.facts())
+            found.append(arm.software())
         except worker_process.WorkerLost as lost:
             said = f"the {side.name}'s side can't start: {lost}"
             raise BadInput(f"{said}: nothing to compare, and no green light") from lost
@@ -78,7 +79,7 @@ def measurable(
     one side only, or where none is left: a comparison of nothing is never green.
     """
     base, head = sides
-    there = [reply.kernels for reply in facts(sides)]
+    there = [reply.kernels for reply in software(sides)]
     if gone := {cell.kernel for cell in cells} & set(there[0]) - set(there[1]):
         said = f"{', '.join(sorted(gone))}: gone on the head's side: nothing to compare"
         remedy = "name others with --kernel, or a sweep without it with --sweep"
@@ -219,8 +220,8 @@ def compare(
     watch("setting up", budget_s)
     cells, left_out = measurable(cells, sides, limit_s)
     took = work.screen(cells, screen_rounds)
-    by_name = {cell.name: cell for cell in cells}
-    kernel_of = {cell.name: cell.kernel for cell in cells}
+    by_name = {cell.label: cell for cell in cells}
+    kernel_of = {cell.label: cell.kernel for cell in cells}
     worth = decide.worth_a_look(by_cell(work.measured, "screen"), kernel_of, spread, slower_than)
     if not confirm:
         worth = []
@@ -228,7 +229,7 @@ def compare(
     if chosen := [by_name[name] for name in worth[:count]]:
         work.run("confirm", chosen, decide.FIRST_LOOK)
         found = decide.decided(by_cell(work.measured, "confirm"), kernel_of, spread, slower_than)
-        if undecided := [cell for cell in chosen if cell.name not in found]:
+        if undecided := [cell for cell in chosen if cell.label not in found]:
             work.run("confirm", undecided, CONFIRM_ROUNDS - decide.FIRST_LOOK)
     alike = len({side.python for side in sides}) == 1
     judged = judge(work.measured, spread, slower_than, left_out, alike=alike)

@@ -25,7 +25,7 @@ def xml(found: Found, asked: Asked) -> str:
         elif verdict.accepted:
             ET.SubElement(case, "system-out").text = plain(f"accepted: {verdict.accepted}")
     for one in found.left_out:
-        case = _case(suite, one.cell.kernel, one.cell.name)
+        case = _case(suite, one.cell.kernel, one.cell.label)
         ET.SubElement(case, "skipped", message=plain(f"{one.status}: {one.reason}"))
     for name, what in (("tests", "testcase"), ("failures", "failure"), ("skipped", "skipped")):
         suite.set(name, str(len(suite.findall(f".//{what}"))))

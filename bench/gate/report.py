@@ -79,7 +79,7 @@ def left_out(found: Found) -> list[str]:
     alike: dict[tuple[str, str, str], list[str]] = {}
     for one in found.left_out:
         key = one.cell.kernel, one.status, one.reason
-        alike.setdefault(key, []).append(one.cell.name.removeprefix(f"{one.cell.kernel} "))
+        alike.setdefault(key, []).append(one.cell.label.removeprefix(f"{one.cell.kernel} "))
     return [
         f"left out: {kernel} ({_counted(names)}): {status}: {reason}"
         for (kernel, status, reason), names in alike.items()

@@ -9,14 +9,13 @@ import math
 import os
 import random
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
 from bench.data.records import Phase, Round, Status
 from bench.gate.checkouts import Side
 from bench.measure import worker_process
-from bench.plan.case import Case
+from bench.plan.cell import Cell
 from bench.stats import disturbance
 from bench.worker import messages
 
@@ -36,25 +35,11 @@ PATIENCE_S = 60.0
 SEED = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """A kernel on a case."""
-
-    kernel: str
-    case: Case
-
-    @property
-    def name(self) -> str:
-        """As verdicts and files call it."""
-        c = self.case
-        return f"{self.kernel} {c.n_in}x{c.n_units} batch {c.batch}"
-
-
 class CantMeasure(Exception):
     """A cell that one side, or both, can't run: the text says which and why."""
 
     def __init__(self, cell: Cell, side: str, status: Status, reason: str) -> None:
-        super().__init__(f"{cell.name}: {status} on the {side}'s side: {reason}")
+        super().__init__(f"{cell.label}: {status} on the {side}'s side: {reason}")
         self.cell = cell
         self.side = side
         self.status = status
@@ -66,12 +51,12 @@ class Arm:
 
     def __init__(self, side: Side, core: int | None) -> None:
         self.side = side.name
-        self._worker = worker_process.Worker(1, side.folder, core, side.python)
+        self._worker = worker_process.WorkerProcess(1, side.folder, core, side.python)
 
-    def facts(self) -> messages.FactsReply:
+    def software(self) -> messages.Software:
         """What the process is made of."""
-        reply = self._worker.call(messages.Facts(), PATIENCE_S)
-        assert isinstance(reply, messages.FactsReply)
+        reply = self._worker.call(messages.AskSoftware(), PATIENCE_S)
+        assert isinstance(reply, messages.Software)
         return reply
 
     def open(self, cell: Cell, key: int, offset: int, limit_s: float) -> messages.Opened:
@@ -80,8 +65,8 @@ class Arm:
             key=key,
             kernel=cell.kernel,
             case=cell.case,
-            device=0,
-            cache="warm",
+            device=cell.device,
+            cache=cell.cache,
             seed=SEED,
             offset=offset,
             launch_s=None,
@@ -177,7 +162,7 @@ def _row(
     return Round(
         round_number=number,
         phase=phase,
-        cell=cell.name,
+        cell=cell.label,
         kernel=cell.kernel,
         base_s=median(seconds for seconds, _ in base),
         head_s=median(seconds for seconds, _ in head),

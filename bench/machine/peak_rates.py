@@ -30,7 +30,9 @@ FLOPS_PER_CYCLE = {"avx512f": 64, "avx2": 32, "sve": 32, "asimd": 16}
 numbers, the most that any CPU with the flag does."""
 
 
-def of_device(device: str, precision: str, found: Sequence[messages.Rates], kept: Path) -> Peaks:
+def of_device(
+    device: str, precision: str, found: Sequence[messages.DevicePeaks], kept: Path
+) -> Peaks:
     """The ceilings of one device from what it said and what was measured on it, the best of it
     joined with the best in the file `kept`. `device` is its name with its PCI bus id.
     """

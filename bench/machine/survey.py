@@ -14,7 +14,7 @@ import psutil
 from bench import ROOT
 from bench.machine import driver, wheel
 from bench.worker.limits import usable_cores
-from bench.worker.messages import FactsReply
+from bench.worker.messages import Software
 
 OVERRIDES = ("OPENBLAS_CORETYPE", "MKL_DEBUG_CPU_TYPE", "NPY_DISABLE_CPU_FEATURES")
 """Environment variables that make a library run other code than it would choose."""
@@ -27,7 +27,7 @@ CODE = (".", ":!results", ":!plots")
 """What git has to find unchanged: all but what runs leave behind."""
 
 
-def facts(worker: FactsReply, threads: int) -> dict[str, Any]:
+def facts(worker: Software, threads: int) -> dict[str, Any]:
     """Everything about the machine that goes into machine.json."""
     found = {
         "started": datetime.now(UTC).isoformat(timespec="seconds"),

@@ -20,8 +20,9 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from bench.data.records import Block, Status, Visit
-from bench.measure.visit import Cell, refusal
+from bench.measure.visit import refusal
 from bench.plan.case import Case
+from bench.plan.cell import Cell
 from bench.stats import disturbance, estimate
 
 LOOKS = (6, 9, 13, 19, 28, 41, 60, 88, 129, 189, 277, 406, 595, 872, 1278)
@@ -56,7 +57,7 @@ class Visits(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class Progress:
     """How far a run is: what progress shows."""
 
     pass_number: int
@@ -106,7 +107,7 @@ class Standing:
         return self.narrow and not self.again
 
 
-class Runner:
+class Scheduler:
     """One run over kernels and cases."""
 
     def __init__(
@@ -120,7 +121,7 @@ class Runner:
         launch_limit_s: float,
         seed: int = 0,
         clock: Callable[[], float] = time.monotonic,
-        watch: Callable[[State], None] = lambda state: None,
+        watch: Callable[[Progress], None] = lambda state: None,
     ) -> None:
         self._visits = visits
         self._record = record
@@ -171,7 +172,7 @@ class Runner:
                     return "budget"
                 if self._standing[cell].refused:
                     continue  # found unavailable since the pass was planned
-                self._watch(State(self._pass, cell, position, len(plan), left_s))
+                self._watch(Progress(self._pass, cell, position, len(plan), left_s))
                 self._visit(cell)
         return "done"
 

@@ -6,12 +6,13 @@ Each kernel has a worker of its own, so that whatever happens to one of them sta
 import random
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Self
 
 from bench.data.records import BOUNDS, Block, Status, Visit
 from bench.measure import counters, worker_process
-from bench.plan.case import Case, Weights
+from bench.plan.case import Case
+from bench.plan.cell import Cell
 from bench.terminal.errors import BadInput
 from bench.worker import messages
 
@@ -45,23 +46,6 @@ TROUBLE = ("error", "out_of_memory", "crashed", "timeout")
 
 PATIENCE_S = 20.0
 """Any later answer may take this much longer than thirty times the expected launch."""
-
-
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """One kernel on one case, with all that a row says of how it is run."""
-
-    kernel: str  # a name in kernels/, or the absolute path of a file
-    case: Case
-    device: int
-    threads: int
-    cache: str
-    weights: Weights | None = None  # where the layer's own numbers are; none: drawn
-
-    @property
-    def name(self) -> str:
-        """The kernel's name, as the files have it."""
-        return self.kernel.rsplit("/", 1)[-1].removesuffix(".py")
 
 
 def refusal(cell: Cell, number: int, pass_number: int, status: Status, reason: str) -> Visit:
@@ -109,13 +93,13 @@ class Visitor:
         self._seed = seed
         self._limit_s = limit_s
         self._workers: dict[
-            tuple[str, int], worker_process.Worker
+            tuple[str, int], worker_process.WorkerProcess
         ] = {}  # a process drives one device
         self._offsets = random.Random(seed)
         self._devices: dict[tuple[str, int], str] = {}  # the name of the device that was reached
         self._worked_at: dict[str, float] = {}  # when each device did so last, on our clock
         self._rated: dict[str, Cell] = {}  # the first cell of each device that tells its ceilings
-        self.rates: dict[str, list[messages.Rates]] = {}  # what each of them can do
+        self.rates: dict[str, list[messages.DevicePeaks]] = {}  # what each of them can do
 
     def load(self, kernel: str, device: int = 0) -> messages.Loaded | messages.Refused:
         """Start the kernel's worker and import it there."""
@@ -182,13 +166,13 @@ class Visitor:
             self._rate(device, cell)
 
     def _rate(self, device: str, cell: Cell) -> None:
-        request = messages.Ceilings(cell.kernel, cell.case.precision, cell.device)
+        request = messages.AskPeaks(cell.kernel, cell.case.precision, cell.device)
         try:
             reply = self._worker(cell.kernel, cell.device).call(request, FIRST_PATIENCE_S)
         except worker_process.WorkerLost:  # the visits are the run's; it goes on without a ceiling
             self._end(cell.kernel, cell.device)
             return
-        if isinstance(reply, messages.Rates):
+        if isinstance(reply, messages.DevicePeaks):
             self.rates.setdefault(device, []).append(reply)
         self._worked_at[device] = time.perf_counter()
 
@@ -262,10 +246,10 @@ class Visitor:
         worked_at = self._worked_at.get(device)
         return None if worked_at is None else time.perf_counter() - worked_at
 
-    def _worker(self, kernel: str, device: int) -> worker_process.Worker:
+    def _worker(self, kernel: str, device: int) -> worker_process.WorkerProcess:
         if (kernel, device) not in self._workers:
-            worker = self._workers[kernel, device] = worker_process.Worker(self._threads)
-            worker.call(messages.Facts(), FIRST_PATIENCE_S)
+            worker = self._workers[kernel, device] = worker_process.WorkerProcess(self._threads)
+            worker.call(messages.AskSoftware(), FIRST_PATIENCE_S)
         return self._workers[kernel, device]
 
     def _end(self, kernel: str, device: int) -> None:
@@ -285,7 +269,7 @@ class Visitor:
             self._end(kernel, device)
 
 
-def _told(state: messages.State | None) -> dict[str, Any]:
+def _told(state: messages.DeviceState | None) -> dict[str, Any]:
     """A device's state as columns of a row; a number that no file may hold is left out."""
     if state is None:
         return {}
@@ -336,14 +320,14 @@ def describe(
         return loaded.summary, messages.Refused(row.status, row.reason)
 
 
-def facts(threads: int) -> messages.FactsReply:
+def software(threads: int) -> messages.Software:
     """What a worker's process is made of, asked of a worker."""
-    worker = worker_process.Worker(threads)
+    worker = worker_process.WorkerProcess(threads)
     try:
-        reply = worker.call(messages.Facts(), FIRST_PATIENCE_S)
+        reply = worker.call(messages.AskSoftware(), FIRST_PATIENCE_S)
     except worker_process.WorkerLost as lost:
         raise BadInput(f"no worker can start: {lost.reason}") from lost
     finally:
         worker.kill()
-    assert isinstance(reply, messages.FactsReply)  # no kernel is there that could interfere
+    assert isinstance(reply, messages.Software)  # no kernel is there that could interfere
     return reply

@@ -50,7 +50,7 @@ HINTS = {
 """What a death by signal suggests."""
 
 
-class Worker:
+class WorkerProcess:
     """The parent's handle on one worker process and its keeper.
 
     `kernels_at` is the directory of another `kernels` package than this checkout's; `core` the one

@@ -6,7 +6,7 @@ from itertools import groupby
 from pathlib import Path
 
 from bench.data import peaks, store
-from bench.data.records import Block, Cell, Visit
+from bench.data.records import Block, CellRow, Visit
 from bench.show import runs, table
 from bench.terminal.text import plain
 
@@ -16,7 +16,7 @@ SPECIAL = re.compile(r"[\\`*_{}\[\]<>|~#]")
 
 def read(
     folder: Path,
-    cells: Sequence[Cell],
+    cells: Sequence[CellRow],
     measured: tuple[list[Visit], list[Block]] | None = None,
 ) -> str:
     """A run's table, with its headline and what a reader must know to judge it.
@@ -36,7 +36,9 @@ def read(
     )
 
 
-def markdown(cells: Sequence[Cell], headline: str | None = None, notes: Sequence[str] = ()) -> str:
+def markdown(
+    cells: Sequence[CellRow], headline: str | None = None, notes: Sequence[str] = ()
+) -> str:
     """A row a case, a column a kernel that has a number: time, rate and speed-up, with their
     intervals; below it the conditions, and why what is missing is missing.
     """
@@ -59,7 +61,7 @@ def markdown(cells: Sequence[Cell], headline: str | None = None, notes: Sequence
     return "\n".join(lines) + "\n"
 
 
-def _entry(cell: Cell) -> str:
+def _entry(cell: CellRow) -> str:
     return "<br>".join(escaped(line) for line in table.entry(cell).plain.split("\n"))
 
 

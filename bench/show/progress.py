@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from bench.data import peaks
-from bench.data.records import Block, Cell, Visit
-from bench.measure.scheduler import State
+from bench.data.records import Block, CellRow, Visit
+from bench.measure.scheduler import Progress
 from bench.show import table
 from bench.terminal import streams, units
 from bench.terminal.text import plain
@@ -53,7 +53,7 @@ class Screen:
             self.note(f"note: {warning}")
         self._began = time.monotonic()
 
-    def progress(self, state: State) -> None:
+    def progress(self, state: Progress) -> None:
         """Where the run is, at most every so often."""
         now = time.monotonic()
         if state.pass_number > 1 and self._first_answer is not None:
@@ -87,7 +87,7 @@ class Screen:
 
 
 def answer(
-    rows: Sequence[Cell],
+    rows: Sequence[CellRow],
     visits: Sequence[Visit],
     blocks: Sequence[Block],
     found: dict[str, Any],

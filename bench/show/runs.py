@@ -8,17 +8,17 @@ from bench.data.run_folder import compared
 from bench.terminal.errors import BadInput
 
 if TYPE_CHECKING:
-    from bench.data.records import Block, Cell, Visit
+    from bench.data.records import Block, CellRow, Visit
 
 
-def derive(folder: Path) -> "list[Cell]":
+def derive(folder: Path) -> "list[CellRow]":
     """cells.csv anew from visits.csv and blocks.csv, where the run has them."""
     from bench.data import peaks, store
-    from bench.data.records import Block, Cell, Visit
+    from bench.data.records import Block, CellRow, Visit
     from bench.stats import estimate
 
     if not (folder / store.FILES[Visit]).is_file():
-        return store.load(folder, Cell)
+        return store.load(folder, CellRow)
     ceilings = peaks.of(store.machine(folder))
     rows = estimate.cells(store.load(folder, Visit), store.load(folder, Block), ceilings)
     store.write_cells(folder, rows)

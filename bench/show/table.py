@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bench.data.peaks import CPU, Peaks
-from bench.data.records import Block, Cell, Visit
+from bench.data.records import Block, CellRow, Visit
 from bench.stats import disturbance, estimate
 from bench.terminal import units
 from bench.terminal.text import plain
@@ -52,7 +52,7 @@ def _both(measured: float | None, stated: float | None, unit: str) -> str:
     return f"{said} ({units.si(stated, unit)} by its units and clock)" if stated else said
 
 
-def table(cells: Sequence[Cell]) -> Table:
+def table(cells: Sequence[CellRow]) -> Table:
     """A row a case, a column a kernel: time with its interval, rate, speed-up over the loop.
 
     A kernel that was measured on several devices has a column for each; one that can't run here
@@ -72,7 +72,7 @@ def table(cells: Sequence[Cell]) -> Table:
     return shown
 
 
-def columns(cells: Sequence[Cell]) -> dict[tuple[str, int], str]:
+def columns(cells: Sequence[CellRow]) -> dict[tuple[str, int], str]:
     """The columns, in the order in which they are told of, and their headings."""
     found = sorted({column(c) for c in cells}, key=lambda c: (_place(c[0]), c[1]))
     devices = Counter(kernel for kernel, _ in found)
@@ -82,12 +82,12 @@ def columns(cells: Sequence[Cell]) -> dict[tuple[str, int], str]:
     }
 
 
-def column(cell: Cell) -> tuple[str, int]:
+def column(cell: CellRow) -> tuple[str, int]:
     """What the cells of a column share."""
     return cell.kernel, cell.device_index
 
 
-def row(cell: Cell) -> tuple[int, int, str, str, int]:
+def row(cell: CellRow) -> tuple[int, int, str, str, int]:
     """What the cells of a row share; the order of the rows."""
     activation = cell.activation if cell.layer else ""  # of the others the caption says it
     return (cell.n_in, cell.n_units, cell.layer, activation, cell.batch)
@@ -101,7 +101,7 @@ def label(n_in: int, n_units: int, layer: str, activation: str, batch: int) -> T
     return Text(f"{shape}\nbatch {batch}")
 
 
-def entry(cell: Cell) -> Text:
+def entry(cell: CellRow) -> Text:
     """One cell in two lines; a cell without a number says why in a word."""
     if cell.time_s is None:
         return Text(cell.status, style="red" if cell.status in FAILED else "dim")
@@ -110,7 +110,7 @@ def entry(cell: Cell) -> Text:
     return Text(f"{mark}{time} {spread(cell)}\n{rate} {speedup(cell)}".strip())
 
 
-def spread(cell: Cell) -> str:
+def spread(cell: CellRow) -> str:
     """The interval's half-width, or how many visits there were where they are too few for one."""
     if cell.time_s is None or cell.time_low_s is None or cell.time_high_s is None:
         return "(1 visit)" if cell.visits == 1 else f"({cell.visits} visits)"
@@ -118,7 +118,7 @@ def spread(cell: Cell) -> str:
     return f"±{percent:.0f}%" if percent <= 100 else "±>100%"
 
 
-def caption(cells: Sequence[Cell]) -> str:
+def caption(cells: Sequence[CellRow]) -> str:
     """What the table's numbers hold for, and how to read them."""
     conditions = {
         ", ".join(
@@ -145,7 +145,7 @@ def caption(cells: Sequence[Cell]) -> str:
 FAILED = ("wrong", "crashed", "error", "impossible", "timeout", "out_of_memory")
 
 
-def reasons(cells: Sequence[Cell]) -> list[str]:
+def reasons(cells: Sequence[CellRow]) -> list[str]:
     """Why cells have no number: a line for each kernel and status, with the first reason."""
     lines = []
     without = sorted((c for c in cells if c.status != "ok"), key=lambda c: (c.kernel, c.status))
@@ -155,7 +155,7 @@ def reasons(cells: Sequence[Cell]) -> list[str]:
     return lines
 
 
-def caution(cells: Sequence[Cell]) -> str | None:
+def caution(cells: Sequence[CellRow]) -> str | None:
     """What this run can't say; None where it has all it set out for."""
     if not any(cell.visits for cell in cells):
         return "nothing was measured"
@@ -212,7 +212,7 @@ def _count(n: int) -> str:
     return "1 cell" if n == 1 else f"{n} cells"
 
 
-def speedup(cell: Cell) -> str:
+def speedup(cell: CellRow) -> str:
     """The speed-up over the loop, with half its interval's width.
 
     "~" where the loop's time is predicted, "=1x" where the interval reaches across 1, the interval

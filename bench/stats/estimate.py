@@ -15,7 +15,7 @@ from statistics import median
 from typing import Any
 
 from bench.data.peaks import CPU, Peaks
-from bench.data.records import PREDICTED, Block, Cell, Status, Visit
+from bench.data.records import PREDICTED, Block, CellRow, Status, Visit
 from bench.plan.case import Case
 from bench.stats import disturbance
 from bench.terminal.errors import BadInput
@@ -129,12 +129,12 @@ def rank_of(n: int) -> int:
     return max(rank - 1, 0)
 
 
-def key(row: Visit | Cell) -> tuple[Any, ...]:
+def key(row: Visit | CellRow) -> tuple[Any, ...]:
     """What makes two visits visits to the same cell."""
     return (row.kernel, case_of(row), row.device_index, row.threads, row.cache)
 
 
-def case_of(row: Visit | Cell) -> Case:
+def case_of(row: Visit | CellRow) -> Case:
     """The case of a row."""
     return Case(row.n_in, row.n_units, row.batch, row.precision, row.activation, row.layer)
 
@@ -203,7 +203,7 @@ def gather(visits: Iterable[Visit], blocks: Iterable[Block]) -> dict[tuple[Any, 
 
 def cells(
     visits: Iterable[Visit], blocks: Iterable[Block], ceilings: Mapping[str, Peaks]
-) -> list[Cell]:
+) -> list[CellRow]:
     """One row a cell. `ceilings`: those that are known, by device (`bench.data.peaks.of`)."""
     judged = [judge(one, ceilings) for one in gather(visits, blocks).values()]
     loops = [j for j in judged if j.gathered.last.kernel == BASELINE and j.time is not None]
@@ -249,7 +249,7 @@ def _peak(peaks: Peaks, device: str) -> float | None:
     return max(peaks.measured_flop_per_s or 0.0, stated) or None
 
 
-def _cell(judged: Judged, loops: Sequence[Judged]) -> Cell:
+def _cell(judged: Judged, loops: Sequence[Judged]) -> CellRow:
     one, case, peaks, time = judged.gathered, judged.case, judged.peaks, judged.time
     visit = one.last
     counted = one.good if time else {}
@@ -266,7 +266,7 @@ def _cell(judged: Judged, loops: Sequence[Judged]) -> Cell:
 
     states = [v for v in one.visits if v.status == "ok" and v.pass_number in counted]
     errors = [v.error for v in one.visits if v.error is not None]
-    return Cell(
+    return CellRow(
         kernel=visit.kernel,
         kernel_hash=next((v.kernel_hash for v in one.visits if v.kernel_hash), ""),
         n_in=case.n_in,

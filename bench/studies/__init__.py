@@ -12,6 +12,7 @@ from bench import ROOT
 from bench.data.records import Block, Visit
 from bench.measure import scheduler, visit
 from bench.plan.case import Case
+from bench.plan.cell import Cell
 from bench.stats import estimate
 from bench.worker import limits
 
@@ -19,7 +20,7 @@ RESULTS = ROOT / "results" / "studies"
 
 
 def run(
-    cells: Sequence[visit.Cell], budget_s: float, seed: int, target: float = 1e-9
+    cells: Sequence[Cell], budget_s: float, seed: int, target: float = 1e-9
 ) -> list[estimate.Gathered]:
     """The harness's own passes over these cells, in memory -> each cell's visits and blocks."""
     visits: list[Visit] = []
@@ -30,7 +31,7 @@ def run(
         blocks.extend(its)
 
     with visit.Visitor(cells[0].threads, seed, limit_s=1.0) as visitor:
-        scheduler.Runner(
+        scheduler.Scheduler(
             cells,
             visitor,
             record,
@@ -43,10 +44,10 @@ def run(
     return [gathered[c.name, c.case, c.device, c.threads, c.cache] for c in cells]
 
 
-def cell(kernel: str, width: int, batch: int, threads: int = 0) -> visit.Cell:
+def cell(kernel: str, width: int, batch: int, threads: int = 0) -> Cell:
     """A float32 relu cell, square, on all usable cores unless told otherwise."""
     case = Case(width, width, batch, "float32", "relu")
-    return visit.Cell(kernel, case, 0, threads or limits.usable_cores(), "warm")
+    return Cell(kernel, case, 0, threads or limits.usable_cores(), "warm")
 
 
 def write(name: str, rows: Iterable[Mapping[str, Any]]) -> None:

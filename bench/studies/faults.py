@@ -33,7 +33,7 @@ from typing import NamedTuple
 
 from bench import ROOT
 from bench.data import store
-from bench.data.records import Block, Cell, Visit
+from bench.data.records import Block, CellRow, Visit
 from bench.studies import write
 from bench.terminal.errors import BadInput
 
@@ -173,7 +173,7 @@ def complaints(fault: Fault, code: int, out: Path, said: str) -> Iterator[str]:
     try:
         good = [visit for visit in store.load(out, Visit) if visit.status == "ok"]
         store.load(out, Block)
-        cells = store.load(out, Cell) if fault.code != 2 else []
+        cells = store.load(out, CellRow) if fault.code != 2 else []
     except BadInput as error:
         yield str(error)
         return
@@ -302,7 +302,7 @@ def try_kernels() -> dict[str, Outcome]:
             text=True,
             check=False,
         )
-        cells = {(cell.kernel, cell.batch): cell for cell in store.load(out, Cell)}
+        cells = {(cell.kernel, cell.batch): cell for cell in store.load(out, CellRow)}
     outcomes = {}
     for batch, name in batches.items():
         label, *statuses = KERNEL_FAULTS[name]

@@ -28,10 +28,10 @@ from rich.console import Console
 
 from bench import ROOT
 from bench.data import peaks, store
-from bench.data.records import Block, Cell, Visit
-from bench.measure.visit import Cell as Planned
+from bench.data.records import Block, CellRow, Visit
 from bench.measure.visit import refusal
 from bench.plan import sweep
+from bench.plan.cell import Cell
 from bench.show import charts, table
 from bench.stats import estimate
 from bench.studies import write
@@ -72,7 +72,7 @@ def small_run(folder: Path) -> None:
             for case in asked.cases():
                 for kernel, rate in (("python_loop", 3e7), ("numpy_matmul", 1e10)):
                     number += 1
-                    cell = Planned(kernel, case, 0, 2, "warm")
+                    cell = Cell(kernel, case, 0, 2, "warm")
                     ok = replace(
                         refusal(cell, number, turn, "ok", ""),
                         kernel_hash="0" * 12,
@@ -119,7 +119,7 @@ def small_run(folder: Path) -> None:
     store.write_cells(folder, cells_of(folder))
 
 
-def cells_of(folder: Path) -> list[Cell]:
+def cells_of(folder: Path) -> list[CellRow]:
     """What the run's truth says."""
     ceilings = peaks.of(store.machine(folder))
     return estimate.cells(store.load(folder, Visit), store.load(folder, Block), ceilings)
@@ -129,7 +129,7 @@ def show(folder: Path, *, draw: bool = True, derive: bool = True) -> None:
     """All that is made of a run's files: the table, the sentences, the charts."""
     sweep.read(str(folder / "sweep.toml"))
     visits, blocks = store.load(folder, Visit), store.load(folder, Block)
-    rows = cells_of(folder) if derive else store.load(folder, Cell)
+    rows = cells_of(folder) if derive else store.load(folder, CellRow)
     console = Console(file=io.StringIO(), width=120)
     console.print(table.table(rows))
     for line in table.reasons(rows):

@@ -35,8 +35,8 @@ from scipy import stats
 from bench import ROOT
 from bench.data.records import Says
 from bench.gate import checkouts, compare, decide
-from bench.gate.rounds import Cell
 from bench.plan import sweep
+from bench.plan.cell import Cell
 from bench.studies import RESULTS
 from bench.terminal.errors import BadInput
 
@@ -186,7 +186,7 @@ def one(*, planted: bool) -> None:
             found = _compared(both)
         except BadInput as error:  # exit code 2: red too, and for nothing
             found = compare.Found([], [], str(error), [])
-    percent_of = {cell.name: percent for cell, percent in percents.items()}
+    percent_of = {cell.label: percent for cell, percent in percents.items()}
     tally: dict[tuple[str, int], Counter[str]] = defaultdict(Counter)
     changes: dict[tuple[str, int], list[float]] = defaultdict(list)
     for verdict in found.verdicts:

@@ -45,7 +45,7 @@ SLOWER = 1.03
 
 def ceiling() -> float:
     """FLOP/s of a large product in NumPy, measured now."""
-    facts = survey.facts(visit.facts(limits.usable_cores()), limits.usable_cores())
+    facts = survey.facts(visit.software(limits.usable_cores()), limits.usable_cores())
     with tempfile.TemporaryDirectory() as folder:
         found = peak_rates.of_cpu(
             "float32", limits.usable_cores(), facts, Path(folder) / "peaks.json"

@@ -15,7 +15,7 @@ from statistics import median
 
 from bench import ROOT
 from bench.data import store
-from bench.data.records import Cell, Visit
+from bench.data.records import CellRow, Visit
 from bench.show.table import FAILED
 from bench.studies import write
 from bench.worker import environment, limits
@@ -24,7 +24,7 @@ BUDGET = "45s"
 """Shorter than the default sweep's own: every cell is visited, some several times."""
 
 
-def one(folder: Path, budget: str) -> tuple[list[Cell], list[Visit]]:
+def one(folder: Path, budget: str) -> tuple[list[CellRow], list[Visit]]:
     """A run beside a busy process -> its cells and visits."""
     with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as busy:
         try:
@@ -37,7 +37,7 @@ def one(folder: Path, budget: str) -> tuple[list[Cell], list[Visit]]:
             )
         finally:
             busy.kill()
-    return store.load(folder, Cell), store.load(folder, Visit)
+    return store.load(folder, CellRow), store.load(folder, Visit)
 
 
 def main(runs: int, budget: str) -> None:

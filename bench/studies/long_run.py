@@ -23,6 +23,7 @@ from typing import Any
 from bench.data import store
 from bench.data.records import Block, Quantity, Visit
 from bench.measure import scheduler, visit
+from bench.plan.cell import Cell
 from bench.plan.sweep import Sweep
 from bench.show import charts
 from bench.stats import estimate
@@ -33,7 +34,7 @@ SWEEP = Sweep(
     batches=(1, 64),
     kernels=("python_loop", "numpy_dot", "numpy_matmul", "cupy_matmul"),
 )
-CELLS = [visit.Cell(k, case, 0, 2, "warm") for case in SWEEP.cases() for k in SWEEP.kernels]
+CELLS = [Cell(k, case, 0, 2, "warm") for case in SWEEP.cases() for k in SWEEP.kernels]
 PASSES = 4000
 VISITS = 100_000
 
@@ -47,7 +48,7 @@ class MadeUp:
         self.held: list[int] = []  # bytes, likewise
 
     def visit(
-        self, cell: visit.Cell, number: int, pass_number: int, launch_s: float | None
+        self, cell: Cell, number: int, pass_number: int, launch_s: float | None
     ) -> tuple[Visit, list[Block]]:
         """A row and its ten blocks."""
         if pass_number > len(self.began):
@@ -77,7 +78,7 @@ class MadeUp:
 def passes() -> MadeUp:
     """A run that no target and no budget ends."""
     visits = MadeUp()
-    running = scheduler.Runner(
+    running = scheduler.Scheduler(
         CELLS,
         visits,
         lambda row, blocks: None,

@@ -25,8 +25,8 @@ from pathlib import Path
 from statistics import mean, median
 from typing import Any
 
-from bench.measure import visit
 from bench.plan.case import Case
+from bench.plan.cell import Cell
 from bench.stats import disturbance, estimate
 from bench.studies import run, write
 from bench.worker import limits, speed_probe
@@ -77,7 +77,7 @@ def calibrate(bits: int) -> float:
     straight = 1000 if bits < 1000 else 10 if bits < 100_000 else 1
     body = textwrap.indent("launch(y)\n" * straight, "    ")
     exec(f"def many():\n{body}", names)  # noqa: S102
-    one = speed_probe.Control(1)
+    one = speed_probe.SpeedProbe(1)
     seconds, slowness = {}, {}
     ends, number = time.perf_counter() + SECONDS, 0
     while time.perf_counter() < ends or number < 5:
@@ -96,7 +96,7 @@ def ours(bits: int, folder: Path) -> dict[str, float]:
     file = folder / f"chain_{bits}.py"
     file.write_text(KERNEL.format(bits=bits, call=CALL))
     case = Case(1, 1, 1, "float64", "linear")
-    planned = visit.Cell(str(file), case, 0, limits.usable_cores(), "warm")
+    planned = Cell(str(file), case, 0, limits.usable_cores(), "warm")
     (gathered,) = run([planned], max(SECONDS, 2 * 12 * bits * 4e-8), seed=1)
     return {"bench": estimate.of_visits(list(gathered.good.values())).value}
 

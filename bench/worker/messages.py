@@ -10,8 +10,8 @@ from bench.data.records import Status
 from bench.plan.case import Case, Weights
 
 
-class Facts(msgspec.Struct, frozen=True, tag=True):
-    """Ask what the worker's process is made of; answered by FactsReply."""
+class AskSoftware(msgspec.Struct, frozen=True, tag=True):
+    """Ask what the worker's process is made of; answered by Software."""
 
 
 class Load(msgspec.Struct, frozen=True, tag=True):
@@ -57,18 +57,18 @@ class Close(msgspec.Struct, frozen=True, tag=True):
     key: int
 
 
-class Ceilings(msgspec.Struct, frozen=True, tag=True):
-    """Ask what the device that a kernel computes on can do; answered by Rates, or Refused."""
+class AskPeaks(msgspec.Struct, frozen=True, tag=True):
+    """Ask what the device that a kernel computes on can do; answered by DevicePeaks, or Refused."""
 
     kernel: str
     precision: str
     device: int
 
 
-Request = Facts | Load | Open | Measure | RoundTrips | Close | Ceilings
+Request = AskSoftware | Load | Open | Measure | RoundTrips | Close | AskPeaks
 
 
-class FactsReply(msgspec.Struct, frozen=True, tag=True):
+class Software(msgspec.Struct, frozen=True, tag=True):
     """What the worker's process is made of."""
 
     contract: int
@@ -93,11 +93,11 @@ class Opened(msgspec.Struct, frozen=True, tag=True):
     loops: int
     launch_s: float
     error: float
-    rated: bool = False  # its device answers Ceilings
+    rated: bool = False  # its device answers AskPeaks
 
 
-class State(msgspec.Struct, frozen=True):
-    """The fields of kernels.State: what a device was doing, where it tells."""
+class DeviceState(msgspec.Struct, frozen=True):
+    """The fields of kernels.DeviceState: what a device was doing, where it tells."""
 
     mhz: float | None
     memory_mhz: float | None
@@ -114,7 +114,7 @@ class Times(msgspec.Struct, frozen=True, tag=True):
     control_s: float  # what the control took, before or after, whichever was longer
     measured_s: float  # how long all of it took
     waited_s: float | None  # for a core, all threads of the worker together, meanwhile
-    state: State | None = None  # of the device, as the last block's work was queued
+    state: DeviceState | None = None  # of the device, as the last block's work was queued
 
 
 class Trips(msgspec.Struct, frozen=True, tag=True):
@@ -137,7 +137,7 @@ class Closed(msgspec.Struct, frozen=True, tag=True):
     quiet: bool  # False: threads still run; an error, and the worker has to be replaced
 
 
-class Rates(msgspec.Struct, frozen=True, tag=True):
+class DevicePeaks(msgspec.Struct, frozen=True, tag=True):
     """What a device can do at one precision: measured on it, and by its data sheet."""
 
     measured_flop_per_s: float | None
@@ -154,4 +154,4 @@ class Refused(msgspec.Struct, frozen=True, tag=True):
     kernel_hash: str = ""
 
 
-Reply = FactsReply | Loaded | Opened | Times | Trips | Closed | Rates | Refused
+Reply = Software | Loaded | Opened | Times | Trips | Closed | DevicePeaks | Refused

@@ -31,7 +31,7 @@ from bench.worker import check, device_peaks, inputs, limits, messages, speed_pr
 from bench.worker.cheat_checks import Judge, TooManyCores
 from bench.worker.limits import usable_cores
 from bench.worker.open_cell import OpenCell
-from bench.worker.shared_state import BROUGHT_BY_IMPORTS, Changed, Surroundings
+from bench.worker.shared_state import BROUGHT_BY_IMPORTS, Changed, SharedState
 
 KEEP_BYTES = 512 * 2**20
 """Drawn inputs are kept for the next visit, up to this much."""
@@ -41,7 +41,7 @@ class TooSlow(Exception):
     """The first launch took far longer than the sweep allows; the argument is its seconds."""
 
 
-class Worker:
+class Server:
     """The cells that are open, and the inputs drawn so far."""
 
     def __init__(
@@ -51,13 +51,13 @@ class Worker:
         sleep: timing.Sleep = time.sleep,
     ) -> None:
         self._threads = threads
-        self._control = speed_probe.Control(threads)
+        self._speed_probe = speed_probe.SpeedProbe(threads)
         self._clock = clock
         self._judge = Judge(clock, sleep)
         self.cells: dict[int, OpenCell] = {}
         self._drawn: OrderedDict[Any, tuple[inputs.Arrays, list[inputs.Part]]] = OrderedDict()
         self._kernels: dict[str, kernels.Kernel] = {}
-        self._surroundings = Surroundings()
+        self._shared_state = SharedState()
         self._prepared: set[str] = set()  # kernels that have imported what they need
         self._devices: dict[tuple[str, int], kernels.Device] = {}  # that kernels were seen on
 
@@ -65,8 +65,8 @@ class Worker:
         """Do what is asked; trouble with a kernel becomes a Refused with its status."""
         try:
             match request:
-                case messages.Facts():
-                    return facts()
+                case messages.AskSoftware():
+                    return software()
                 case messages.Load():
                     kernel = self._load(request.kernel)
                     return messages.Loaded(kernel.hash, kernel.summary)
@@ -78,8 +78,8 @@ class Worker:
                     return self._round_trips(request)
                 case messages.Close():
                     return self._close(request)
-                case messages.Ceilings():
-                    return self._ceilings(request)
+                case messages.AskPeaks():
+                    return self._peaks(request)
         except Exception as error:  # noqa: BLE001 - whatever a kernel raises is the cell's result
             name = getattr(request, "kernel", "")
             if (cell := self.cells.pop(getattr(request, "key", -1), None)) is not None:
@@ -87,14 +87,14 @@ class Worker:
                 with contextlib.suppress(Exception):  # it is in trouble already
                     _let_go(cell.step)
                 timing.settle(timing.SETTLE_S)
-            self._surroundings.restore(but=self._excused(name))
+            self._shared_state.restore(but=self._excused(name))
             return refusal(error, self._kernels.get(name))
 
     def _load(self, name_or_path: str) -> kernels.Kernel:
         if name_or_path not in self._kernels:
             kernel = kernels.load(name_or_path)
-            self._surroundings.hold("when it was imported", but=BROUGHT_BY_IMPORTS)
-            self._surroundings.accept()
+            self._shared_state.hold("when it was imported", but=BROUGHT_BY_IMPORTS)
+            self._shared_state.accept()
             self._kernels[name_or_path] = kernel
             # what is loaded stays; collecting between visits needn't look at it again
             gc.collect()
@@ -169,13 +169,13 @@ class Worker:
     ) -> kernels.Step:
         step = kernel.prepare(layer, request.case.batch, request.device)
         try:
-            self._surroundings.hold("in prepare", but=self._excused(request.kernel))
+            self._shared_state.hold("in prepare", but=self._excused(request.kernel))
         except Changed:
             _let_go(step)
             raise
         if request.kernel not in self._prepared:
             self._prepared.add(request.kernel)
-            self._surroundings.accept()
+            self._shared_state.accept()
         return step
 
     def _excused(self, kernel: str) -> frozenset[str]:
@@ -221,7 +221,7 @@ class Worker:
         cell = self.cells[request.key]
         cell.step.device.fence(cell.out)
         start, waited = self._clock(), speed_probe.waited_s()
-        before = self._control.seconds()
+        before = self._speed_probe.seconds()
         seen = Look(cell.step.device, self._clock)
         began, real_began, cpu_s = self._clock(), time.perf_counter(), time.process_time()
         if cell.cache == "cold":
@@ -233,7 +233,7 @@ class Worker:
             cell.step.device.fence(cell.out)
         took = self._clock() - began - seen.took_s
         cores_busy = (time.process_time() - cpu_s) / max(time.perf_counter() - real_began, 1e-9)
-        control_s = speed_probe.slowest(before, self._control.seconds(), cores_busy)
+        control_s = speed_probe.slowest(before, self._speed_probe.seconds(), cores_busy)
         now_waited, measured_s = speed_probe.waited_s(), self._clock() - start
         self._judge.cores(cores_busy, took, self._threads)
         if cell.cache == "warm":
@@ -261,7 +261,7 @@ class Worker:
         cpu_s = time.process_time() - cell.opened_cpu_s
         preempted = resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw - cell.opened_preempted
         cell.step.device.fence(cell.out)
-        self._surroundings.hold("while it ran")
+        self._shared_state.hold("while it ran")
         error = self._judge.last(cell)
         del self.cells[request.key]
         _let_go(cell.step)
@@ -270,7 +270,7 @@ class Worker:
         quiet_s, quiet = timing.settle(timing.SETTLE_S)
         return messages.Closed(error, cpu_s, preempted, quiet_s, quiet)
 
-    def _ceilings(self, request: messages.Ceilings) -> messages.Rates:
+    def _peaks(self, request: messages.AskPeaks) -> messages.DevicePeaks:
         """What the kernel's device can do; the kernel itself is only asked which one that is."""
         dtype = kernels.DTYPES[request.precision]
         layer = kernels.Layer(
@@ -285,7 +285,7 @@ class Worker:
             flop_per_s, bytes_per_s = device_peaks.measure(device, request.precision, self._clock)
         finally:
             _let_go(step)
-        return messages.Rates(flop_per_s, bytes_per_s, stated.flop_per_s, stated.bytes_per_s)
+        return messages.DevicePeaks(flop_per_s, bytes_per_s, stated.flop_per_s, stated.bytes_per_s)
 
 
 class Look:
@@ -294,7 +294,7 @@ class Look:
     def __init__(self, device: kernels.Device, clock: timing.Clock) -> None:
         self._device = device
         self._clock = clock
-        self.state: messages.State | None = None
+        self.state: messages.DeviceState | None = None
         self.took_s = 0.0
 
     def __call__(self) -> None:
@@ -302,7 +302,7 @@ class Look:
             return
         start = self._clock()
         if (state := self._device.state()) is not None:
-            self.state = messages.State(**asdict(state))
+            self.state = messages.DeviceState(**asdict(state))
         self.took_s = self._clock() - start
 
 
@@ -318,9 +318,9 @@ def _let_go(step: kernels.Step) -> None:
     step.device.release()
 
 
-def facts() -> messages.FactsReply:
+def software() -> messages.Software:
     """What this process is made of."""
-    return messages.FactsReply(
+    return messages.Software(
         contract=kernels.CONTRACT,
         kernels=kernels.names(),
         python=platform.python_version(),
@@ -368,7 +368,7 @@ def _is_memory(error: Exception) -> bool:
 
 def main(descriptor: int, threads: int) -> None:
     """Answer requests on the file descriptor until the other side hangs up."""
-    worker = Worker(min(threads, usable_cores()))
+    worker = Server(min(threads, usable_cores()))
     decoder = msgspec.json.Decoder(messages.Request)
     with socket.socket(fileno=descriptor) as connection, connection.makefile("rwb") as lines:
         for line in lines:

@@ -4,7 +4,7 @@ A kernel that changes one of these makes the next visit, or the harness itself, 
 row says: fewer BLAS threads, another error handling, a handler that swallows a signal.
 
 All of it takes about 0.1 ms to read. Only finding the libraries that have threads takes longer,
-which is why `Surroundings` keeps them until it is told that there may be new ones.
+which is why `SharedState` keeps them until it is told that there may be new ones.
 """
 
 import gc
@@ -42,7 +42,7 @@ class Aspect:
     difference: Callable[[Any, Any], str] = lambda old, new: ""
 
 
-class Surroundings:
+class SharedState:
     """All that kernels share, as it should be: it is read once, and then compared with."""
 
     def __init__(self) -> None:

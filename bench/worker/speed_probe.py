@@ -41,7 +41,7 @@ def work() -> None:
     np.add.reduce(_NUMBERS, axis=None)
 
 
-class Control:
+class SpeedProbe:
     """The control on some cores at once."""
 
     def __init__(

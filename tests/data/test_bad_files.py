@@ -23,7 +23,7 @@ from rich.console import Console
 
 from bench import ROOT
 from bench.data import peaks, store
-from bench.data.records import Block, Cell, Visit
+from bench.data.records import Block, CellRow, Visit
 from bench.show import charts, table
 from bench.stats import estimate
 from bench.studies import fuzz
@@ -286,7 +286,7 @@ def test_an_awkward_name_is_shown_as_it_is(run: Path, name: str) -> None:
     assert store.load(run, Visit) == visits
     cells = estimate.cells(visits, store.load(run, Block), peaks.of(store.machine(run)))
     store.write_cells(run, cells)
-    assert {cell.kernel for cell in store.load(run, Cell)} == {name}
+    assert {cell.kernel for cell in store.load(run, CellRow)} == {name}
     for shown in pd.read_csv(run / "cells.csv").kernel:
         assert shown[0] not in "=+-@"
         assert text.unguarded(shown) == name
@@ -315,7 +315,7 @@ def test_numbers_at_the_ends_of_what_is_allowed_are_drawn(
     known: dict[str, Any] = {}
     for name in ("flop_per_s", "speedup"):
         known |= {name: high, f"{name}_low": low, f"{name}_high": high}
-    cells = [replace(cell, time_s=low, **known) for cell in store.load(run, Cell)]
+    cells = [replace(cell, time_s=low, **known) for cell in store.load(run, CellRow)]
     store.write_cells(run, cells)
     assert fuzz.attempt(lambda: fuzz.show(run, derive=False)) == "accepted"
 

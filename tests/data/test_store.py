@@ -18,11 +18,11 @@ from hypothesis import strategies as st
 
 from bench.data import store
 from bench.data.peaks import Peaks
-from bench.data.records import BOUNDS, SPAN, WORDS, Block, Cell, Visit
+from bench.data.records import BOUNDS, SPAN, WORDS, Block, CellRow, Visit
 from bench.data.store import Run
-from bench.measure.visit import Cell as Planned
 from bench.measure.visit import refusal
 from bench.plan.case import Case
+from bench.plan.cell import Cell
 from bench.plan.sweep import Sweep
 from bench.stats import estimate
 from bench.terminal import signals
@@ -61,7 +61,7 @@ def rows(row: type[Any]) -> st.SearchStrategy[Any]:
 
 def visit(number: int = 1, **changes: Any) -> Visit:
     """An ordinary row of visits.csv."""
-    cell = Planned("numpy_matmul", Case(16, 16, 1, "float32", "relu"), 0, 2, "warm")
+    cell = Cell("numpy_matmul", Case(16, 16, 1, "float32", "relu"), 0, 2, "warm")
     ok = refusal(cell, number, 1, "ok", "")
     return replace(ok, **{"device": "cpu", "error": 0.25, "wall_s": 0.05, **changes})
 
@@ -111,12 +111,12 @@ def test_what_is_appended_is_loaded(appended: Visit, blocks: list[Block]) -> Non
 
 
 @exact
-@given(cells=st.lists(rows(Cell), max_size=3))
-def test_cells_that_are_written_are_loaded(cells: list[Cell]) -> None:
+@given(cells=st.lists(rows(CellRow), max_size=3))
+def test_cells_that_are_written_are_loaded(cells: list[CellRow]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         store.write_cells(Path(folder), cells)
         store.write_cells(Path(folder), cells)  # in the place of the first, not after it
-        assert store.load(Path(folder), Cell) == [seven_digits(cell) for cell in cells]
+        assert store.load(Path(folder), CellRow) == [seven_digits(cell) for cell in cells]
         assert [path.name for path in Path(folder).iterdir()] == ["cells.csv"]
 
 
@@ -488,8 +488,8 @@ def test_malformed_machine_facts_are_refused(run: Run, content: bytes) -> None:
         store.machine(run.folder)
 
 
-COUNTS = {field.name for field in fields(Cell) if field.type is int}
-MEASURES = {field.name for field in fields(Cell) if field.type == float | None}
+COUNTS = {field.name for field in fields(CellRow) if field.type is int}
+MEASURES = {field.name for field in fields(CellRow) if field.type == float | None}
 
 
 def derived(run: Run) -> Path:
@@ -507,7 +507,7 @@ def derived(run: Run) -> Path:
 
 def test_one_call_of_pandas_reads_cells_with_numbers_as_numbers(run: Run) -> None:
     frame = pd.read_csv(derived(run))
-    assert list(frame.columns) == store.columns(Cell)
+    assert list(frame.columns) == store.columns(CellRow)
     assert all(frame[name].dtype == "int64" for name in COUNTS)
     assert all(frame[name].dtype == "float64" for name in MEASURES)
     assert list(frame.kernel) == ["cupy_matmul", "numpy_matmul"]
@@ -518,7 +518,7 @@ def test_one_call_of_pandas_reads_cells_with_numbers_as_numbers(run: Run) -> Non
 def test_the_frame_for_the_charts_has_the_same_numbers(run: Run) -> None:
     derived(run)
     frame = store.frame(run.folder)
-    assert list(frame.columns) == store.columns(Cell)
+    assert list(frame.columns) == store.columns(CellRow)
     assert {name: str(frame[name].dtype) for name in COUNTS} == dict.fromkeys(COUNTS, "int64")
     # a column without any number, too: a chart reckons with it
     assert {name: str(frame[name].dtype) for name in MEASURES} == dict.fromkeys(MEASURES, "float64")

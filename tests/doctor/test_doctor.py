@@ -21,7 +21,7 @@ from machine_facts import HONEST, WORKER
 from bench import ROOT
 from bench.doctor import nvml, observe, show
 from bench.doctor.diagnose import Finding, can_run, diagnose, trouble, unfit
-from bench.doctor.seen import Asked, Probe, Seen, State, Tried
+from bench.doctor.seen import Asked, GpuState, Probe, Seen, Tried
 from bench.machine import driver, isolated, survey, wheel
 from bench.machine.driver import Device, Driver
 from bench.machine.wheel import Choice
@@ -30,7 +30,7 @@ from bench.worker import limits
 
 H100 = Device(0, "NVIDIA H100", "0000:17:00.0", "9.0")
 V100 = Device(1, "Tesla V100", "0000:18:00.0", "7.0")
-STATE = State(
+STATE = GpuState(
     bus=H100.bus,
     busy=0.0,
     free_bytes=79 * 10**9,
@@ -632,13 +632,13 @@ class TestNvml:
             "reader.close()\n"
         )
 
-        def run() -> tuple[str, State | None, int]:
+        def run() -> tuple[str, GpuState | None, int]:
             ended = isolated.run([sys.executable, "-c", code], 20)
             assert ended.code == 0, ended
             said, state, reasons = json.loads(ended.out)
             return (
                 said,
-                State(**state | {"others": tuple(state["others"])}) if state else None,
+                GpuState(**state | {"others": tuple(state["others"])}) if state else None,
                 reasons,
             )
 
@@ -653,7 +653,7 @@ class TestNvml:
         monkeypatch.setenv("STUB_MODE", "3")
         assert ask() == (
             "",
-            State(
+            GpuState(
                 bus="0000:17:00.0",
                 busy=0.4,
                 others=(1, 22, 333),

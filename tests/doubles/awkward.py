@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import strategies as st
 from made_up import GPU, cell, gpu_box, laptop
 
-from bench.data.records import STATUSES, Cell
+from bench.data.records import STATUSES, CellRow
 from bench.show import charts
 from bench.show.charts import _page
 
@@ -29,7 +29,7 @@ AWKWARD = {
 SHEETS = [_page.Sheet(theme, size) for theme in charts.THEMES for size in charts.SIZES]
 
 
-def a_run(seed: int, shape: tuple[int, int, int], decades: int) -> list[Cell]:
+def a_run(seed: int, shape: tuple[int, int, int], decades: int) -> list[CellRow]:
     """Cells of any kind, each number and its interval there or not: of so many kernels, widths and
     batches.
     """

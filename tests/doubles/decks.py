@@ -16,7 +16,7 @@ from pptx.oxml.ns import qn
 
 from bench import ROOT
 from bench.data import store
-from bench.data.records import Cell
+from bench.data.records import CellRow
 from bench.show.deck import findings, pages
 
 REFERENCE = ROOT / "results" / "reference"
@@ -36,7 +36,7 @@ MACHINE = {
 }
 
 
-def cell(kernel: str, width: int, batch: int, rate: float | None = None, **known: Any) -> Cell:
+def cell(kernel: str, width: int, batch: int, rate: float | None = None, **known: Any) -> CellRow:
     """A made-up cell; its rate and speed-up, where it has them, are known to 2 %."""
     if rate:
         measured = {"visits": 9, "flop_per_s": rate, "speedup": rate / 4e7}
@@ -47,7 +47,7 @@ def cell(kernel: str, width: int, batch: int, rate: float | None = None, **known
 
 def grid(
     kernels: dict[str, float], widths: tuple[int, ...], batches: tuple[int, ...]
-) -> list[Cell]:
+) -> list[CellRow]:
     places = itertools.product(kernels.items(), widths, batches)
     return [cell(k, w, b, rate * (w / 100) ** 0.3 * b**0.5) for (k, rate), w, b in places]
 
@@ -77,7 +77,7 @@ AWKWARD = {
 }
 
 
-def folder_of(cells: list[Cell], folder: Path, machine: dict[str, Any] | None = None) -> Path:
+def folder_of(cells: list[CellRow], folder: Path, machine: dict[str, Any] | None = None) -> Path:
     """A run that has its cells only."""
     folder.mkdir(parents=True)
     store.write_cells(folder, cells)

@@ -102,10 +102,10 @@ class Board(SimulatedDevice):
     def free_bytes(self) -> int:
         return self.free
 
-    def state(self) -> kernels.State | None:
+    def state(self) -> kernels.DeviceState | None:
         self.clock.ticks += self.look_ticks
         self.looks.append(self.busy_until > self.clock.ticks)
-        return kernels.State(1500.0, 900.0, 61.0, 250.5, self.held_back)
+        return kernels.DeviceState(1500.0, 900.0, 61.0, 250.5, self.held_back)
 
     def stated(self, precision: str) -> kernels.Rates:
         return self.stated_rates

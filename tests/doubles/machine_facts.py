@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from bench.worker.messages import FactsReply
+from bench.worker.messages import Software
 
-WORKER = FactsReply(
+WORKER = Software(
     contract=1,
     kernels=("numpy_matmul",),
     python="3.12.1",

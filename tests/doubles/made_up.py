@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from bench.data import store
-from bench.data.records import Cell
+from bench.data.records import CellRow
 from bench.show import charts
 
 MACHINE: dict[str, Any] = {
@@ -32,13 +32,13 @@ GPU_MACHINE = MACHINE | {
     }
 }
 NOTHING = dict.fromkeys(
-    (name for name, kind in Cell.__annotations__.items() if "None" in str(kind))
+    (name for name, kind in CellRow.__annotations__.items() if "None" in str(kind))
 )
 AWAY = (0.98, 0.99, 1.0, 1.01, 1.3)
 """A made-up cell's visits, about its time; the last is set aside."""
 
 
-def cell(kernel: str, width: int, batch: int, **known: Any) -> Cell:
+def cell(kernel: str, width: int, batch: int, **known: Any) -> CellRow:
     """A cell; its time, rate and speed-up, where given, are known to 2 %."""
     row: dict[str, Any] = NOTHING | {
         "kernel": kernel,
@@ -67,10 +67,10 @@ def cell(kernel: str, width: int, batch: int, **known: Any) -> Cell:
         if value := row[f"{number}{unit}"]:
             sides = {f"{number}_low{unit}": value * 0.98, f"{number}_high{unit}": value * 1.02}
             row |= sides | {name: known[name] for name in sides if name in known}
-    return Cell(**row)
+    return CellRow(**row)
 
 
-def made(cells: list[Cell], machine: dict[str, Any] = MACHINE) -> charts.Run:
+def made(cells: list[CellRow], machine: dict[str, Any] = MACHINE) -> charts.Run:
     """The run of these cells, with five visits to each that has a time."""
     frame = store.table(cells)
     visits = frame[frame["time_s"].notna()].loc[:, [*charts.CELL, "time_s"]].assign(key=0)
@@ -85,7 +85,7 @@ def laptop(
     widths: tuple[int, ...] = (16, 64, 256, 1000, 2048, 4096),
     batches: tuple[int, ...] = (1, 32, 1024),
     more: tuple[str, ...] = (),
-) -> list[Cell]:
+) -> list[CellRow]:
     """Like a laptop's: a flat loop that gets too slow, two NumPy kernels, no CuPy."""
     cells = []
     for batch, width in itertools.product(batches, widths):
@@ -110,14 +110,14 @@ def laptop(
 def gpu_box(
     widths: tuple[int, ...] = (16, 64, 256, 1000, 2048, 4096),
     batches: tuple[int, ...] = (1, 16, 128, 1024),
-) -> list[Cell]:
+) -> list[CellRow]:
     """Like a laptop's with a GPU in it, of 5 µs a launch and 20 GB/s of transfers."""
     cells = []
     for one in laptop(widths, batches):
         if one.kernel == "cupy_matmul":
             continue
         alone = one.time_s and one.time_s + 1e-6
-        cells.append(Cell(**(_fields(one) | {"latency_s": alone, "end_to_end_s": alone})))
+        cells.append(CellRow(**(_fields(one) | {"latency_s": alone, "end_to_end_s": alone})))
     for (batch, width), (kernel, slower) in itertools.product(
         itertools.product(batches, widths), {"cupy_matmul": 1.0, "cupy_fused": 0.9}.items()
     ):
@@ -131,5 +131,5 @@ def gpu_box(
     return cells
 
 
-def _fields(one: Cell) -> dict[str, Any]:
-    return {name: getattr(one, name) for name in Cell.__annotations__}
+def _fields(one: CellRow) -> dict[str, Any]:
+    return {name: getattr(one, name) for name in CellRow.__annotations__}

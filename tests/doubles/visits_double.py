@@ -5,8 +5,9 @@ from dataclasses import replace
 
 from bench.data.records import Block, Status, Visit
 from bench.measure import scheduler
-from bench.measure.visit import Cell, refusal
+from bench.measure.visit import refusal
 from bench.plan.case import Case
+from bench.plan.cell import Cell
 from bench.stats import estimate
 
 SLOW, FAST = "slow", "fast"
@@ -49,10 +50,10 @@ class Bench:
         self.rows.append(visit)
         self.blocks += blocks
 
-    def runner(
+    def scheduler(
         self, cells: list[Cell], budget_s: float = 60.0, target: float = 0.02, limit_s: float = 1.0
-    ) -> scheduler.Runner:
-        return scheduler.Runner(
+    ) -> scheduler.Scheduler:
+        return scheduler.Scheduler(
             cells,
             self,
             self.record,

@@ -84,7 +84,8 @@ def test_a_run_that_was_cut_short_or_not_judged_tells_a_calibration_nothing(
     monkeypatch.setattr(command, "_compare", troubled)
     command.calibrate(WHAT)
     assert (
-        calibration.read(command.SPREADS, survey.facts(visit.facts(1), 1)["fingerprint"]).runs == 10
+        calibration.read(command.SPREADS, survey.facts(visit.software(1), 1)["fingerprint"]).runs
+        == 10
     )
     assert "a run that doesn't count: too noisy" in capsys.readouterr().err
     compared.extend([()] * 11)

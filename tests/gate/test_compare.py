@@ -16,8 +16,9 @@ from bench import ROOT
 from bench.data.records import Phase, Round
 from bench.gate import checkouts, command, compare, decide, junit, report, rounds
 from bench.gate.checkouts import Side
-from bench.gate.rounds import CantMeasure, Cell
+from bench.gate.rounds import CantMeasure
 from bench.plan.case import Case
+from bench.plan.cell import Cell
 from bench.terminal.errors import BadInput
 
 SPREAD = decide.Spread()
@@ -141,10 +142,10 @@ class TestLocked:
             assert {side.python for side in checkouts.locked((base, head), print)} == {"base's"}
         # the packages that the empty locks lack
         monkeypatch.setenv("PYTHONPATH", sysconfig.get_path("purelib"))
-        assert [reply.contract for reply in compare.facts(both)] == [1, 1]
+        assert [reply.contract for reply in compare.software(both)] == [1, 1]
         monkeypatch.delenv("PYTHONPATH")
         with pytest.raises(BadInput, match=r"the base's side can't start: .*No module named"):
-            compare.facts(both)
+            compare.software(both)
 
     def test_a_lock_that_cannot_be_installed_is_never_green(self, tmp_path: Path) -> None:
         base = a_side(tmp_path, "base")
@@ -233,7 +234,7 @@ class TestRounds:
         both = [a_side(tmp_path, name) for name in ("base", "head")]
         cells = [cell(), cell("numpy_dot")]
         rows = rounds.measure(3, "screen", cells, both, random.Random(1))
-        assert {row.cell for row in rows} == {one.name for one in cells}
+        assert {row.cell for row in rows} == {one.label for one in cells}
         for row in rows:
             assert (row.round_number, row.phase) == (3, "screen")
             assert row.base_s > 0
@@ -347,8 +348,8 @@ class TestJudge:
             told = replace(found, verdicts=verdicts, problem=problem)
             suite = ET.fromstring(junit.xml(told, ASKED))[0]  # noqa: S314 - our own
             cases = {case.get("name"): case for case in suite.iter("testcase")}
-            skipped = set(cases) if problem else {cell().name, "shaky"}
-            assert set(cases) == {"slow", "meant", "same", "shaky", cell().name}
+            skipped = set(cases) if problem else {cell().label, "shaky"}
+            assert set(cases) == {"slow", "meant", "same", "shaky", cell().label}
             assert [n for n, c in cases.items() if c.find("failure") is not None] == failed
             assert {n for n, c in cases.items() if c.find("skipped") is not None} == skipped
             counts = [suite.get(name) for name in ("tests", "failures", "skipped")]

@@ -18,8 +18,9 @@ from commands import bench
 from bench.gate import compare, decide, rounds
 from bench.gate.checkouts import Side
 from bench.gate.compare import Found
-from bench.gate.rounds import CantMeasure, Cell
+from bench.gate.rounds import CantMeasure
 from bench.plan.case import Case
+from bench.plan.cell import Cell
 from bench.terminal.errors import BadInput
 from bench.worker import messages
 
@@ -67,14 +68,14 @@ class SimulatedArm:
         self.true_s: dict[int, float] = {}
         machine.now += 0.1
 
-    def facts(self) -> messages.FactsReply:
-        return messages.FactsReply(1, ("numpy_matmul", "python_loop"), "3.11", "2", ())
+    def software(self) -> messages.Software:
+        return messages.Software(1, ("numpy_matmul", "python_loop"), "3.11", "2", ())
 
     def open(self, cell: Cell, key: int, offset: int, limit_s: float) -> messages.Opened:
         machine = self.machine
         machine.now += machine.setup_s
         true_s = 2e-5 + cell.case.flops / 1e10
-        true_s *= 1 + (machine.slowed.get(cell.name, 0.0) if self.side == "head" else 0.0)
+        true_s *= 1 + (machine.slowed.get(cell.label, 0.0) if self.side == "head" else 0.0)
         self.true_s[key] = true_s * math.exp(machine.random.gauss(0.0, machine.placement))
         launch_s = 0.0 if machine.stands_still else true_s
         return messages.Opened("", "host", 1, launch_s, 0.0)
@@ -176,7 +177,7 @@ def test_identical_sides_are_never_red(trouble: str, compared: Callable[[Machine
         assert decide.outcome(found.verdicts, found.problem) in ("not slower", "can't tell")
 
 
-SLOWED = {cell.name: 0.05 for cell in CELLS[::2]}
+SLOWED = {cell.label: 0.05 for cell in CELLS[::2]}
 TOO_NOISY = ("steps", "mayhem")
 UNTELLABLE = ("placement of five percent", "mayhem that the control can't feel")
 
@@ -239,7 +240,7 @@ def test_a_budget_without_time_for_a_screen_is_named_and_never_green(
 def test_where_all_is_slower_and_time_is_short_some_are_still_found(
     compared: Callable[[Machine], Found],
 ) -> None:
-    everything = {cell.name: 0.3 for cell in CELLS}
+    everything = {cell.label: 0.3 for cell in CELLS}
     found = compared(Machine(4, setup_s=0.042, slowed=everything))
     assert decide.outcome(found.verdicts, found.problem) == "slower"
     slower = sum(verdict.says == "slower" for verdict in found.verdicts)
@@ -267,7 +268,7 @@ def test_the_command_exits_with_what_was_found(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    machine = again(trouble, 5, slowed={cell.name: slowdown for cell in CELLS})
+    machine = again(trouble, 5, slowed={cell.label: slowdown for cell in CELLS})
     monkeypatch.setattr(rounds, "Arm", machine.arm)
     monkeypatch.setattr(compare, "time", SimpleNamespace(monotonic=lambda: machine.now))
     monkeypatch.setattr("bench.show.runs.draw", lambda *_: [])

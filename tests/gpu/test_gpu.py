@@ -20,7 +20,7 @@ import kernels
 from bench import ROOT
 from bench.plan.case import Case
 from bench.worker import check, inputs, messages, timing
-from bench.worker.server import Worker
+from bench.worker.server import Server
 from kernels import Layer, Step, Unavailable, Unsupported
 from kernels._cupy import CudaDevice
 
@@ -171,7 +171,7 @@ def test_transfers_go_at_the_speed_of_the_bus(
 def test_out_of_memory_is_a_status_and_the_next_cell_runs(
     name: str, gpu: CudaDevice, width: int, numbers: Numbers
 ) -> None:
-    worker = Worker()
+    worker = Server()
     pool = gpu.cupy.get_default_memory_pool()
     gpu.release()
     pool.set_limit(size=width * width)  # bytes: a quarter of W

@@ -15,7 +15,7 @@ from bench import ROOT
 from bench.measure import worker_process
 from bench.plan.case import Case
 from bench.worker import inputs, messages
-from bench.worker.server import Worker
+from bench.worker.server import Server
 
 FILES = ROOT / "tests" / "doubles" / "kernel_files"
 CASE = Case(n_in=24, n_units=16, batch=8, precision="float32", activation="relu")
@@ -57,9 +57,9 @@ def test_the_loop_takes_its_input_as_lists() -> None:
     assert isinstance(step.send(arrays().A_in), list)
 
 
-def simulated(device: SimulatedDevice) -> Worker:
+def simulated(device: SimulatedDevice) -> Server:
     """A worker that knows one kernel, `sim`, on the device and its host's clock."""
-    worker = Worker(clock=device.clock, sleep=device.clock.sleep)
+    worker = Server(clock=device.clock, sleep=device.clock.sleep)
     worker._kernels["sim"] = kernels.Kernel("sim", "0", "", prepare_on(device))
     return worker
 
@@ -133,7 +133,7 @@ def test_a_first_launch_far_over_the_limit_is_the_only_one() -> None:
 
 
 def test_one_kernel_can_be_held_twice_in_one_worker() -> None:
-    worker = Worker()
+    worker = Server()
     other = Case(n_in=5, n_units=7, batch=3, precision="float64", activation="tanh")
     for key, case in ((1, CASE), (2, CASE), (3, other)):
         assert isinstance(worker.answer(an_open("numpy_matmul", case, key=key)), messages.Opened)
@@ -151,14 +151,14 @@ needs_jax = pytest.mark.skipif(
 
 
 @pytest.fixture(scope="module")
-def process() -> Iterator[worker_process.Worker]:
-    worker = worker_process.Worker(threads=2)
+def process() -> Iterator[worker_process.WorkerProcess]:
+    worker = worker_process.WorkerProcess(threads=2)
     yield worker
     worker.kill()
 
 
 @needs_jax
-def test_jax_on_the_cpu_is_one_more_kernel(process: worker_process.Worker) -> None:
+def test_jax_on_the_cpu_is_one_more_kernel(process: worker_process.WorkerProcess) -> None:
     for _ in range(3):
         opened = process.call(an_open("jax_dense", CASE), 120)
         assert isinstance(opened, messages.Opened), opened
@@ -171,7 +171,7 @@ def test_jax_on_the_cpu_is_one_more_kernel(process: worker_process.Worker) -> No
 
 
 @needs_jax
-def test_jax_without_its_fence_is_refused(process: worker_process.Worker) -> None:
+def test_jax_without_its_fence_is_refused(process: worker_process.WorkerProcess) -> None:
     case = Case(1500, 1500, 256, "float32", "relu")
     opened = process.call(an_open(str(FILES / "jax_unfenced.py"), case), 120)
     assert isinstance(opened, messages.Opened), opened

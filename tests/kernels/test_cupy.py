@@ -23,7 +23,7 @@ import kernels
 from bench import ROOT
 from bench.plan.case import Case
 from bench.worker import check, inputs, messages, timing
-from bench.worker.server import Worker
+from bench.worker.server import Server
 from kernels import ACTIVATIONS, Layer, Step, Unavailable, Unsupported, _cupy
 
 FOLDER = Path(kernels.__file__).parent
@@ -364,7 +364,7 @@ class TestThroughTheHarness:
     @every_kernel
     @pytest.mark.parametrize("cache", ["warm", "cold"])
     def test_a_visit_from_open_to_close(self, name: str, cache: str, machine: Machine) -> None:
-        worker = Worker(clock=machine.clock, sleep=machine.sleep)
+        worker = Server(clock=machine.clock, sleep=machine.sleep)
         case = Case(6, 5, 9, "float32", "relu")
         opened = worker.answer(an_open(name, case, cache=cache))
         assert isinstance(opened, messages.Opened), opened
@@ -388,7 +388,7 @@ class TestThroughTheHarness:
     def test_too_little_memory_is_a_status_and_the_next_cell_runs(
         self, name: str, machine: Machine
     ) -> None:
-        worker = Worker(clock=machine.clock, sleep=machine.sleep)
+        worker = Server(clock=machine.clock, sleep=machine.sleep)
         machine.free = 100_000
         large = worker.answer(an_open(name, Case(300, 300, 9, "float32", "relu")))
         assert isinstance(large, messages.Refused)

@@ -15,8 +15,8 @@ import kernels
 from bench.measure.visit import _told
 from bench.plan.case import Case
 from bench.worker import messages, timing
-from bench.worker.server import Worker
-from kernels import State, Step, _nvml
+from bench.worker.server import Server
+from kernels import DeviceState, Step, _nvml
 
 BUS = "0000:17:00.0"
 
@@ -70,7 +70,7 @@ def nvml(monkeypatch: pytest.MonkeyPatch) -> Nvml:
     return double
 
 
-def state_of(bus: str = BUS) -> State:
+def state_of(bus: str = BUS) -> DeviceState:
     monitor = _nvml.monitor(bus)
     assert monitor is not None
     return monitor.state()
@@ -81,7 +81,7 @@ class TestNvml:
 
     @pytest.mark.usefixtures("nvml")
     def test_clocks_temperature_and_watts(self) -> None:
-        assert state_of() == State(1980.0, 2619.0, 64.0, 698.25, ())
+        assert state_of() == DeviceState(1980.0, 2619.0, 64.0, 698.25, ())
 
     @pytest.mark.parametrize(
         ("bits", "words"),
@@ -107,7 +107,7 @@ class TestNvml:
 
     def test_a_card_that_does_not_tell_everything_tells_the_rest(self, nvml: Nvml) -> None:
         nvml.answers |= {"mw": None, "why": None, "mem": None}
-        assert state_of() == State(1980.0, None, 64.0, None, ())
+        assert state_of() == DeviceState(1980.0, None, 64.0, None, ())
 
     def test_a_device_is_found_by_its_bus_id_and_by_nothing_else(self, nvml: Nvml) -> None:
         assert _nvml.monitor(BUS) is not None
@@ -161,11 +161,11 @@ class TestRealModule:
     def test_all_that_it_tells(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("STUB_REASONS", "0x45")
         reasons = ("power cap", "too warm, says the hardware")
-        assert self.asked(BUS) == str(State(1980.0, 2619.0, 71.0, 698.25, reasons))
+        assert self.asked(BUS) == str(DeviceState(1980.0, 2619.0, 71.0, 698.25, reasons))
 
     def test_what_a_card_lacks(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("STUB_LACKS", "nvmlDeviceGetPowerUsage")
-        assert self.asked(BUS) == str(State(1980.0, 2619.0, 71.0, None, ()))
+        assert self.asked(BUS) == str(DeviceState(1980.0, 2619.0, 71.0, None, ()))
 
     def test_another_bus_id_and_a_library_in_trouble(self, monkeypatch: pytest.MonkeyPatch) -> None:
         assert self.asked("0000:18:00.0") == "None"
@@ -214,19 +214,19 @@ def look(device: Board) -> None:
 CASE = Case(24, 16, 8, "float32", "relu")
 
 
-def worker_on(device: Any, monkeypatch: pytest.MonkeyPatch) -> Worker:
+def worker_on(device: Any, monkeypatch: pytest.MonkeyPatch) -> Server:
     kernel = kernels.Kernel("board", "0" * 12, "", prepare_on(device))
     monkeypatch.setattr(kernels, "load", lambda name: kernel)
-    return Worker(clock=device.clock, sleep=device.clock.sleep)
+    return Server(clock=device.clock, sleep=device.clock.sleep)
 
 
-def opened(worker: Worker, request: messages.Open) -> messages.Opened:
+def opened(worker: Server, request: messages.Open) -> messages.Opened:
     reply = worker.answer(request)
     assert isinstance(reply, messages.Opened), reply
     return reply
 
 
-def measured(worker: Worker, loops: int = 4) -> messages.Times:
+def measured(worker: Server, loops: int = 4) -> messages.Times:
     reply = worker.answer(messages.Measure(1, loops, 3))
     assert isinstance(reply, messages.Times), reply
     return reply
@@ -243,7 +243,9 @@ class TestWorker:
         device.held_back = ("power cap",)
         worker = worker_on(device, monkeypatch)
         opened(worker, an_open("board", CASE, cache=cache))
-        assert measured(worker).state == messages.State(1500.0, 900.0, 61.0, 250.5, ("power cap",))
+        assert measured(worker).state == messages.DeviceState(
+            1500.0, 900.0, 61.0, 250.5, ("power cap",)
+        )
         assert device.looks == [True]
 
     def test_looking_is_no_reason_to_doubt_the_marks(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -262,12 +264,12 @@ class TestWorker:
         assert not doubts
 
     def test_the_cpu_has_no_state(self) -> None:
-        worker = Worker()
+        worker = Server()
         opened(worker, an_open("numpy_matmul", CASE))
         assert measured(worker).state is None
 
     def test_a_row_has_the_state_in_its_columns(self) -> None:
-        told = _told(messages.State(1500.0, None, 61.0, 250.5, ("power cap", "power brake")))
+        told = _told(messages.DeviceState(1500.0, None, 61.0, 250.5, ("power cap", "power brake")))
         assert told == {
             "device_mhz": 1500.0,
             "device_memory_mhz": None,
@@ -278,7 +280,7 @@ class TestWorker:
         assert _told(None) == {}
 
     def test_a_number_that_the_file_may_not_hold_is_left_out(self) -> None:
-        told = _told(messages.State(1e300, -1.0, -300.0, float("inf"), ()))
+        told = _told(messages.DeviceState(1e300, -1.0, -300.0, float("inf"), ()))
         assert set(told.values()) == {None, ""}
 
 

@@ -21,7 +21,7 @@ from commands import bench
 
 import kernels
 from bench import ROOT
-from bench.measure import worker_process
+from bench.measure.worker_process import WorkerProcess
 from bench.plan.case import Case
 from bench.worker import inputs, messages
 
@@ -78,8 +78,8 @@ def best() -> Found:
 
 
 @pytest.fixture(scope="module")
-def process() -> Iterator[worker_process.Worker]:
-    worker = worker_process.Worker(threads=2)
+def process() -> Iterator[WorkerProcess]:
+    worker = WorkerProcess(threads=2)
     yield worker
     worker.kill()
 
@@ -94,7 +94,10 @@ def process() -> Iterator[worker_process.Worker]:
     ],
 )
 def test_a_visit_exercises_transfers_events_and_fences(
-    activation: str, shape: tuple[int, int, int], found: Found, process: worker_process.Worker
+    activation: str,
+    shape: tuple[int, int, int],
+    found: Found,
+    process: WorkerProcess,
 ) -> None:
     opened = process.call(
         an_open(str(FILE), Case(*shape, "float32", activation), device=found.index), 60
@@ -111,7 +114,7 @@ def test_a_visit_exercises_transfers_events_and_fences(
     assert isinstance(closed, messages.Closed), closed
 
 
-def test_work_is_done_behind_the_hosts_back(found: Found, process: worker_process.Worker) -> None:
+def test_work_is_done_behind_the_hosts_back(found: Found, process: WorkerProcess) -> None:
     opened = process.call(an_open(str(FILE), found.busy, device=found.index), 60)
     assert isinstance(opened, messages.Opened), opened
     trips = process.call(messages.RoundTrips(1, 3), 60)
@@ -150,9 +153,7 @@ def test_without_its_fence_it_is_not(found: Found, tmp_path: Path) -> None:
     assert not fenced(changed("self.queue.finish()", "pass", tmp_path), found)
 
 
-def test_without_its_fence_the_harness_refuses_it(
-    process: worker_process.Worker, tmp_path: Path
-) -> None:
+def test_without_its_fence_the_harness_refuses_it(process: WorkerProcess, tmp_path: Path) -> None:
     found = find(POCL)  # the simulator has done nothing later, either: it computes when asked
     path = changed("self.queue.finish()", "pass", tmp_path)
     opened = process.call(an_open(str(path), found.busy, device=found.index), 60)
@@ -165,7 +166,7 @@ def test_without_its_fence_the_harness_refuses_it(
 
 @campaign
 def test_with_its_nanoseconds_taken_for_something_longer_it_is_refused(
-    found: Found, process: worker_process.Worker, tmp_path: Path
+    found: Found, process: WorkerProcess, tmp_path: Path
 ) -> None:
     path = changed("/ 1e9", "/ 5e9", tmp_path)
     opened = process.call(an_open(str(path), found.busy, device=found.index), 60)

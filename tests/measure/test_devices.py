@@ -22,11 +22,12 @@ from bench.machine import peak_rates, survey, wheel
 from bench.measure import visit, worker_process
 from bench.plan import sweep
 from bench.plan.case import Case
+from bench.plan.cell import Cell
 from bench.show import runs, table
 from bench.terminal import options
 from bench.terminal.errors import BadInput
 from bench.worker import inputs, messages, server
-from bench.worker.server import Worker
+from bench.worker.server import Server
 
 BOARD = str(ROOT / "tests" / "doubles" / "kernel_files" / "board.py")
 NAMES = ["board:0 Simulated at 0000:17:00.0", "board:1 Simulated at 0000:18:00.0"]
@@ -69,12 +70,12 @@ class TestMemory:
         return Prepared(device)
 
     @pytest.fixture
-    def holder(self, device: Board, prepared: Prepared, monkeypatch: pytest.MonkeyPatch) -> Worker:
+    def holder(self, device: Board, prepared: Prepared, monkeypatch: pytest.MonkeyPatch) -> Server:
         kernel = kernels.Kernel("board", "0" * 12, "", prepared)
         monkeypatch.setattr(kernels, "load", lambda name: kernel)
-        return Worker(clock=device.clock, sleep=device.clock.sleep)
+        return Server(clock=device.clock, sleep=device.clock.sleep)
 
-    def done(self, holder: Worker, key: int, case: Case = SMALL) -> messages.Reply:
+    def done(self, holder: Server, key: int, case: Case = SMALL) -> messages.Reply:
         reply = holder.answer(an_open("board", case, key=key))
         if isinstance(reply, messages.Opened):
             assert isinstance(holder.answer(messages.Measure(key, 1, 1)), messages.Times)
@@ -82,7 +83,7 @@ class TestMemory:
         return reply
 
     def test_what_does_not_fit_on_a_device_that_is_known_is_not_even_prepared(
-        self, holder: Worker, device: Board, prepared: Prepared
+        self, holder: Server, device: Board, prepared: Prepared
     ) -> None:
         assert isinstance(self.done(holder, 1), messages.Opened)
         before = len(prepared.cases)
@@ -97,7 +98,7 @@ class TestMemory:
         assert isinstance(self.done(holder, 3, large), messages.Opened)
 
     def test_an_input_that_does_not_fit_beside_the_layer_is_not_sent(
-        self, holder: Worker, device: Board, prepared: Prepared
+        self, holder: Server, device: Board, prepared: Prepared
     ) -> None:
         device.free = SMALL.batch * SMALL.n_in * 4 - 1
         reply = self.done(holder, 1)
@@ -107,7 +108,7 @@ class TestMemory:
         assert not holder.cells
 
     def test_what_does_not_fit_on_the_host_is_not_drawn(
-        self, holder: Worker, prepared: Prepared, monkeypatch: pytest.MonkeyPatch
+        self, holder: Server, prepared: Prepared, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         drawn: list[Case] = []
         monkeypatch.setattr(inputs, "draw", lambda case, *_: drawn.append(case))
@@ -147,8 +148,7 @@ class TestMemory:
 
             monkeypatch.setattr(visitor, "_end", listening)
             small, large = (
-                visit.Cell(BOARD, Case(n, n, 4, "float32", "relu"), 0, 1, "warm")
-                for n in (16, 2048)
+                Cell(BOARD, Case(n, n, 4, "float32", "relu"), 0, 1, "warm") for n in (16, 2048)
             )
             assert visitor.visit(small, 1, 1, None)[0].status == "ok"
             row, _ = visitor.visit(large, 2, 1, None)
@@ -162,7 +162,7 @@ class TestVisitor:
 
     def test_a_device_is_asked_once_for_its_ceilings_and_once_more_at_the_end(self) -> None:
         with visit.Visitor(threads=1, seed=0, limit_s=1.0) as visitor:
-            cell = visit.Cell(BOARD, SMALL, 0, 1, "warm")
+            cell = Cell(BOARD, SMALL, 0, 1, "warm")
             for number in (1, 2):
                 visitor.visit(cell, number, number, None)
             assert [len(found) for found in visitor.rates.values()] == [1]
@@ -176,7 +176,7 @@ class TestVisitor:
     def test_two_devices_have_two_processes(self) -> None:
         with visit.Visitor(threads=1, seed=0, limit_s=1.0) as visitor:
             rows = [
-                visitor.visit(visit.Cell(BOARD, SMALL, index, 1, "warm"), 1, 1, None)[0]
+                visitor.visit(Cell(BOARD, SMALL, index, 1, "warm"), 1, 1, None)[0]
                 for index in (0, 1)
             ]
             assert [row.device for row in rows] == NAMES
@@ -187,18 +187,18 @@ class TestVisitor:
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         rested: list[float | None] = []
-        call = worker_process.Worker.call
+        call = worker_process.WorkerProcess.call
 
         def listening(
-            self: worker_process.Worker, request: messages.Request, timeout_s: float
+            self: worker_process.WorkerProcess, request: messages.Request, timeout_s: float
         ) -> messages.Reply:
             if isinstance(request, messages.Open):
                 rested.append(request.rested_s)
             return call(self, request, timeout_s)
 
-        monkeypatch.setattr(worker_process.Worker, "call", listening)
+        monkeypatch.setattr(worker_process.WorkerProcess, "call", listening)
         with visit.Visitor(threads=1, seed=0, limit_s=1.0) as visitor:
-            cell = visit.Cell(BOARD, SMALL, 0, 1, "warm")
+            cell = Cell(BOARD, SMALL, 0, 1, "warm")
             for number in (1, 2):
                 visitor.visit(cell, number, number, None)
         assert rested[0] is None
@@ -209,7 +209,7 @@ class TestVisitor:
 class OnDevices(Bench):
     """Simulated visits that reach a device: those of kernels called gpu, one of several."""
 
-    def visit(self, cell: visit.Cell, *how: Any) -> tuple[Visit, list[records.Block]]:
+    def visit(self, cell: Cell, *how: Any) -> tuple[Visit, list[records.Block]]:
         row, blocks = super().visit(cell, *how)
         if cell.name == "gpu":
             row = replace(row, device=NAMES[cell.device])
@@ -231,7 +231,7 @@ class TestPasses:
             for cell in planned(FAST, "gpu", widths=(16, 32, 64, 128))
             for device in ((0, 1) if cell.kernel == "gpu" else (0,))
         ]
-        run.runner(cells, budget_s=20, target=1e-9).run()
+        run.scheduler(cells, budget_s=20, target=1e-9).run()
         passes: dict[int, list[str]] = {}
         for number, cell in run.order:
             where = NAMES[cell.device] if cell.name == "gpu" else "cpu"
@@ -244,7 +244,7 @@ class TestPasses:
 
     def test_a_device_that_is_not_there_says_nothing_of_another(self) -> None:
         class Missing(OnDevices):
-            def visit(self, cell: visit.Cell, *how: Any) -> tuple[Visit, list[records.Block]]:
+            def visit(self, cell: Cell, *how: Any) -> tuple[Visit, list[records.Block]]:
                 row, blocks = super().visit(cell, *how)
                 if cell.device == 1:
                     return replace(row, status="unavailable", reason="no device 1", device=""), []
@@ -252,7 +252,7 @@ class TestPasses:
 
         run = Missing(gpu=1e-9)
         cells = [replace(cell, device=d) for cell in planned("gpu") for d in (1, 0)]
-        run.runner(cells).run()
+        run.scheduler(cells).run()
         by_device = {(row.device_index, row.n_units): row.status for row in run.rows}
         assert {by_device[1, n] for n in (16, 64, 256)} == {"unavailable"}
         assert {by_device[0, n] for n in (16, 64, 256)} == {"ok"}
@@ -262,7 +262,7 @@ class TestPasses:
         run = OnDevices(gpu=1e-6)
         small = [replace(cell, device=0) for cell in planned("gpu", widths=(16, 64))]
         large = [replace(cell, device=1) for cell in planned("gpu", widths=(256,))]
-        run.runner([*small, *large], limit_s=0.1).run()
+        run.scheduler([*small, *large], limit_s=0.1).run()
         assert {row.status for row in run.rows if row.device_index == 1} == {"pending", "ok"}
 
 
@@ -323,7 +323,7 @@ class TestRun:
     def test_devices_are_told_apart_by_their_bus_id(self, a_run: tuple[Done, Path]) -> None:
         done, out = a_run
         assert done.code == 0, done.err
-        cells = store.load(out, records.Cell)
+        cells = store.load(out, records.CellRow)
         found = {(c.kernel, c.n_units, c.device_index): c for c in cells}
         assert {c.device for c in cells if c.kernel == "board" and c.status == "ok"} == set(NAMES)
         assert found["board", 16, 1].device == NAMES[1]
@@ -334,7 +334,7 @@ class TestRun:
         _, out = a_run
         known = json.loads((out / "machine.json").read_text())["device_peaks"]
         assert sorted(known) == NAMES
-        for cell in store.load(out, records.Cell):
+        for cell in store.load(out, records.CellRow):
             if cell.status == "ok" and cell.kernel == "board":
                 rate = known[cell.device]["measured_flop_per_s"]
                 share = 100 * (cell.flop_per_s or 0) / rate
@@ -346,7 +346,8 @@ class TestRun:
     ) -> None:
         _, out = a_run
         found = {
-            (c.kernel, c.n_units, c.device_index): c.status for c in store.load(out, records.Cell)
+            (c.kernel, c.n_units, c.device_index): c.status
+            for c in store.load(out, records.CellRow)
         }
         assert found["board", 2048, 0] == found["board", 2048, 1] == "out_of_memory"
         assert (
@@ -362,7 +363,7 @@ class TestRun:
         assert {v.device_throttled for v in rows if v.device != NAMES[1]} == {""}
         assert {v.device_mhz for v in rows if v.kernel == "board"} == {1500.0}
         assert {v.device_mhz for v in rows if v.device == "cpu"} == {None}
-        cells = {c.device: c for c in store.load(out, records.Cell) if c.status == "ok"}
+        cells = {c.device: c for c in store.load(out, records.CellRow) if c.status == "ok"}
         assert cells[NAMES[1]].throttled == cells[NAMES[1]].visits > 0
         assert cells[NAMES[0]].throttled == cells["cpu"].throttled == 0
         held = sum(v.device_throttled != "" for v in rows)
@@ -385,13 +386,13 @@ def test_a_run_that_goes_on_keeps_the_ceilings_of_devices_that_it_does_not_come_
     assert bench("run", "--resume", str(out), "--budget", "0.000001s").code == 0
     assert len(store.load(out, Visit)) == visits
     assert json.loads((out / "machine.json").read_text())["device_peaks"] == before
-    (cell,) = store.load(out, records.Cell)
+    (cell,) = store.load(out, records.CellRow)
     assert cell.percent_of_measured is not None
 
 
 def told(device: str, *reasons: str) -> list[Visit]:
     """Visits to a device, throttled for these reasons."""
-    cell = visit.Cell("k", SMALL, 0, 1, "warm")
+    cell = Cell("k", SMALL, 0, 1, "warm")
     rows = [visit.refusal(cell, n, n, "ok", "") for n in range(1, len(reasons) + 1)]
     return [
         replace(row, device=device, device_throttled=why)
@@ -420,14 +421,14 @@ class TestSaid:
         assert table.throttling([]) == []
 
     def test_a_kernel_on_two_devices_has_two_columns(self, a_run: tuple[Done, Path]) -> None:
-        shown = table.table(store.load(a_run[1], records.Cell))
+        shown = table.table(store.load(a_run[1], records.CellRow))
         heads = [str(column.header).split("\n")[0] for column in shown.columns]
         assert heads == ["layer", "numpy_matmul", "board on 0", "board on 1"]
 
     def test_a_launch_bound_cell_is_marked_and_the_mark_explained(
         self, a_run: tuple[Done, Path]
     ) -> None:
-        cells = [c for c in store.load(a_run[1], records.Cell) if c.status == "ok"]
+        cells = [c for c in store.load(a_run[1], records.CellRow) if c.status == "ok"]
         bound = [replace(c, launch_bound="yes") for c in cells]
         free = [replace(c, launch_bound="no") for c in cells]
         assert table.LAUNCH_BOUND in table.entry(bound[0]).plain
@@ -461,7 +462,7 @@ class TestPrecisions:
         with visit.Visitor(threads=1, seed=0, limit_s=1.0) as visitor:
             for number, precision in enumerate(kernels.DTYPES, 1):
                 case = Case(4, 3, 2, precision, "relu")
-                row, _ = visitor.visit(visit.Cell(kernel, case, 0, 1, "warm"), number, 1, None)
+                row, _ = visitor.visit(Cell(kernel, case, 0, 1, "warm"), number, 1, None)
                 if precision in ("float64", "float32"):
                     assert row.status == "ok", row.reason
                 else:

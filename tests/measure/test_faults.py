@@ -104,7 +104,7 @@ def test_a_signal_ends_a_run_that_is_complete(
     done = run(out, *ENDLESS)
     assert (done.code, said in done.out) == (code, True), done
     assert store.machine(out)["stopped"] == word
-    (cell,) = store.load(out, records.Cell)
+    (cell,) = store.load(out, records.CellRow)
     assert cell.status == "ok"
     assert cell.visits + cell.disturbed == len(good(out)) >= 2
     resumed = bench("run", "--resume", str(out), "--budget", "0.5s")
@@ -119,7 +119,7 @@ def test_a_signal_in_the_middle_of_an_endless_launch_ends_the_run(tmp_path: Path
     both = f"{TROUBLES.index('nothing') + 1},{TROUBLES.index('loop') + 1}"
     done = run(out, "--batches", both, *ENDLESS, kernel=str(FILE))
     assert done.code == 143, done
-    assert [cell.status for cell in store.load(out, records.Cell)] == ["ok", "pending"]
+    assert [cell.status for cell in store.load(out, records.CellRow)] == ["ok", "pending"]
 
 
 @pytest.mark.usefixtures("no_charts")
@@ -132,7 +132,7 @@ def test_a_signal_before_the_first_visit_leaves_a_run_that_goes_on(
         done = run(out)
     assert done.code == 130, done
     assert "nothing was measured" in done.out
-    assert store.load(out, records.Cell) == []
+    assert store.load(out, records.CellRow) == []
     assert bench("run", "--resume", str(out), "--budget", "0.5s").code == 0
     assert good(out)
 
@@ -153,7 +153,7 @@ def test_a_second_signal_spares_the_charts_and_leaves_no_half(
     done = run(out, *ENDLESS)
     assert (done.code, done.err.splitlines()[-1]) == (130, "stopped: Ctrl-C"), done
     assert store.machine(out)["stopped"] == "interrupted"
-    assert len(store.load(out, records.Cell)) == 1
+    assert len(store.load(out, records.CellRow)) == 1
     assert [path.name for path in (out / "plots").iterdir()] == ["batching.png"]
 
 
@@ -207,7 +207,7 @@ def test_charts_that_cannot_be_written_cost_no_number(
     line = one_line(done)
     assert f"{out}/plots is a file, and charts need a directory: move it away" in line
     assert f"then python -m bench plot {out}" in line
-    assert store.load(out, records.Cell)
+    assert store.load(out, records.CellRow)
     (out / "plots").unlink()
     assert bench("plot", str(out), "--only", "speedup").code == 0
     monkeypatch.setattr(charts, "draw_all", lambda *_: os.close(-1))  # some OSError without a name
@@ -250,7 +250,7 @@ def test_a_run_goes_on_when_nobody_reads_in_a_plain_locale_without_a_home(tmp_pa
     assert "Error" not in done.stderr
     assert "atplotlib" not in done.stderr
     assert "\x1b" not in done.stdout + done.stderr
-    assert store.load(out, records.Cell)
+    assert store.load(out, records.CellRow)
     assert (out / "plots" / "throughput.svg").exists()
 
 

@@ -9,13 +9,14 @@ from visits_double import FAST, SLOW, Bench, cells
 
 from bench.data.records import Block, Status, Visit
 from bench.measure import scheduler
-from bench.measure.visit import Cell, refusal
+from bench.measure.visit import refusal
+from bench.plan.cell import Cell
 from bench.stats import estimate
 
 
 def test_the_first_pass_is_complete_and_goes_from_little_work_to_much() -> None:
     bench = Bench(slow=1e-7, fast=1e-9)
-    bench.runner(cells(FAST, SLOW, widths=(256, 16, 64))).run()
+    bench.scheduler(cells(FAST, SLOW, widths=(256, 16, 64))).run()
     first = [cell for number, cell in bench.order if number == 1]
     assert len(first) == 6
     assert [c.case.n_units for c in first] == [16, 16, 64, 64, 256, 256]
@@ -23,7 +24,7 @@ def test_the_first_pass_is_complete_and_goes_from_little_work_to_much() -> None:
 
 def test_later_passes_keep_a_case_together_and_shuffle_the_rest() -> None:
     bench = Bench(noise=0.2, slow=1e-7, fast=1e-9)
-    bench.runner(cells(SLOW, FAST), target=1e-6, budget_s=10).run()
+    bench.scheduler(cells(SLOW, FAST), target=1e-6, budget_s=10).run()
     passes = [[c for n, c in bench.order if n == number] for number in range(2, 20)]
     assert all(a.case == b.case for p in passes for a, b in zip(p[::2], p[1::2], strict=True))
     assert len({tuple(c.case.n_units for c in p) for p in passes}) > 3
@@ -32,7 +33,7 @@ def test_later_passes_keep_a_case_together_and_shuffle_the_rest() -> None:
 
 def test_quiet_cells_are_done_at_the_second_look() -> None:
     bench = Bench(slow=1e-7, fast=1e-9)
-    assert bench.runner(cells(SLOW, FAST)).run() == "done"
+    assert bench.scheduler(cells(SLOW, FAST)).run() == "done"
     assert set(Counter(cell for _, cell in bench.order).values()) == {scheduler.LOOKS[1]}
 
 
@@ -47,7 +48,7 @@ def test_only_cases_that_need_it_are_visited_on() -> None:
             return super().visit(cell, number, pass_number, launch_s)
 
     bench = Half(fast=1e-9)
-    assert bench.runner(quiet + noisy, budget_s=5, target=0.01).run() == "budget"
+    assert bench.scheduler(quiet + noisy, budget_s=5, target=0.01).run() == "budget"
     visits = Counter(cell.case.n_units for _, cell in bench.order)
     assert visits[16] == scheduler.LOOKS[1]
     assert visits[256] > 10 * visits[16]
@@ -60,7 +61,7 @@ def test_a_case_is_visited_as_often_as_its_interval_is_wide() -> None:
             return super().visit(cell, number, pass_number, launch_s)
 
     bench = Uneven(fast=1e-9)
-    assert bench.runner(cells(FAST), budget_s=20, target=1e-6).run() == "budget"
+    assert bench.scheduler(cells(FAST), budget_s=20, target=1e-6).run() == "budget"
     visits = Counter(cell.case.n_units for _, cell in bench.order)
     passes = max(number for number, _ in bench.order)
     assert visits[16] < 0.5 * visits[64]
@@ -111,13 +112,13 @@ def test_disturbed_visits_do_not_bring_a_cell_to_its_target() -> None:
 
 def test_the_budget_ends_a_run_in_time() -> None:
     bench = Bench(noise=0.5, slow=1e-7, fast=1e-9)
-    assert bench.runner(cells(SLOW, FAST), budget_s=3.0, target=1e-9).run() == "budget"
+    assert bench.scheduler(cells(SLOW, FAST), budget_s=3.0, target=1e-9).run() == "budget"
     assert 2.8 < bench.now < 3.05  # the last visit began in time
 
 
 def test_a_cell_over_the_limit_is_skipped_with_the_prediction_as_the_reason() -> None:
     bench = Bench(slow=1e-5, fast=1e-9)
-    bench.runner(cells(SLOW, FAST, widths=(16, 64, 256, 1024)), limit_s=0.1).run()
+    bench.scheduler(cells(SLOW, FAST, widths=(16, 64, 256, 1024)), limit_s=0.1).run()
     assert bench.statuses()[SLOW, 256] == "skipped"
     assert bench.statuses()[FAST, 1024] == "ok"
     (row,) = [r for r in bench.rows if r.status == "skipped" and r.n_units == 256]
@@ -133,7 +134,7 @@ def test_a_cell_skipped_for_a_disturbed_visit_gets_its_chance() -> None:
             return super().visit(cell, number, pass_number, launch_s)
 
     bench = Disturbed(fast=1e-9)
-    bench.runner(cells(FAST), limit_s=0.02).run()
+    bench.scheduler(cells(FAST), limit_s=0.02).run()
     assert "skipped" in {row.status for row in bench.rows}
     assert set(bench.statuses().values()) == {"ok"}
 
@@ -141,7 +142,7 @@ def test_a_cell_skipped_for_a_disturbed_visit_gets_its_chance() -> None:
 def test_an_unavailable_kernel_is_asked_once_and_every_cell_of_it_is_named() -> None:
     bench = Bench(fast=1e-9, gpu=1e-12)
     bench.refuse["gpu"] = "unavailable"
-    bench.runner(cells(FAST, "gpu")).run()
+    bench.scheduler(cells(FAST, "gpu")).run()
     assert sum(cell.kernel == "gpu" for _, cell in bench.order) == 1
     assert [bench.statuses()["gpu", w] for w in (16, 64, 256)] == ["unavailable"] * 3
 
@@ -150,7 +151,7 @@ def test_an_unavailable_kernel_is_asked_once_and_every_cell_of_it_is_named() -> 
 def test_a_cell_in_trouble_is_not_visited_again(status: Status) -> None:
     bench = Bench(fast=1e-9, bad=1e-9)
     bench.refuse["bad"] = status
-    assert bench.runner(cells(FAST, "bad")).run() == "done"
+    assert bench.scheduler(cells(FAST, "bad")).run() == "done"
     assert sum(cell.kernel == "bad" for _, cell in bench.order) == 3
     assert bench.statuses()["bad", 16] == status
     assert bench.statuses()[FAST, 16] == "ok"
@@ -158,7 +159,7 @@ def test_a_cell_in_trouble_is_not_visited_again(status: Status) -> None:
 
 def test_workers_are_started_afresh_every_few_passes() -> None:
     bench = Bench(noise=0.5, fast=1e-9)
-    bench.runner(cells(FAST), budget_s=60, target=1e-9).run()
+    bench.scheduler(cells(FAST), budget_s=60, target=1e-9).run()
     gaps = [b - a for a, b in zip(bench.respawned, bench.respawned[1:], strict=False)]
     assert len(gaps) > 3
     passes = [bench.order[visits][0] for visits in bench.respawned if visits < len(bench.order)]
@@ -168,7 +169,7 @@ def test_workers_are_started_afresh_every_few_passes() -> None:
 
 def test_a_run_stopped_before_a_cell_says_so() -> None:
     bench = Bench(slow=1e-4)
-    bench.runner(cells(SLOW, widths=(16, 64, 256)), budget_s=0.1, limit_s=100).run()
+    bench.scheduler(cells(SLOW, widths=(16, 64, 256)), budget_s=0.1, limit_s=100).run()
     assert bench.statuses() == {(SLOW, 16): "ok", (SLOW, 64): "pending", (SLOW, 256): "pending"}
 
 
@@ -176,12 +177,12 @@ def test_an_interrupted_run_goes_on_as_if_it_had_not_been() -> None:
     bench = Bench(slow=1e-7, fast=1e-9)
     bench.interrupt_at = 20
     with pytest.raises(KeyboardInterrupt):
-        bench.runner(cells(SLOW, FAST)).run()
+        bench.scheduler(cells(SLOW, FAST)).run()
     # blocks of a visit whose row was never written: their number must not be given again
     orphan = Block(21, "time", 1, 1e9)
     resumed = Bench(slow=1e-7, fast=1e-9)
     resumed.rows, resumed.blocks = list(bench.rows), [*bench.blocks, orphan]
-    again = resumed.runner(cells(SLOW, FAST))
+    again = resumed.scheduler(cells(SLOW, FAST))
     again.restore(resumed.rows, resumed.blocks)
     assert again.run() == "done"
     numbers = [row.visit for row in resumed.rows]
@@ -196,9 +197,9 @@ def test_an_interrupted_run_goes_on_as_if_it_had_not_been() -> None:
 def test_restoring_keeps_what_was_refused_refused() -> None:
     bench = Bench(fast=1e-9, bad=1e-9)
     bench.refuse["bad"] = "error"
-    bench.runner(cells(FAST, "bad")).run()
+    bench.scheduler(cells(FAST, "bad")).run()
     again = Bench(fast=1e-9, bad=1e-9)
-    resumed = again.runner(cells(FAST, "bad"))
+    resumed = again.scheduler(cells(FAST, "bad"))
     resumed.restore(bench.rows, bench.blocks)
     assert resumed.run() == "done"
     assert not again.order
@@ -221,10 +222,10 @@ def test_a_resumed_run_gives_what_may_have_been_an_accident_another_chance(
 ) -> None:
     bench = Bench(slow=1e-7)
     (cell,) = cells(SLOW, widths=(16,))
-    bench.runner([cell]).run()
+    bench.scheduler([cell]).run()
     before = len(bench.order)
     bench.record(refusal(cell, 99, 99, status, "because"), [])
-    resumed = bench.runner([cell], target=1e-9, budget_s=1.0)
+    resumed = bench.scheduler([cell], target=1e-9, budget_s=1.0)
     resumed.restore(bench.rows, bench.blocks)
     resumed.run()
     assert (len(bench.order) > before) == visited
@@ -265,7 +266,7 @@ def test_an_hour_s_passes_cost_the_same_and_need_no_more_memory(
     monkeypatch.setattr(scheduler, "LOOKS", (6, 9, 13))
     monkeypatch.setattr(scheduler, "REMEMBERED", 26)
     bench = Long(1000, slow=1e-7, fast=1e-9)
-    running = bench.runner(cells(SLOW, FAST, widths=(16,)), target=1e-9, budget_s=1e9)
+    running = bench.scheduler(cells(SLOW, FAST, widths=(16,)), target=1e-9, budget_s=1e9)
     tracemalloc.start()
     sys.setprofile(lambda frame, event, arg: bench.calls.update([bench.at]))
     try:

@@ -8,6 +8,7 @@ from bench import ROOT
 from bench.data.records import QUANTITIES
 from bench.measure import visit
 from bench.plan.case import Case
+from bench.plan.cell import Cell
 from bench.worker import environment, messages
 
 BADLY = str(ROOT / "tests" / "doubles" / "kernel_files" / "badly.py")
@@ -21,8 +22,8 @@ def visitor() -> Iterator[visit.Visitor]:
     visitor.respawn()
 
 
-def cell(kernel: str, batch: int = 4) -> visit.Cell:
-    return visit.Cell(kernel, Case(6, 5, batch, "float32", "relu"), 0, 2, "warm")
+def cell(kernel: str, batch: int = 4) -> Cell:
+    return Cell(kernel, Case(6, 5, batch, "float32", "relu"), 0, 2, "warm")
 
 
 def test_an_honest_kernel_gives_a_row_and_blocks_of_every_quantity(visitor: visit.Visitor) -> None:
@@ -115,7 +116,7 @@ def test_workers_get_the_threads_they_are_told(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_facts_of_a_worker() -> None:
-    facts = visit.facts(threads=1)
+    facts = visit.software(threads=1)
     assert "numpy_matmul" in facts.kernels
     assert facts.contract == 1
     assert all(pool["num_threads"] == 1 for pool in facts.blas)

@@ -16,6 +16,7 @@ from troublemakers import FILE, TROUBLES
 from bench import ROOT
 from bench.measure import visit, worker_process
 from bench.plan.case import Case
+from bench.plan.cell import Cell
 from bench.terminal.errors import BadInput
 from bench.worker import environment, keeper, messages
 
@@ -39,9 +40,9 @@ def visitor() -> Iterator[visit.Visitor]:
         yield visitor
 
 
-def cell(trouble: str) -> visit.Cell:
+def cell(trouble: str) -> Cell:
     case = Case(6, 5, TROUBLES.index(trouble) + 1, "float32", "relu")
-    return visit.Cell(str(FILE), case, 0, 1, "warm")
+    return Cell(str(FILE), case, 0, 1, "warm")
 
 
 def until(true: Callable[[], object], limit_s: float = 10.0) -> bool:
@@ -163,22 +164,23 @@ def test_a_machine_that_allows_no_more_processes_is_named(
 
     monkeypatch.setattr(subprocess, "Popen", refuse)
     with pytest.raises(BadInput, match="can't start a process"):
-        worker_process.Worker(1)
+        worker_process.WorkerProcess(1)
 
 
 def test_a_worker_that_cannot_start_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(environment, "ROOT", Path("/nonesuch"))
     monkeypatch.setenv("PYTHONSAFEPATH", "1")
     with pytest.raises(BadInput, match=r"no worker can start: .* No module named"):
-        visit.facts(1)
+        visit.software(1)
 
 
 def test_when_the_harness_is_killed_nothing_stays(
     family: Callable[[], list[psutil.Process]],
 ) -> None:
     code = (
-        "from bench.measure.worker_process import Worker; from bench.worker.messages import Facts;"
-        "Worker(1).call(Facts(), 60); print(); input()"
+        "from bench.measure.worker_process import WorkerProcess;"
+        "from bench.worker.messages import AskSoftware;"
+        "WorkerProcess(1).call(AskSoftware(), 60); print(); input()"
     )
     command = [sys.executable, "-c", code]
     pipe = subprocess.PIPE
@@ -193,18 +195,18 @@ def test_when_the_harness_is_killed_nothing_stays(
 def test_when_the_keeper_is_killed_the_worker_ends(
     family: Callable[[], list[psutil.Process]],
 ) -> None:
-    worker = worker_process.Worker(1)
-    worker.call(messages.Facts(), 60)
+    worker = worker_process.WorkerProcess(1)
+    worker.call(messages.AskSoftware(), 60)
     worker._keeper.kill()
     assert until(lambda: not family())
     with pytest.raises(worker_process.WorkerLost, match="killed by SIGKILL"):
-        worker.call(messages.Facts(), 60)
+        worker.call(messages.AskSoftware(), 60)
 
 
 def test_a_keeper_that_does_not_end_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(worker_process, "GRACE_S", 0.1)
-    worker = worker_process.Worker(1)
-    worker.call(messages.Facts(), 60)
+    worker = worker_process.WorkerProcess(1)
+    worker.call(messages.AskSoftware(), 60)
     worker._keeper.send_signal(signal.SIGSTOP)
     assert worker.kill() == b""
     assert worker.kill() == b""  # a second time does no harm
@@ -221,8 +223,8 @@ def test_only_the_last_that_was_printed_is_kept() -> None:
 
 
 def test_linux_shall_take_a_worker_before_the_harness() -> None:
-    worker = worker_process.Worker(1)
-    worker.call(messages.Facts(), 60)
+    worker = worker_process.WorkerProcess(1)
+    worker.call(messages.AskSoftware(), 60)
     (process,) = psutil.Process(worker._keeper.pid).children()
     assert Path(f"/proc/{process.pid}/oom_score_adj").read_text() == "1000\n"
     worker.kill()

@@ -13,27 +13,27 @@ from rich.table import Table
 
 from bench import ROOT
 from bench.data import store
-from bench.data.records import Block, Cell, Visit
+from bench.data.records import Block, CellRow, Visit
 from bench.data.store import Run
-from bench.measure.visit import Cell as Planned
 from bench.measure.visit import refusal
 from bench.plan import sweep, weights
 from bench.plan.case import Case
+from bench.plan.cell import Cell
 from bench.plan.sweep import Sweep
 from bench.show import table
 from bench.stats import estimate
 from bench.terminal.errors import BadInput
 from bench.worker import messages
-from bench.worker.server import Worker
+from bench.worker.server import Server
 
 
 def visited(case: Case, number: int = 1, seconds: float = 1e-6) -> tuple[Visit, Block]:
     """A good visit to numpy_matmul on a case."""
-    row = refusal(Planned("numpy_matmul", case, 0, 2, "warm"), number, 1, "ok", "")
+    row = refusal(Cell("numpy_matmul", case, 0, 2, "warm"), number, 1, "ok", "")
     return replace(row, device="cpu"), Block(number, "time", 1, seconds)
 
 
-def cells(*cases: Case) -> list[Cell]:
+def cells(*cases: Case) -> list[CellRow]:
     """A row each, the first the slowest."""
     book = [visited(case, n, 1e-6 / n) for n, case in enumerate(cases, 1)]
     return estimate.cells([visit for visit, _ in book], [block for _, block in book], {})
@@ -54,7 +54,7 @@ def test_a_row_says_which_layer_it_is_of_and_says_it_again_when_it_is_read(tmp_p
     assert estimate.case_of(read) == FC
     made = cells(FC)
     store.write_cells(tmp_path / "run", made)
-    assert store.load(tmp_path / "run", Cell)[0].layer == FC.layer
+    assert store.load(tmp_path / "run", CellRow)[0].layer == FC.layer
     assert store.frame(tmp_path / "run")["layer"].tolist() == [FC.layer]
 
 
@@ -95,7 +95,7 @@ def test_the_headline_is_not_about_a_layer_with_a_name() -> None:
 def without_layers(folder: Path) -> Path:
     """A run as an older version wrote it."""
     shutil.copytree(ROOT / "results" / "reference", folder)
-    visits, cells = store.load(folder, Visit)[:9], store.load(folder, Cell)[:9]
+    visits, cells = store.load(folder, Visit)[:9], store.load(folder, CellRow)[:9]
     for name, rows in (("visits.csv", visits), ("cells.csv", cells)):
         held = [asdict(row) for row in rows]
         kept = list(held[0])[: list(held[0]).index("layer")]
@@ -107,7 +107,7 @@ def without_layers(folder: Path) -> Path:
 def test_a_run_of_an_older_version_is_read_and_not_added_to(tmp_path: Path) -> None:
     folder = without_layers(tmp_path / "old")
     assert {row.layer for row in store.load(folder, Visit)} == {""}
-    assert {row.layer for row in store.load(folder, Cell)} == {""}
+    assert {row.layer for row in store.load(folder, CellRow)} == {""}
     with pytest.raises(BadInput, match=r"visits\.csv is of an older version and has no column"):
         Run.resume(folder)
 
@@ -118,7 +118,7 @@ def test_a_file_whose_lines_are_longer_than_its_header_is_refused(tmp_path: Path
     lines = path.read_text().splitlines()
     path.write_text("\n".join([*lines[:2], lines[2] + ",fc", ""]))
     with pytest.raises(BadInput, match=r"line 3: \d+ values, should be "):
-        store.load(folder, Cell)
+        store.load(folder, CellRow)
 
 
 def test_a_worker_measures_a_files_weights_and_refuses_others(tmp_path: Path) -> None:
@@ -128,12 +128,12 @@ def test_a_worker_measures_a_files_weights_and_refuses_others(tmp_path: Path) ->
     layer = weights.find(str(path)).layer
     case = Case(6, 5, 3, "float32", "tanh", layer.name)
     asked = an_open("numpy_matmul", case, weights=layer.weights)
-    worker = Worker()
+    worker = Server()
     assert isinstance(worker.answer(asked), messages.Opened)
     np.testing.assert_array_equal(worker.cells[1].given.W, W.astype(np.float32))
     np.testing.assert_array_equal(worker.cells[1].given.b, W[:1].astype(np.float32))
     np.savez(path, W=-W, b=W[0])
-    refused = Worker().answer(asked)
+    refused = Server().answer(asked)
     assert isinstance(refused, messages.Refused)
     assert refused.status == "error"
     assert refused.reason == f"{path}:W has changed since this run began: start a new run"
@@ -142,7 +142,7 @@ def test_a_worker_measures_a_files_weights_and_refuses_others(tmp_path: Path) ->
 def test_a_square_and_a_files_layer_of_its_shape_do_not_share_their_numbers(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", W=np.eye(4))
     own = weights.find(str(tmp_path / "a.npz")).layer.weights
-    worker = Worker()
+    worker = Server()
     case = Case(4, 4, 2, "float32", "linear")
     drawn, _ = worker._inputs(case, 0, np.float32, None)
     mine, _ = worker._inputs(case, 0, np.float32, own)

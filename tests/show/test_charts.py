@@ -18,7 +18,7 @@ from pictures import CHARTS, LIGHT, faults, points, said, words
 
 from bench import ROOT
 from bench.data import store
-from bench.data.records import Cell
+from bench.data.records import CellRow
 from bench.show import charts
 from bench.show.charts import (
     _cells,
@@ -207,7 +207,7 @@ def test_spread_shows_every_visit_the_disturbed_ones_hollow() -> None:
     assert "have no visit to show" in said(spread.draw(bare, LIGHT))
 
 
-def a_small_gpu() -> list[Cell]:
+def a_small_gpu() -> list[CellRow]:
     """It wins from 256 units, with transfers from 1000."""
     cells = []
     for width, (cpu, gpu, whole) in {
@@ -473,7 +473,7 @@ def test_a_run_without_a_loop_says_so() -> None:
 
 
 def test_a_kernel_looks_the_same_in_any_company() -> None:
-    def colour(cells: list[Cell]) -> object:
+    def colour(cells: list[CellRow]) -> object:
         figure = throughput.draw(made(cells, {}), LIGHT)
         (line,) = [c for c in figure.axes[0].containers if c.get_label() == "mine"]
         assert isinstance(line, ErrorbarContainer)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from made_up import GPU_MACHINE, MACHINE, laptop, made
 from pictures import CHARTS, LIGHT, faults, words
 
-from bench.data.records import Cell
+from bench.data.records import CellRow
 from bench.show.charts import _fit, _page, _words, machines
 
 
@@ -28,7 +28,7 @@ def test_every_word_is_readable(chart: str, name: str) -> None:
 @settings(derandomize=True, max_examples=examples(2, 7), deadline=None, phases=[Phase.generate])
 @given(cells=RUNS, sheet=st.sampled_from(SHEETS))
 def test_every_word_of_any_run_is_readable(
-    chart: str, cells: list[Cell], sheet: _page.Sheet
+    chart: str, cells: list[CellRow], sheet: _page.Sheet
 ) -> None:
     run = made(cells, GPU_MACHINE)
     if chart == "machines":

@@ -16,14 +16,14 @@ from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
 from pictures import LIGHT, faults, said, words
 
-from bench.data.records import Cell
+from bench.data.records import CellRow
 from bench.show import charts
 from bench.show.charts import _page, draw_all, layers
 
 EVERY_THIRD = "a layer's name that is as long as a name may be, and then no more"[:60]
 
 
-def named(cells: list[Cell]) -> list[Cell]:
+def named(cells: list[CellRow]) -> list[CellRow]:
     """The same cells, each width's as a layer with a name and a shape of its own."""
     return [
         replace(
@@ -36,7 +36,7 @@ def named(cells: list[Cell]) -> list[Cell]:
     ]
 
 
-def fc(kernel: str, batch: int = 1, **known: object) -> Cell:
+def fc(kernel: str, batch: int = 1, **known: object) -> CellRow:
     return replace(cell(kernel, 8, batch, **known), layer="fc")
 
 
@@ -138,11 +138,11 @@ def test_every_word_is_readable(name: str) -> None:
 
 @settings(derandomize=True, max_examples=examples(3, 8), deadline=None, phases=[Phase.generate])
 @given(cells=RUNS, sheet=st.sampled_from(SHEETS))
-def test_every_word_of_any_run_is_readable(cells: list[Cell], sheet: _page.Sheet) -> None:
+def test_every_word_of_any_run_is_readable(cells: list[CellRow], sheet: _page.Sheet) -> None:
     assert faults(layers.draw(made(named(cells), GPU_MACHINE), sheet)) == []
 
 
-def drawn(cells: list[Cell], folder: Path, *only: str) -> list[str]:
+def drawn(cells: list[CellRow], folder: Path, *only: str) -> list[str]:
     """The charts that are drawn of a run, by name."""
     paths = draw_all([made(cells)], [folder], only, formats=["svg"])
     return [path.stem for path in paths]

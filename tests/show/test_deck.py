@@ -36,7 +36,7 @@ from pptx.oxml import parse_xml
 from pptx.oxml.ns import qn
 
 from bench.data import peaks, records, store
-from bench.data.records import Cell
+from bench.data.records import CellRow
 from bench.show import charts, deck, table
 from bench.show.charts import _colours, _page, batching, roofline, speedup, throughput, time
 from bench.show.deck import findings, lines, oxml, pages
@@ -97,7 +97,7 @@ def batch_of(title: str, said: str) -> int:
 def rows_of(name: str) -> pd.DataFrame:
     with TemporaryDirectory() as there:
         run = folder(name, Path(there) / "run")
-        store.load(run, Cell)  # it is what the reader takes
+        store.load(run, CellRow)  # it is what the reader takes
         return pd.read_csv(run / "cells.csv")
 
 

@@ -8,7 +8,7 @@ from commands import bench, refused
 from decks import AWKWARD, REFERENCE, cell, folder_of, grid
 
 from bench.data import store
-from bench.data.records import Cell, Verdict
+from bench.data.records import CellRow, Verdict
 from bench.show import deck, markdown, runs, table
 
 
@@ -19,7 +19,7 @@ def lines_of(text: str) -> list[list[str]]:
 
 
 def test_the_table_has_a_row_a_case_with_times_rates_speedups_and_intervals() -> None:
-    cells = store.load(REFERENCE, Cell)
+    cells = store.load(REFERENCE, CellRow)
     text = markdown.read(REFERENCE, cells)
     heading, ruler, *rows = lines_of(text)
     kernels = ["python\\_loop", "numpy\\_dot", "numpy\\_matmul"]
@@ -41,7 +41,7 @@ def test_the_table_has_a_row_a_case_with_times_rates_speedups_and_intervals() ->
 
 
 def test_below_it_stand_the_conditions_and_why_what_is_missing_is_missing() -> None:
-    text = markdown.read(REFERENCE, store.load(REFERENCE, Cell))
+    text = markdown.read(REFERENCE, store.load(REFERENCE, CellRow))
     assert text.startswith("**1000 units, one example: one matmul is 785 times the Python loop")
     for said in (
         "float32, relu, 2 threads, warm caches; ± is half the 95 % interval",

@@ -6,10 +6,10 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from bench.data.records import STATUSES, Block, Cell, Status, Visit
-from bench.measure.visit import Cell as Planned
+from bench.data.records import STATUSES, Block, CellRow, Status, Visit
 from bench.measure.visit import refusal
 from bench.plan.case import Case
+from bench.plan.cell import Cell
 from bench.show import table
 from bench.stats import estimate
 
@@ -18,7 +18,7 @@ def visited(
     kernel: str, seconds: list[float], width: int = 1000, batch: int = 1, cache: str = "warm"
 ) -> tuple[list[Visit], list[Block]]:
     """A visit a pass, of one block each. Its numbers are the passes', made distinct by `run`."""
-    planned = Planned(kernel, Case(width, width, batch, "float32", "relu"), 0, 2, cache)
+    planned = Cell(kernel, Case(width, width, batch, "float32", "relu"), 0, 2, cache)
     visits = [
         replace(refusal(planned, n, n, "ok", ""), device="cpu") for n in range(1, len(seconds) + 1)
     ]
@@ -36,14 +36,14 @@ def run(*cells: tuple[list[Visit], list[Block]]) -> tuple[list[Visit], list[Bloc
     return visits, blocks
 
 
-def cell(kernel: str = "numpy_dot", width: int = 16, batch: int = 1) -> Cell:
+def cell(kernel: str = "numpy_dot", width: int = 16, batch: int = 1) -> CellRow:
     """A measured cell: 20 µs, give or take a tenth."""
     book = run(visited(kernel, [18e-6, 20e-6, 22e-6] * 2, width, batch))
     (made,) = estimate.cells(*book, {})
     return made
 
 
-def without_number(status: Status) -> Cell:
+def without_number(status: Status) -> CellRow:
     """A cell that was refused."""
     (visits, _) = visited("numpy_dot", [1.0], width=16)
     refused = replace(visits[0], status=status, reason="the reason")
@@ -53,7 +53,7 @@ def without_number(status: Status) -> Cell:
     return made
 
 
-def printed(cells: list[Cell]) -> str:
+def printed(cells: list[CellRow]) -> str:
     """The table as it comes out of a wide terminal without colours."""
     out = io.StringIO()
     Console(file=out, width=200, no_color=True).print(table.table(cells))

@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.data.records import Visit
-from bench.measure.visit import Cell, refusal
+from bench.measure.visit import refusal
 from bench.plan.case import Case
+from bench.plan.cell import Cell
 from bench.stats import disturbance
 
 exact = settings(deadline=None, derandomize=True, database=None, max_examples=100)

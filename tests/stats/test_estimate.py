@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from scipy.special import bdtr
 
 from bench.data.peaks import Peaks
-from bench.data.records import STATUSES, Block, Cell, Quantity, Visit
-from bench.measure.visit import Cell as Planned
+from bench.data.records import STATUSES, Block, CellRow, Quantity, Visit
 from bench.measure.visit import refusal
 from bench.plan.case import Case
+from bench.plan.cell import Cell
 from bench.stats import estimate
 from bench.terminal.errors import BadInput
 
@@ -31,7 +31,7 @@ class Book:
         self.blocks: list[Block] = []
 
     def row(self, kernel: str, pass_number: int, width: int, /, **changes: Any) -> Visit:
-        planned = Planned(kernel, Case(width, width, 1, "float32", "relu"), 0, 2, "warm")
+        planned = Cell(kernel, Case(width, width, 1, "float32", "relu"), 0, 2, "warm")
         visit = refusal(planned, len(self.visits) + 1, pass_number, "ok", "")
         self.visits.append(replace(visit, **changes))
         return self.visits[-1]
@@ -57,21 +57,21 @@ class Book:
         reason = "predicted 2.5 s a launch, limit 0.3 s" if status == "skipped" else f"{status}!"
         self.row(kernel, pass_number, width, status=status, reason=reason)
 
-    def cells(self, peak: float | None = None) -> dict[tuple[str, int], Cell]:
+    def cells(self, peak: float | None = None) -> dict[tuple[str, int], CellRow]:
         """The run's cells by kernel and width."""
         cpu = {"cpu": Peaks("float32", peak, None, None)}
         rows = estimate.cells(self.visits, self.blocks, cpu)
         return {(row.kernel, row.n_units): row for row in rows}
 
-    def cell(self, kernel: str, width: int = 100, peak: float | None = None) -> Cell:
+    def cell(self, kernel: str, width: int = 100, peak: float | None = None) -> CellRow:
         return self.cells(peak)[kernel, width]
 
 
 OF_A_REFUSAL = {"error", "predicted_s"}
-NUMBERS = [f.name for f in fields(Cell) if f.type == float | None and f.name not in OF_A_REFUSAL]
+NUMBERS = [f.name for f in fields(CellRow) if f.type == float | None and f.name not in OF_A_REFUSAL]
 
 
-def has_no_number(cell: Cell) -> bool:
+def has_no_number(cell: CellRow) -> bool:
     return cell.visits == 0 and all(getattr(cell, name) is None for name in NUMBERS)
 
 
@@ -373,7 +373,7 @@ class TestImpossible:
 
     flops = 20100
 
-    def cell(self, flop_per_s: float, device: str = "cpu", status: str = "ok") -> Cell:
+    def cell(self, flop_per_s: float, device: str = "cpu", status: str = "ok") -> CellRow:
         book = Book()
         book.good("numpy_dot", 1, self.flops / flop_per_s, device=device)
         if status != "ok":
@@ -423,7 +423,7 @@ class TestImpossible:
         assert (cell.status, cell.percent_of_peak) == ("ok", None)
 
 
-def speedup_of(cell: Cell) -> tuple[float | None, float | None, float | None, str]:
+def speedup_of(cell: CellRow) -> tuple[float | None, float | None, float | None, str]:
     return cell.speedup, cell.speedup_low, cell.speedup_high, cell.speedup_basis
 
 

@@ -18,12 +18,13 @@ import kernels
 from bench.data.records import Block, Visit
 from bench.measure import visit
 from bench.plan.case import Case
+from bench.plan.cell import Cell
 from bench.stats import estimate
 from bench.worker import messages
-from bench.worker.server import Worker
+from bench.worker.server import Server
 
 CASE = Case(n_in=4, n_units=3, batch=2, precision="float32", activation="relu")
-CELL = visit.Cell("sim", CASE, 0, 1, "warm")
+CELL = Cell("sim", CASE, 0, 1, "warm")
 
 CONTROL_S = 4e-5
 NEIGHBOUR = 1.6
@@ -52,10 +53,10 @@ class NoisyMachine(SimulatedDevice):
 
 def measured(machine: NoisyMachine, visits: int) -> estimate.Gathered:
     """Visits to one cell, through the worker, as the harness makes them."""
-    worker = Worker(clock=machine.clock, sleep=machine.clock.sleep)
+    worker = Server(clock=machine.clock, sleep=machine.clock.sleep)
     device = _Timed(machine)
     worker._kernels["sim"] = kernels.Kernel("sim", "0", "", prepare_on(device))
-    worker._control = machine  # type: ignore[assignment]
+    worker._speed_probe = machine  # type: ignore[assignment]
     rows: list[Visit] = []
     blocks: list[Block] = []
     for number in range(1, visits + 1):

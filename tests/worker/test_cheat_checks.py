@@ -16,26 +16,27 @@ from cheats import CHANGES, WRONG, Remembering
 from devices import HostClock, SimulatedDevice, UnfencedDevice, prepare_on
 
 import kernels
-from bench.measure.visit import Cell, Visitor
+from bench.measure.visit import Visitor
 from bench.plan.case import Case
+from bench.plan.cell import Cell
 from bench.worker import inputs, messages, timing
 from bench.worker.cheat_checks import Judge, TooManyCores
-from bench.worker.server import Worker
-from bench.worker.shared_state import Surroundings
+from bench.worker.server import Server
+from bench.worker.shared_state import SharedState
 
 CASE = Case(n_in=24, n_units=24, batch=16, precision="float32", activation="relu")
 
 
-def worker_with(prepare: Callable[..., kernels.Step], device: Any = None) -> Worker:
+def worker_with(prepare: Callable[..., kernels.Step], device: Any = None) -> Server:
     """A worker that knows one kernel, `k`, on the simulated device's clock if there is one."""
-    worker = Worker()
+    worker = Server()
     if device is not None:
-        worker = Worker(clock=device.clock, sleep=device.clock.sleep)
+        worker = Server(clock=device.clock, sleep=device.clock.sleep)
     worker._kernels["k"] = kernels.Kernel("k", "0", "", prepare)
     return worker
 
 
-def visited(worker: Worker, kernel: str = "k", case: Case = CASE, cache: str = "warm") -> Any:
+def visited(worker: Server, kernel: str = "k", case: Case = CASE, cache: str = "warm") -> Any:
     """A whole visit -> the reply that ended it: Closed or Refused."""
     opened = worker.answer(messages.Open(1, kernel, case, 0, cache, 0, 3, None, 60.0))
     if not isinstance(opened, messages.Opened):
@@ -189,7 +190,7 @@ def test_an_honest_device_passes(work: int, launch: int, cache: str) -> None:
     ],
 )
 def test_an_honest_kernel_passes_visit_after_visit(name: str, case: Case) -> None:
-    worker = Worker()
+    worker = Server()
     for _ in range(3):
         closed = visited(worker, name, case)
         assert isinstance(closed, messages.Closed), closed
@@ -255,7 +256,7 @@ def test_the_first_prepare_may_change_what_imports_change_and_no_other_may(what:
     assert refused(visited(worker)) == ("error", f"it changed {words} in prepare")
     worker, changing = worker_with(prepare), iter([True])
     excused = what in ("NumPy's random", "warnings", "a variable", "no variable")
-    surroundings = Surroundings()
+    surroundings = SharedState()
     try:
         assert isinstance(visited(worker), messages.Closed if excused else messages.Refused)
     finally:
@@ -268,7 +269,7 @@ def test_a_file_may_change_what_imports_change_and_no_more(tmp_path: Path) -> No
     honest.write_text("import warnings\nwarnings.filterwarnings('default')" + prepare)
     cheat.write_text("import gc\ngc.disable()" + prepare)
     with warnings.catch_warnings():
-        worker = Worker()
+        worker = Server()
         assert isinstance(worker.answer(messages.Load(str(honest))), messages.Loaded)
         status, reason = refused(worker.answer(messages.Load(str(cheat))))
         assert status == "error"

@@ -13,15 +13,15 @@ from devices import Board, HostClock, SimulatedDevice, prepare_on
 import kernels
 from bench.data import machine_file, peaks
 from bench.data.peaks import Peaks
-from bench.data.records import Block, Cell, Quantity, Visit
+from bench.data.records import Block, CellRow, Quantity, Visit
 from bench.machine import peak_rates
-from bench.measure.visit import Cell as Planned
 from bench.measure.visit import refusal
 from bench.plan.case import Case
+from bench.plan.cell import Cell
 from bench.stats import estimate
 from bench.terminal.errors import BadInput
 from bench.worker import device_peaks, messages, timing
-from bench.worker.server import Worker
+from bench.worker.server import Server
 from kernels import _cupy, _nvidia, _nvml
 
 BOARD = Board.name
@@ -150,8 +150,8 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> _cupy.CudaDevice:
 class Monitor:
     """In the place of NVML's."""
 
-    def state(self) -> kernels.State:
-        return kernels.State(1980.0, 2619.0, 64.0, 700.0, ("power cap",))
+    def state(self) -> kernels.DeviceState:
+        return kernels.DeviceState(1980.0, 2619.0, 64.0, 700.0, ("power cap",))
 
 
 class TestCudaDevice:
@@ -234,7 +234,7 @@ class TestMeasured:
 def ask(device: Any, monkeypatch: pytest.MonkeyPatch) -> messages.Reply:
     kernel = kernels.Kernel("board", "0" * 12, "", prepare_on(device))
     monkeypatch.setattr(kernels, "load", lambda name: kernel)
-    return Worker(clock=device.clock).answer(messages.Ceilings("board", "float32", 0))
+    return Server(clock=device.clock).answer(messages.AskPeaks("board", "float32", 0))
 
 
 class TestWorker:
@@ -244,7 +244,7 @@ class TestWorker:
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         reply = ask(board(), monkeypatch)
-        assert isinstance(reply, messages.Rates)
+        assert isinstance(reply, messages.DevicePeaks)
         assert reply.measured_flop_per_s == pytest.approx(1e12, rel=1e-3)
         assert (reply.theoretical_flop_per_s, reply.theoretical_bytes_per_s) == (2e12, None)
 
@@ -255,19 +255,19 @@ class TestWorker:
 
     def test_opening_a_cell_says_whether_its_device_can_be_asked(self) -> None:
         request = an_open("numpy_matmul", Case(4, 3, 2, "float32", "relu"))
-        reply = Worker().answer(request)
+        reply = Server().answer(request)
         assert isinstance(reply, messages.Opened)
         assert not reply.rated
 
 
-RATES = messages.Rates(1e12, 1e11, 2e12, None)
+RATES = messages.DevicePeaks(1e12, 1e11, 2e12, None)
 
 
 class TestKept:
     """The best of a device's ceilings, in the run and between runs."""
 
     def test_the_best_of_several_readings_counts(self, tmp_path: Path) -> None:
-        found = [RATES, messages.Rates(3e12, 5e10, 2e12, None)]
+        found = [RATES, messages.DevicePeaks(3e12, 5e10, 2e12, None)]
         assert peak_rates.of_device(BOARD, "float32", found, tmp_path / "kept") == Peaks(
             "float32", 3e12, 1e11, 2e12, None
         )
@@ -275,7 +275,7 @@ class TestKept:
     def test_the_best_ever_seen_is_kept_for_each_device_and_precision(self, tmp_path: Path) -> None:
         kept = tmp_path / "kept"
         peak_rates.of_device(BOARD, "float32", [RATES], kept)
-        slow = messages.Rates(1e10, 1e10, None, None)
+        slow = messages.DevicePeaks(1e10, 1e10, None, None)
         again = peak_rates.of_device(BOARD, "float32", [slow], kept)
         assert (again.measured_flop_per_s, again.measured_bytes_per_s) == (1e12, 1e11)
         other = peak_rates.of_device(BOARD.replace("17", "18"), "float32", [slow], kept)
@@ -283,7 +283,7 @@ class TestKept:
         assert peak_rates.of_device(BOARD, "float16", [slow], kept).measured_flop_per_s == 1e10
 
     def test_a_device_without_room_keeps_what_it_states(self, tmp_path: Path) -> None:
-        full = messages.Rates(None, None, 2e12, 1e12)
+        full = messages.DevicePeaks(None, None, 2e12, 1e12)
         found = peak_rates.of_device(BOARD, "float32", [full], tmp_path / "kept")
         assert found == Peaks("float32", None, None, 2e12, 1e12)
         assert found.flop_per_s == 2e12
@@ -330,12 +330,12 @@ def cell(
     trip: dict[Quantity, float] | None = None,
     passes: int = 1,
     **changes: Any,
-) -> Cell:
+) -> CellRow:
     """A cell with these times, estimated from made-up visits."""
     visits: list[Visit] = []
     blocks: list[Block] = []
     for number in range(1, passes + 1):
-        planned = Planned("k", CASE, 0, 1, "warm")
+        planned = Cell("k", CASE, 0, 1, "warm")
         row = refusal(planned, number, number, "ok", "")
         visits.append(replace(row, device=device, error=0.5, **changes))
         blocks.append(Block(number, "time", 1, time_s))
@@ -411,7 +411,7 @@ class TestState:
         states = [(1500.0, "power cap"), (1800.0, ""), (1900.0, "power cap; power brake")]
         visits, blocks = [], []
         for number, (mhz, why) in enumerate(states, 1):
-            row = refusal(Planned("k", CASE, 0, 1, "warm"), number, number, "ok", "")
+            row = refusal(Cell("k", CASE, 0, 1, "warm"), number, number, "ok", "")
             visits.append(replace(row, device=BOARD, device_mhz=mhz, device_throttled=why))
             blocks.append(Block(number, "time", 1, 1e-3))
         (made,) = estimate.cells(visits, blocks, {})
@@ -421,7 +421,7 @@ class TestState:
     def test_disturbed_and_failed_visits_are_left_out(self) -> None:
         visits, blocks = [], []
         for number in range(1, 13):
-            row = refusal(Planned("k", CASE, 0, 1, "warm"), number, number, "ok", "")
+            row = refusal(Cell("k", CASE, 0, 1, "warm"), number, number, "ok", "")
             slow = number == 12
             visits.append(
                 replace(

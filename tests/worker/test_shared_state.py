@@ -13,7 +13,7 @@ import pytest
 import threadpoolctl
 from cheats import CHANGES
 
-from bench.worker.shared_state import BROUGHT_BY_IMPORTS, Changed, Surroundings
+from bench.worker.shared_state import BROUGHT_BY_IMPORTS, Changed, SharedState
 
 
 def state() -> list[Any]:
@@ -35,7 +35,7 @@ def state() -> list[Any]:
 def test_a_change_is_named_and_put_back(what: str) -> None:
     change, words = CHANGES[what]
     with threadpoolctl.threadpool_limits(2):
-        surroundings, before = Surroundings(), state()
+        surroundings, before = SharedState(), state()
         change()
         assert state() != before
         with pytest.raises(Changed) as caught:
@@ -46,7 +46,7 @@ def test_a_change_is_named_and_put_back(what: str) -> None:
 
 
 def test_all_that_changed_is_named() -> None:
-    surroundings = Surroundings()
+    surroundings = SharedState()
     gc.disable()
     random.seed(1)
     found = surroundings.restore()
@@ -57,7 +57,7 @@ def test_all_that_changed_is_named() -> None:
 def test_an_import_may_bring_a_little_and_nothing_else(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    surroundings = Surroundings()
+    surroundings = SharedState()
     with warnings.catch_warnings():
         monkeypatch.setenv("ADDED", "42")
         warnings.simplefilter("ignore")
@@ -70,7 +70,7 @@ def test_an_import_may_bring_a_little_and_nothing_else(
 
 
 def test_what_is_put_back_within_a_launch_is_no_change() -> None:
-    surroundings = Surroundings()
+    surroundings = SharedState()
     with threadpoolctl.threadpool_limits(1), warnings.catch_warnings(), np.errstate(all="ignore"):
         np.random.default_rng(3).random()
     surroundings.hold("since")

@@ -13,7 +13,7 @@ from bench.worker import speed_probe
 def test_the_least_of_the_repeats_counts() -> None:
     # a start and a stop for each: 5, 3, 4 and 6 seconds
     clock = deque([0.0, 5.0, 10.0, 13.0, 20.0, 24.0, 30.0, 36.0])
-    assert speed_probe.Control(1, work=lambda: None, clock=clock.popleft).seconds() == [3.0]
+    assert speed_probe.SpeedProbe(1, work=lambda: None, clock=clock.popleft).seconds() == [3.0]
 
 
 def test_each_core_is_timed_by_a_thread_of_its_own() -> None:
@@ -24,17 +24,17 @@ def test_each_core_is_timed_by_a_thread_of_its_own() -> None:
         seen.add(threading.get_ident())
         together.wait()
 
-    seconds = speed_probe.Control(3, work).seconds()
+    seconds = speed_probe.SpeedProbe(3, work).seconds()
     assert len(seconds) == len(seen) == 3
     assert threading.get_ident() in seen
 
 
 def test_of_many_cores_a_sample_is_timed() -> None:
-    assert len(speed_probe.Control(128, work=lambda: None).seconds()) == speed_probe.MOST
+    assert len(speed_probe.SpeedProbe(128, work=lambda: None).seconds()) == speed_probe.MOST
 
 
 def test_the_real_work_takes_time_and_gives_the_lock_away() -> None:
-    seconds = speed_probe.Control(2).seconds()
+    seconds = speed_probe.SpeedProbe(2).seconds()
     assert len(seconds) == 2
     assert all(0 < s < 1 for s in seconds)
 
@@ -47,7 +47,7 @@ def test_an_error_of_the_work_is_not_swallowed() -> None:
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        speed_probe.Control(2, work).seconds()
+        speed_probe.SpeedProbe(2, work).seconds()
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import time
 
 import numpy as np
 
-from kernels import Rates, State, Step, Unavailable
+from kernels import DeviceState, Rates, Step, Unavailable
 
 FREE = 2**24
 
@@ -39,7 +39,7 @@ class Board:
         pass
 
     def state(self):
-        return State(1500.0, 900.0, 61.0, 250.5, ("power cap",) if self.index else ())
+        return DeviceState(1500.0, 900.0, 61.0, 250.5, ("power cap",) if self.index else ())
 
     def stated(self, precision):
         return Rates(5e12, 1e12)
