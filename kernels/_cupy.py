@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kernels import DTYPES, Rates, State, Step, Unavailable, Unsupported, _nvidia, _nvml
+from kernels import DTYPES, Rates, State, Step, Unavailable, Unsupported, _nvidia, _nvml, supported
 
-NEEDS = {"tf32": 80, "bfloat16": 80}
-"""Compute capability, times ten, from which cuBLAS has a precision; the others are everywhere."""
+NEEDS = {"float64": 0, "float32": 0, "tf32": 80, "float16": 0, "bfloat16": 80}
+"""Compute capability, times ten, from which cuBLAS has a precision."""
 
 
 @cache
@@ -63,7 +63,7 @@ def device_dtype(gpu: "CudaDevice", precision: str) -> np.dtype[Any]:
 
     Raises Unsupported where this device has no such arithmetic, Unavailable without ml_dtypes.
     """
-    needed = NEEDS.get(precision, 0)
+    needed = supported("precision", precision, NEEDS)
     if gpu.capability < needed:
         has, needs = (f"{c // 10}.{c % 10}" for c in (gpu.capability, needed))
         raise Unsupported(f"precision {precision} needs compute capability {needs}, this is {has}")

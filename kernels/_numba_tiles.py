@@ -53,7 +53,15 @@ TURN = 4
 """Inputs a turn of the inner loop."""
 
 SIGMOID, TANH = 1, 2
-"""The curves that a tile may be bent by; 0 is none."""
+
+FINISH = {
+    "linear": (-np.inf, 0),
+    "relu": (0.0, 0),
+    "sigmoid": (-np.inf, SIGMOID),
+    "tanh": (-np.inf, TANH),
+}
+"""What turns a tile's sums into the output: the floor that they are raised to, and the curve that
+they are bent to afterwards (0: none)."""
 
 INT, INT32 = ir.IntType(64), ir.IntType(32)
 

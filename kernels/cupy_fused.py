@@ -21,7 +21,7 @@ CPU, but it has not run on a GPU yet (see CONTRIBUTING.md).
 
 from typing import Any
 
-from kernels import Layer, Step
+from kernels import Layer, Step, supported
 from kernels._cupy import Bus, device_dtype, open_device, product
 
 ACTIVATE = {
@@ -34,12 +34,16 @@ ACTIVATE = {
 
 
 def bias_activation(cupy: Any, activation: str, precision: str) -> Any:
-    """A kernel (z, b, y): y = g(z + b), each of one dtype T, b broadcast; y may be z itself."""
+    """A kernel (z, b, y): y = g(z + b), each of one dtype T, b broadcast; y may be z itself.
+
+    Raises Unsupported for an activation that has no line in `ACTIVATE`.
+    """
+    formula = supported("activation", activation, ACTIVATE)
     wide = "double" if precision == "float64" else "float"
     return cupy.ElementwiseKernel(
         "T z, T b",
         "T y",
-        f"const wide v = (wide)z + (wide)b; y = (T)({ACTIVATE[activation]});",
+        f"const wide v = (wide)z + (wide)b; y = (T)({formula});",
         f"bias_{activation}",
         preamble=f"typedef {wide} wide;",
     )

@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kernels import DTYPES, Host, Layer, Step, Unsupported, library
+from kernels import DTYPES, Host, Layer, Step, Unsupported, library, supported
 
 
 class Waits(Host):
@@ -37,19 +37,20 @@ class Waits(Host):
 
 def prepare(layer: Layer, batch: int, device: int = 0) -> Step:
     """Compiled here, for the shape (batch, n_in); W and b become JAX's own arrays."""
-    if layer.precision == "tf32":
-        raise Unsupported("precision tf32: the CPU has none")
+    if layer.precision not in ("float64", "float32", "float16", "bfloat16"):
+        raise Unsupported(f"precision {layer.precision}: XLA has none for the CPU")
     jax = library("jax", "jax_dense")
     jax.config.update("jax_platforms", "cpu")
     jax.config.update("jax_enable_x64", True)  # noqa: FBT003 - its way
     jnp = jax.numpy
     dtype, sums = jnp.dtype(layer.precision), jnp.promote_types(layer.precision, "float32")
-    g = {
+    activations = {
         "linear": lambda z: z,
         "relu": lambda z: jnp.maximum(z, 0),
         "sigmoid": jax.nn.sigmoid,
         "tanh": jnp.tanh,
-    }[layer.activation]
+    }
+    g = supported("activation", layer.activation, activations)
 
     def whole_layer(A_in: Any, W: Any, b: Any) -> Any:
         z = jnp.matmul(A_in, W, precision="highest", preferred_element_type=sums)

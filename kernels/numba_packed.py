@@ -35,7 +35,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kernels import DTYPES, Layer, Step, Unsupported, library
+from kernels import DTYPES, Layer, Step, Unsupported, library, supported
 from kernels._activations import in_place
 
 SHARED = 2**18
@@ -53,20 +53,20 @@ def prepare(layer: Layer, batch: int, device: int = 0) -> Step:
     if layer.precision not in ("float64", "float32"):
         raise Unsupported(f"precision {layer.precision}: the tiles have float64 and float32")
     numba = library("numba", "numba_packed")
+    tiles = import_module("kernels._numba_tiles")  # it needs Numba to be imported
+    floor, curve = supported("activation", layer.activation, tiles.FINISH)
     if layer.n_units == 1 and batch * layer.n_in >= ONE_UNIT:
         return _one_unit(layer, batch)
-    tiles = import_module("kernels._numba_tiles")  # it needs Numba to be imported
     dtype = np.dtype(DTYPES[layer.precision])
     threads = numba.get_num_threads()
     shared = threads > 1 and batch * layer.n_in * layer.n_units >= SHARED
     forward = tiles.compiled(dtype.name, shared)
     W, b = _packed(layer, tiles.PANELS * tiles.VECTOR_BYTES // dtype.itemsize)
     out = _aligned((batch, layer.n_units), dtype)
-    floor = dtype.type(0 if layer.activation == "relu" else -np.inf)
-    curve = {"sigmoid": tiles.SIGMOID, "tanh": tiles.TANH}.get(layer.activation, 0)
+    lowest = dtype.type(floor)
 
     def launch(A_in: Any) -> Any:
-        forward(A_in, W, b, floor, curve, out, threads)
+        forward(A_in, W, b, lowest, curve, out, threads)
         return out
 
     # the tiles are compiled for rows in one piece

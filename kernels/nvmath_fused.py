@@ -26,7 +26,7 @@ CONTRIBUTING.md).
 import random
 from typing import Any
 
-from kernels import Layer, Step, Unavailable, Unsupported
+from kernels import Layer, Step, Unavailable, Unsupported, supported
 from kernels._cupy import Bus, device_dtype, open_device
 
 EPILOG = {"linear": "BIAS", "relu": "RELU_BIAS"}
@@ -38,8 +38,7 @@ the L2 cache holds, so more of them would take longer than a visit does."""
 
 def prepare(layer: Layer, batch: int, device: int = 0) -> Step:
     """W, b, the input and the output, (batch, n_units), get their places; the call is tuned."""
-    if layer.activation not in EPILOG:
-        raise Unsupported(f"activation {layer.activation}: cuBLASLt's epilogues have relu only")
+    epilog_name = supported("activation", layer.activation, EPILOG)
     if layer.precision == "float64":
         raise Unsupported("precision float64: cuBLASLt has no bias epilogue for it")
     gpu = open_device(device)
@@ -61,7 +60,7 @@ def prepare(layer: Layer, batch: int, device: int = 0) -> Step:
     call = Matmul(W.T, x.T, c=out.T, beta=0.0, options=options, stream=stream)
     shuffled = random.getstate()  # autotuning draws from Python's own random numbers
     try:
-        epilog = getattr(MatmulEpilog, EPILOG[layer.activation])
+        epilog = getattr(MatmulEpilog, epilog_name)
         call.plan(epilog=epilog, epilog_inputs={"bias": b}, stream=stream)
         call.autotune(iterations=TRIALS, stream=stream)
         gpu.fence(None)

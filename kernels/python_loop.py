@@ -21,8 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kernels import DTYPES, Layer, Step, Unsupported
-from kernels._activations import SCALAR
+from kernels import ACTIVATIONS, DTYPES, Layer, Step, Unsupported
 
 
 def prepare(layer: Layer, batch: int, device: int = 0) -> Step:
@@ -31,7 +30,7 @@ def prepare(layer: Layer, batch: int, device: int = 0) -> Step:
         raise Unsupported(f"precision {layer.precision}: Python floats are float64")
     columns: list[list[float]] = layer.W.T.tolist()
     biases: list[float] = layer.b[0].tolist()
-    g = SCALAR[layer.activation]
+    g = ACTIVATIONS[layer.activation].of_float
     dtype = DTYPES[layer.precision]
 
     def launch(rows: list[list[float]]) -> list[list[float]]:
