@@ -18,7 +18,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Activation:
-    """One g, element by element, in the three forms that are needed.
+    """One g, element by element, in the three forms that are needed; `xp` is numpy or cupy.
 
     Each form must be safe at any finite z: none may overflow or turn into NaN. The reference should
     be another formula than the kernels' form, if g has two, so that a mistake in one is not made in
@@ -27,7 +27,7 @@ class Activation:
     """
 
     of_float: Callable[[float], float]  # z -> g(z), for the loop in plain Python
-    in_place: Callable[[Any, Any], None]  # (xp, z): the array z becomes g(z); xp: numpy or cupy
+    in_place: Callable[[Any, Any], None]  # (xp, z): array z becomes g(z), by functions of xp
     reference: Callable[[Any, Any], Any]  # (numpy, z) -> g(z), float64 arrays: the right answer
 
 

@@ -1,5 +1,5 @@
-"""What the GPU's kernels share: one stream a device, its events as the clock, the way there and
-back, what each precision takes, and the reason where there is no GPU to use.
+"""What the GPU's kernels share: one stream for each device, with its events as the clock; transfers
+there and back; what each precision needs; and, where no GPU can be used, the reason.
 
 Written from CuPy 14's source; nothing here has run on a GPU yet (see CONTRIBUTING.md). A process
 drives one device: the stream is made current once, so that a launch costs no context switch.
@@ -114,7 +114,7 @@ def product(gpu: "CudaDevice", precision: str) -> Callable[[Any, Any, Any], None
 
 
 class Bus:
-    """An input's way to the device and an output's way back, through page-locked memory.
+    """Transfers of inputs to the device and of outputs back, through page-locked memory.
 
     The device reads and writes page-locked memory by itself, at the bus's full speed and on the
     stream, in order with the work. An input comes from anywhere, so the host first copies it there

@@ -11,7 +11,8 @@ and examples that is 0.05 ms instead of 55 ms. So this kernel has a device whose
 the output; XLA computes one launch after the other, so when the last is done, all are. Queueing
 takes some microseconds, arrays can't be changed, and each launch makes a new output.
 
-What it shows: a compiler that knows the layer, and what a benchmark without a fence would believe.
+What it shows: what a compiler makes of the layer when it sees all of it, and what a benchmark
+without a fence would believe.
 
 W and b are arguments, not constants of the function: XLA would copy constants into the program and
 take long over it. Sums are kept in float32 for float16 and bfloat16, and the result is rounded
@@ -28,7 +29,7 @@ from kernels import DTYPES, Host, Layer, Step, Unsupported, library, supported
 
 
 class Waits(Host):
-    """The CPU, and outputs that have to be waited for: marks follow from that (see Host)."""
+    """The CPU, where outputs have to be waited for. Host's marks fence first, so they wait too."""
 
     def fence(self, out: Any) -> None:
         if out is not None:

@@ -9,11 +9,12 @@ two floats and asks the interpreter what `*` means: about 50 ns for work that on
 CPU does in well under a tenth of a nanosecond. A 1000-unit layer with 1000 inputs is a million such
 steps for one example.
 
-What it shows: the arithmetic is not slow, the interpreter is. It is the 1x of every speed-up here.
+What it shows: the arithmetic is not slow, the interpreter is. Every speed-up in this project is
+over this kernel.
 
-W is handed over as one list a unit (the columns of W), so that the innermost loop walks two lists
-side by side, the fairest form that plain Python has. Python floats are float64, so this kernel
-computes in float64 whatever the precision asked for, and rounds at the end.
+W is kept as one list a unit (the columns of W), so that the innermost loop walks two lists side by
+side, the fairest form that plain Python has. Python floats are float64, so this kernel computes in
+float64 whatever the precision asked for, and rounds at the end.
 """
 
 from typing import Any

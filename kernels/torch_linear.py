@@ -16,7 +16,7 @@ What it shows: what the framework that most networks run in makes of the same la
 
 It computes on the GPU of the index that is asked for; CUDA_VISIBLE_DEVICES= (empty) keeps it on the
 CPU, and `device` in the files says which it was. The GPU's half is written from PyTorch 2.13's
-source and documentation; it has run on a double only (tests/test_torch.py), never on a GPU.
+source and documentation; it has run on a double only (tests/kernels/test_torch.py), never on a GPU.
 """
 
 from functools import cache

@@ -12,7 +12,7 @@ Precision = Literal["float64", "float32", "tf32", "float16", "bfloat16"]
 if TYPE_CHECKING:
     Activation = str
 else:
-    Activation = Literal[tuple(ACTIVATIONS)]  # any other word is refused, as for those around it
+    Activation = Literal[tuple(ACTIVATIONS)]  # as if written out: msgspec refuses others
 
 Cache = Literal["warm", "cold"]
 

@@ -107,7 +107,8 @@ class Worker:
         case = request.case
         dtype = kernels.DTYPES[case.precision]
         if case.activation not in kernels.ACTIVATIONS:  # a side of a comparison may be older
-            raise kernels.Unsupported(f"activation {case.activation}: none here has it")
+            known = ", ".join(kernels.ACTIVATIONS)
+            raise kernels.Unsupported(f"activation {case.activation}: this side has {known}")
         self._size(request)
         arrays, parts = self._inputs(case, request.seed, dtype, request.weights)
         given = inputs.Arrays(
