@@ -15,6 +15,7 @@ import typer
 
 from bench import ROOT, session
 from bench.data import run_folder
+from bench.plan.activations import ACTIVATIONS
 from bench.show import runs
 from bench.terminal import options, signals, streams
 from bench.terminal.errors import BadInput
@@ -56,7 +57,7 @@ def run(
     precision: Annotated[
         str | None, typer.Option(help="float64, float32, tf32, float16 or bfloat16.")
     ] = None,
-    activation: Annotated[str | None, typer.Option(help="linear, relu, sigmoid or tanh.")] = None,
+    activation: Annotated[str | None, typer.Option(help=f"{options.either(ACTIVATIONS)}.")] = None,
     device: Annotated[
         str | None, typer.Option(help="Which GPU, from 0; several like 0,1, or all.")
     ] = None,

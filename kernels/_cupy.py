@@ -1,5 +1,5 @@
-"""What the GPU's kernels share: one stream a device, its events as the clock, the way there and
-back, what each precision takes, and the reason where there is no GPU to use.
+"""What the GPU's kernels share: one stream for each device, with its events as the clock; transfers
+there and back; what each precision needs; and, where no GPU can be used, the reason.
 
 Written from CuPy 14's source; nothing here has run on a GPU yet (see CONTRIBUTING.md). A process
 drives one device: the stream is made current once, so that a launch costs no context switch.
@@ -14,10 +14,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kernels import DTYPES, DeviceState, Rates, Step, Unavailable, Unsupported, _nvidia, _nvml
+from kernels import (
+    DTYPES,
+    DeviceState,
+    Rates,
+    Step,
+    Unavailable,
+    Unsupported,
+    _nvidia,
+    _nvml,
+    supported,
+)
 
-NEEDS = {"tf32": 80, "bfloat16": 80}
-"""Compute capability, times ten, from which cuBLAS has a precision; the others are everywhere."""
+NEEDS = {"float64": 0, "float32": 0, "tf32": 80, "float16": 0, "bfloat16": 80}
+"""Compute capability, times ten, from which cuBLAS has a precision."""
 
 
 @cache
@@ -63,7 +73,7 @@ def device_dtype(gpu: "CudaDevice", precision: str) -> np.dtype[Any]:
 
     Raises Unsupported where this device has no such arithmetic, Unavailable without ml_dtypes.
     """
-    needed = NEEDS.get(precision, 0)
+    needed = supported("precision", precision, NEEDS)
     if gpu.capability < needed:
         has, needs = (f"{c // 10}.{c % 10}" for c in (gpu.capability, needed))
         raise Unsupported(f"precision {precision} needs compute capability {needs}, this is {has}")
@@ -114,7 +124,7 @@ def product(gpu: "CudaDevice", precision: str) -> Callable[[Any, Any, Any], None
 
 
 class Bus:
-    """An input's way to the device and an output's way back, through page-locked memory.
+    """Transfers of inputs to the device and of outputs back, through page-locked memory.
 
     The device reads and writes page-locked memory by itself, at the bus's full speed and on the
     stream, in order with the work. An input comes from anywhere, so the host first copies it there

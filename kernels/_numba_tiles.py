@@ -1,5 +1,5 @@
-"""numba_packed's compiled half: blocks of A_in @ W + b that stay in the vector registers while they
-are summed, and the loops over such blocks. Numba is imported with this file.
+"""The compiled half of numba_packed: blocks of A_in @ W + b, called tiles, that stay in the vector
+registers while they are summed, and the loops over the tiles. This file imports Numba.
 
 A tile is `rows` examples times the units of one or two panels; a panel is as many units as a vector
 register has numbers (16 of float32 with AVX-512), its weights one input after the other. For each
@@ -13,8 +13,8 @@ once and used by both vectors:
 waits for another; where fewer rows leave fewer sums, each is kept in several parts.
 
 Numba makes vectors of simple loops by itself, but doesn't keep such a block in registers. So the
-tile is written in the language of its compiler, LLVM's: vectors and multiply-adds are said,
-registers and instructions are LLVM's choice, for whatever CPU it runs on.
+tile is written in the language of LLVM, Numba's compiler: vectors and multiply-adds are written
+down, registers and instructions are LLVM's choice, for whatever CPU it runs on.
 """
 
 from collections.abc import Callable
@@ -47,13 +47,21 @@ PANELS = 2
 """The most panels of a tile."""
 
 BUSY = 8
-"""Multiply-adds that a core has under way: two begin in each clock cycle and take four."""
+"""Multiply-adds that a core has under way: two begin in each clock cycle, and one takes four."""
 
 TURN = 4
-"""Inputs a turn of the inner loop."""
+"""Unroll factor of the loop over inputs."""
 
 SIGMOID, TANH = 1, 2
-"""The curves that a tile may be bent by; 0 is none."""
+
+FINISH = {
+    "linear": (-np.inf, 0),
+    "relu": (0.0, 0),
+    "sigmoid": (-np.inf, SIGMOID),
+    "tanh": (-np.inf, TANH),
+}
+"""What turns a tile's sums into the output: the floor that they are raised to, and the curve that
+they are bent to afterwards (0: none)."""
 
 INT, INT32 = ir.IntType(64), ir.IntType(32)
 
@@ -63,10 +71,10 @@ def _tile(
     _typing: Any, rows: Any, panels: Any, n_in: Any, A: Any, A_stride: Any, W: Any, W_stride: Any,
     b: Any, floor: Any, out: Any, out_stride: Any, units: Any,
 ) -> Any:  # fmt: skip
-    """One tile: out = max(A @ W + b, floor), of `rows` rows, so many panels and n_in inputs.
+    """One tile: out = max(A @ W + b, floor), for `rows` rows, `panels` panels and `n_in` inputs.
 
-    A, W, b and out are addresses, the strides bytes from row to row; `floor` has the type of the
-    numbers. Only the first `units` columns are stored.
+    A, W, b and out are addresses; the strides are in bytes, from row to row; `floor` has the type
+    of the numbers. Only the first `units` columns are stored.
     """
     order = rows, panels, n_in, A, A_stride, W, W_stride, b, floor, out, out_stride, units
 
@@ -184,7 +192,7 @@ class _TileWriter:
         return self._builder.load(self._place(row, v), align=self._itemsize)
 
     def _store(self, z: Any, row: Any, v: int, units: Any = None) -> None:
-        """Store a vector; with `units`, only what of it lies in the row's first so many."""
+        """Store a vector; with `units`, only the part that lies in the row's first `units`."""
         place = self._place(row, v)
         if units is None:
             self._builder.store(z, place, align=self._itemsize)
@@ -284,7 +292,7 @@ def _alone(A_in: Any, W: Any, b: Any, floor: Any, curve: int, out: Any, threads:
 
 
 def _together(A_in: Any, W: Any, b: Any, floor: Any, curve: int, out: Any, threads: int) -> None:
-    """The whole layer on so many of Numba's threads, an equal share each."""
+    """The whole layer on `threads` of Numba's threads, an equal share each."""
     for part in numba.prange(threads):
         # prange counts in unsigned numbers, which would be another function
         _share(A_in, W, b, floor, curve, out, np.intp(part), threads)

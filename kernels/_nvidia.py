@@ -36,7 +36,8 @@ FLOPS_PER_CYCLE: dict[tuple[int, int], dict[str, int]] = {
     (10, 0): {"float64": 128, "float32": 256, "tf32": 4096, "float16": 8192, "bfloat16": 8192},
     (12, 0): {"float64": 4, "float32": 256, "tf32": 512, "float16": 1024, "bfloat16": 1024},
 }
-"""Of one multiprocessor. A compute capability or precision that isn't here is unknown."""
+"""Operations a clock cycle of one multiprocessor, by compute capability and precision; what is not
+here is unknown."""
 
 TENSOR = ("tf32", "float16", "bfloat16")
 

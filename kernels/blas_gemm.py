@@ -1,22 +1,22 @@
-"""BLAS called by its own name: SciPy's gemm, with the bias in the product's own accumulator.
+"""BLAS called directly: SciPy's gemm, which adds the product to the bias.
 
     C = alpha A B + beta C        gemm: the general matrix product of every BLAS since 1990
 
 numpy_matmul writes A_in @ W, reads it again to add b, and writes it once more. gemm can start from
 what C holds: here each row of C is first set to b, and with beta = 1 the product is added to it.
-That saves one reading of the output; only the activation still walks over it.
+That saves one reading of the output; only the activation still passes over it.
 
-BLAS comes from Fortran, where columns lie in one piece. An array in C order is its own transpose in
-Fortran's, without a copy, so the transposed layer is computed: C.T = W.T @ A_in.T. SciPy would copy
-an argument in the wrong order without a word; a test holds that none is. One example is a matrix
-times a vector, which BLAS has a routine of its own for, gemv: it is taken then, and is the faster,
-the wider the layer.
+BLAS comes from Fortran, where columns lie in one piece. An array in C order is, without a copy, its
+own transpose in Fortran's order, so the transposed layer is computed: C.T = W.T @ A_in.T. SciPy
+silently copies an argument that is in the wrong order; a test makes sure that none is. With one
+example the product is a matrix times a vector, for which BLAS has a routine of its own, gemv. It is
+called then; the wider the layer, the more it gains.
 
-What it costs: SciPy looks at each argument, a microsecond or two. Its wheels bring an OpenBLAS of
-their own, beside NumPy's, with threads of its own: one more reason why the number of threads is
-set for a whole process.
+What it costs: SciPy checks each argument, which takes a microsecond or two. Its wheels bring an
+OpenBLAS of their own, beside NumPy's, with threads of its own: one more reason why the number of
+threads is set for a whole process.
 
-What it shows: how much of numpy_matmul's time is not the product. The smaller n_in, the more.
+What it shows: how much of numpy_matmul's time is not the product: the smaller n_in is, the more.
 """
 
 from typing import Any

@@ -11,9 +11,9 @@ What it costs: one line in another language, which is compiled for the card at h
 (some tenths of a second; CuPy keeps the result on disk). In half precision the line adds and
 activates in float32 and rounds once, where separate calls round after each.
 
-What it shows: on fast hardware the arithmetic is not what is scarce. The saved pass over memory is
-worth the more, the smaller n_in is: the product does 2 n_in operations for each number that it
-writes, bias and activation a handful.
+What it shows: on fast hardware memory is scarcer than arithmetic. The smaller n_in is, the more the
+saved pass over memory is worth: the product does 2 n_in operations for each number that it writes,
+bias and activation a handful.
 
 Written from CuPy 14's source; the line was compiled for cards from sm_70 to sm_120 and ran on a
 CPU, but it has not run on a GPU yet (see CONTRIBUTING.md).
@@ -21,7 +21,7 @@ CPU, but it has not run on a GPU yet (see CONTRIBUTING.md).
 
 from typing import Any
 
-from kernels import Layer, Step
+from kernels import Layer, Step, supported
 from kernels._cupy import Bus, device_dtype, open_device, product
 
 ACTIVATE = {
@@ -34,12 +34,16 @@ ACTIVATE = {
 
 
 def bias_activation(cupy: Any, activation: str, precision: str) -> Any:
-    """A kernel (z, b, y): y = g(z + b), each of one dtype T, b broadcast; y may be z itself."""
+    """A kernel (z, b, y): y = g(z + b), each of one dtype T, b broadcast; y may be z itself.
+
+    Raises Unsupported for an activation that has no line in `ACTIVATE`.
+    """
+    formula = supported("activation", activation, ACTIVATE)
     wide = "double" if precision == "float64" else "float"
     return cupy.ElementwiseKernel(
         "T z, T b",
         "T y",
-        f"const wide v = (wide)z + (wide)b; y = (T)({ACTIVATE[activation]});",
+        f"const wide v = (wide)z + (wide)b; y = (T)({formula});",
         f"bias_{activation}",
         preamble=f"typedef {wide} wide;",
     )

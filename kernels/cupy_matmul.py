@@ -10,11 +10,11 @@ activation: three calls), so a small layer takes as long as a medium one. Bias a
 read and write the whole output once more (`cupy_fused` does both at once). Input and output have to
 cross the bus, which is measured beside the launch, not in it (`send_s`, `fetch_s`).
 
-What it shows: the step from a fast CPU product to a GPU's is as large as the step before it, as
-soon as the batch is.
+What it shows: with a large batch, the step from a CPU's fast product to a GPU's is as large as the
+step before it, from one product a unit to a single one.
 
 tf32 and bfloat16 need an NVIDIA card of compute capability 8.0 or newer; bfloat16 also ml_dtypes.
-Written from CuPy 14's source and GPU facts; it has not run on a GPU yet (see CONTRIBUTING.md).
+Written from CuPy 14's source; it has not run on a GPU yet (see CONTRIBUTING.md).
 """
 
 from typing import Any

@@ -11,7 +11,8 @@ and examples that is 0.05 ms instead of 55 ms. So this kernel has a device whose
 the output; XLA computes one launch after the other, so when the last is done, all are. Queueing
 takes some microseconds, arrays can't be changed, and each launch makes a new output.
 
-What it shows: a compiler that knows the layer, and what a benchmark without a fence would believe.
+What it shows: what a compiler makes of the layer when it sees all of it, and what a benchmark
+without a fence would believe.
 
 W and b are arguments, not constants of the function: XLA would copy constants into the program and
 take long over it. Sums are kept in float32 for float16 and bfloat16, and the result is rounded
@@ -24,11 +25,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kernels import DTYPES, Host, Layer, Step, Unsupported, library
+from kernels import DTYPES, Host, Layer, Step, Unsupported, library, supported
 
 
 class Waits(Host):
-    """The CPU, and outputs that have to be waited for: marks follow from that (see Host)."""
+    """The CPU, where outputs have to be waited for. Host's marks fence first, so they wait too."""
 
     def fence(self, out: Any) -> None:
         if out is not None:
@@ -37,19 +38,20 @@ class Waits(Host):
 
 def prepare(layer: Layer, batch: int, device: int = 0) -> Step:
     """Compiled here, for the shape (batch, n_in); W and b become JAX's own arrays."""
-    if layer.precision == "tf32":
-        raise Unsupported("precision tf32: the CPU has none")
+    if layer.precision not in ("float64", "float32", "float16", "bfloat16"):
+        raise Unsupported(f"precision {layer.precision}: XLA has none for the CPU")
     jax = library("jax", "jax_dense")
     jax.config.update("jax_platforms", "cpu")
     jax.config.update("jax_enable_x64", True)  # noqa: FBT003 - its way
     jnp = jax.numpy
     dtype, sums = jnp.dtype(layer.precision), jnp.promote_types(layer.precision, "float32")
-    g = {
+    activations = {
         "linear": lambda z: z,
         "relu": lambda z: jnp.maximum(z, 0),
         "sigmoid": jax.nn.sigmoid,
         "tanh": jnp.tanh,
-    }[layer.activation]
+    }
+    g = supported("activation", layer.activation, activations)
 
     def whole_layer(A_in: Any, W: Any, b: Any) -> Any:
         z = jnp.matmul(A_in, W, precision="highest", preferred_element_type=sums)

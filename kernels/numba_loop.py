@@ -1,4 +1,4 @@
-"""python_loop's very loop, compiled by Numba, its outputs shared among the cores.
+"""python_loop's own loop, compiled by Numba, with its outputs shared among the cores.
 
     for each example, for each unit j:  z = b[j] + sum over i of a[i] * W[i][j]
 
@@ -9,13 +9,13 @@ the threads would take longer than the work, and one of them does it all.
 
 What it costs: a sum is one chain of additions, each waiting for the last, because floating-point
 addition is not associative and the compiler may not reorder it (no `fastmath` here). So it uses one
-lane of the vector units, and takes about two clock cycles a product. Nothing is blocked for the
-caches either: for 1000 units and 128 examples numpy_matmul is 45 times as fast (two Zen 5 cores:
-`--widths 1000 --batches 128`). Compiling takes some seconds, once a machine: the result is kept in
-__pycache__.
+lane of the vector units, and takes about two clock cycles a product. It isn't cut into blocks that
+fit the caches either: for 1000 units and 128 examples numpy_matmul is 45 times as fast (two Zen 5
+cores: `--widths 1000 --batches 128`). Compiling takes some seconds, once a machine: the result is
+kept in __pycache__.
 
-What it shows: it is the interpreter that is slow, not the loop. And that a compiler is not yet a
-BLAS: what is left to numpy_matmul is the order in which the same work is done.
+What it shows: it is the interpreter that is slow, not the loop. And a compiler is not yet a BLAS:
+the difference to numpy_matmul is only the order in which the same work is done.
 """
 
 import math
@@ -25,23 +25,26 @@ from typing import Any
 
 import numpy as np
 
-from kernels import ACTIVATIONS, DTYPES, Layer, Step, Unsupported, library
+from kernels import DTYPES, Layer, Step, Unsupported, library, supported
 
 SHARED = 100_000
 """Products (batch * n_in * n_units) from which on it is worth waking the threads: at half a
 nanosecond each that is 50 us, and waking them takes some microseconds."""
+
+CODES = {"linear": 0, "relu": 1, "sigmoid": 2, "tanh": 3}
+"""The numbers by which the compiled loop knows the activations."""
 
 
 def prepare(layer: Layer, batch: int, device: int = 0) -> Step:
     """W becomes its columns in one piece each, (n_units, n_in), as python_loop has them."""
     if layer.precision not in ("float64", "float32"):
         raise Unsupported(f"precision {layer.precision}: the loop has float64 and float32")
+    g = supported("activation", layer.activation, CODES)
     dtype = DTYPES[layer.precision]
     shared = batch * layer.n_in * layer.n_units >= SHARED
     forward = _compiled(np.dtype(dtype).name, shared)
     columns = np.ascontiguousarray(layer.W.T)
     biases = np.ascontiguousarray(layer.b[0])
-    g = ACTIVATIONS.index(layer.activation)
     out = np.empty((batch, layer.n_units), dtype)
 
     def launch(A_in: Any) -> Any:

@@ -3,18 +3,19 @@
     W (n_in, n_units) -> panels (n_units / 32, n_in, 32)        once, in prepare
     12 examples x 32 units a tile; threads share the tiles      in each launch
 
-BLAS takes matrices as they come, and gives back a product. Here W is known beforehand, one for all
-launches, and the product isn't the end of it. What each trick is worth on two Zen 5 cores in
-float32 (`bench.studies.limit`, tricks):
+BLAS takes any two matrices and returns their product. Here W is known beforehand and the same in
+all launches, and bias and activation follow the product. What each trick gains, as a factor in
+speed on two Zen 5 cores in float32 (`bench.studies.limit`, tricks; in brackets the kernel in
+bench/studies/kernels that does without it):
 
-- packing: what a tile reads next lies next in memory. From 1024 units on 1.3 to 1.4 times as fast,
-  1.6 to 2 with 16 examples, 3 with one; at 256 units 1.5 with one, else nothing, where W is in a
-  near cache (packed_in_place does without).
-- sums in registers (_numba_tiles): twelve rows a tile instead of four, 1.05 to 1.2 times from 16
-  examples on (packed_four_rows); with one example, sums in four parts, 1.1 times at 64 units, 1.2
-  at 256, nothing from 1024 on, where memory sets the pace (packed_one_part).
-- b and g on the way out, instead of two more passes over the output: 2.4 to 3.2 times at 64 units,
-  1.4 to 1.6 at 256, 1.07 to 1.14 at 1024, up to 1.08 at 2048 (packed_afterwards).
+- packing: what a tile reads next lies next in memory. From 1024 units on 1.3 to 1.4, with 16
+  examples 1.6 to 2, with one 3; at 256 units, where W is in a near cache, 1.5 with one example and
+  nothing with more (packed_in_place).
+- sums in registers (_numba_tiles): twelve rows a tile instead of four gain 1.05 to 1.2 from 16
+  examples on (packed_four_rows); with one example, sums in four parts gain 1.1 at 64 units, 1.2 at
+  256, and nothing from 1024 on, where memory limits the speed (packed_one_part).
+- b and g on the way out, instead of two more passes over the output: 2.4 to 3.2 at 64 units, 1.4 to
+  1.6 at 256, 1.07 to 1.14 at 1024, up to 1.08 at 2048 (packed_afterwards).
 - threads: two are up to twice as fast as one, and one is 3.4 times as fast as two where there is
   little to do: at 2**16 products one is faster in every shape measured, at 2**19 two are
   (packed_alone, packed_together).
@@ -22,7 +23,8 @@ float32 (`bench.studies.limit`, tricks):
 Tried, and no faster: blocks of inputs and of examples for the second-level cache, as BLAS has them.
 
 What it costs: a copy of W, and seconds of compiling, once a machine (the result is kept in
-__pycache__). And 350 lines, with _numba_tiles, for one operation; BLAS has a hundred and fifty.
+__pycache__). And, with _numba_tiles, some 400 lines for one operation; BLAS has about a hundred and
+fifty operations.
 
 What it shows: how much a general library leaves on the table, layer by layer. Where numpy_matmul is
 close to it, the machine is at its limit; where not, the shape is one that BLAS was not made for.
@@ -35,7 +37,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kernels import DTYPES, Layer, Step, Unsupported, library
+from kernels import DTYPES, Layer, Step, Unsupported, library, supported
 from kernels._activations import in_place
 
 SHARED = 2**18
@@ -53,20 +55,20 @@ def prepare(layer: Layer, batch: int, device: int = 0) -> Step:
     if layer.precision not in ("float64", "float32"):
         raise Unsupported(f"precision {layer.precision}: the tiles have float64 and float32")
     numba = library("numba", "numba_packed")
+    tiles = import_module("kernels._numba_tiles")  # it needs Numba to be imported
+    floor, curve = supported("activation", layer.activation, tiles.FINISH)
     if layer.n_units == 1 and batch * layer.n_in >= ONE_UNIT:
         return _one_unit(layer, batch)
-    tiles = import_module("kernels._numba_tiles")  # it needs Numba to be imported
     dtype = np.dtype(DTYPES[layer.precision])
     threads = numba.get_num_threads()
     shared = threads > 1 and batch * layer.n_in * layer.n_units >= SHARED
     forward = tiles.compiled(dtype.name, shared)
     W, b = _packed(layer, tiles.PANELS * tiles.VECTOR_BYTES // dtype.itemsize)
     out = _aligned((batch, layer.n_units), dtype)
-    floor = dtype.type(0 if layer.activation == "relu" else -np.inf)
-    curve = {"sigmoid": tiles.SIGMOID, "tanh": tiles.TANH}.get(layer.activation, 0)
+    lowest = dtype.type(floor)
 
     def launch(A_in: Any) -> Any:
-        forward(A_in, W, b, floor, curve, out, threads)
+        forward(A_in, W, b, lowest, curve, out, threads)
         return out
 
     # the tiles are compiled for rows in one piece

@@ -6,14 +6,14 @@ The inner sum now runs in compiled code, but Python still walks over the units, 
 about a microsecond before any arithmetic.
 
 What it costs besides: unit j's weights are column j of a C-ordered W, so neighbours in the column
-lie n_units numbers apart in memory. Every weight brings in a whole cache line of other units'
-weights, and BLAS strides instead of streaming. For one example on the reference machine the same
-loop over columns that lie in one piece is 1.05 times as fast at 64 units, 1.2 times at 256, 1.7
-times at 1000 and 6.8 times at 2048 (`bench/studies/column_stride.py`, intervals in
-`results/studies/column_stride.csv`).
+lie n_units numbers apart in memory. With every weight a whole cache line of other units' weights is
+loaded, and BLAS jumps through memory instead of reading it in order. For one example on the
+reference machine the same loop over columns that lie in one piece is 1.05 times as fast at 64
+units, 1.2 times at 256, 1.7 times at 1000 and 6.8 times at 2048 (`bench/studies/column_stride.py`,
+intervals in `results/studies/column_stride.csv`).
 
 What it shows: taking one loop out of Python helps; the loop that is left is still the cost, and it
-throws away that all the units read the same input.
+makes no use of the fact that all units read the same input.
 """
 
 from typing import Any

@@ -3,13 +3,13 @@
     bi,iu->bu        A_in (batch, n_in), W (n_in, n_units) -> (batch, n_units), summed over i
 
 The most readable way to write a contraction of many axes. By itself `np.einsum` runs a compiled
-loop of its own, on one core and without BLAS; told to optimize, it looks for a product in the
-indices and hands that to BLAS. Here it is told so, with the plan made once in `prepare`, as one
-would who calls it often.
+loop of its own, on one core and without BLAS; with `optimize` it looks for a matrix product in the
+indices and hands that to BLAS. Here the plan for that is made once, in `prepare`, as in a program
+that calls it often.
 
-What it costs: the product itself is numpy_matmul's. Before each one, einsum reads its little
-language and the plan in Python, about ten microseconds: nothing for a large layer, and most of the
-time of a small one.
+What it costs: the product itself is numpy_matmul's. Before each product, einsum reads the indices
+and the plan in Python, which takes about ten microseconds: nothing beside a large layer, and most
+of the time of a small one.
 
 What it shows: a notation is free only as long as the work behind it is large.
 """

@@ -5,9 +5,9 @@
 One call does what a thousand dots did. BLAS cuts the product into blocks that fit the caches, keeps
 the vector units full and uses every core it is given; nothing is left for Python to loop over.
 
-What it costs: with one example it must read all of W for two operations a weight, so memory sets
-the pace; with a large batch each weight is used batch times while it is in the cache, and the same
-layer runs at many times the FLOP/s. Bias and activation each walk over the output once more.
+What it costs: with one example it must read all of W for two operations a weight, so memory limits
+its speed; with a large batch each weight is used batch times while it is in the cache, and the same
+layer runs at many times the FLOP/s. Bias and activation each pass over the output once more.
 
 What it shows: the mathematics was a matrix product all along. Written as one, it is fast.
 """

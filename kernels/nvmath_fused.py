@@ -2,19 +2,19 @@
 
     out = relu(A_in @ W + b)      (batch, n_in), (n_in, n_units), (n_units,) -> (batch, n_units)
 
-cuBLASLt can finish each tile of the product, add the bias and cut off below zero, while the tile is
+cuBLASLt can add the bias to each tile of the product, and cut it off below zero, while the tile is
 still in registers: nothing passes over the output again. Which of its algorithms is the fastest for
 this shape is found out once, by trying them (autotuning).
 
-It thinks in columns, as Fortran does, and its bias belongs to the *rows* of its result. A (batch,
-n_units) array in C order is, read by columns, its own transpose, (n_units, batch); so the call is
-made for the transposes, out.T = W.T @ A_in.T, and row j of that is unit j, which gets b[j]. Made
-the other way round it would add b to the examples, and where batch equals n_units nothing but the
-numbers would tell.
+It stores matrices by columns, as Fortran does, and its bias belongs to the *rows* of its result. A
+(batch, n_units) array in C order is, read by columns, its own transpose, (n_units, batch); so the
+call is made for the transposes, out.T = W.T @ A_in.T, and row j of that is unit j, which gets b[j].
+Made the other way round it would add b to the examples, and where batch equals n_units no shape
+would be wrong, only the numbers.
 
-What it costs: planning and tuning take tenths of a second for each shape. A plan holds on to the
-place of its input, so `send` always writes to the same one. cuBLASLt's epilogues have relu and GELU
-only, and none for float64.
+What it costs: planning and tuning take tenths of a second for each shape. A plan is tied to the
+address of its input, so `send` always writes into the same array. cuBLASLt's epilogues (what it
+does to a tile after the product) have relu and GELU only, and none for float64.
 
 What it shows: how far a library goes for the commonest layer there is, and what fusing is worth
 beside `cupy_fused`, which still passes over the output once.
@@ -26,20 +26,19 @@ CONTRIBUTING.md).
 import random
 from typing import Any
 
-from kernels import Layer, Step, Unavailable, Unsupported
+from kernels import Layer, Step, Unavailable, Unsupported, supported
 from kernels._cupy import Bus, device_dtype, open_device
 
 EPILOG = {"linear": "BIAS", "relu": "RELU_BIAS"}
 
 TRIALS = 3
-"""Of each of up to eight algorithms. After every one nvmath copies as many zeros from the host as
-the L2 cache holds, so more of them would take longer than a visit does."""
+"""Timed runs of each of up to eight algorithms. After every run nvmath copies as many zeros from
+the host as the L2 cache holds, so more runs would take longer than a visit does."""
 
 
 def prepare(layer: Layer, batch: int, device: int = 0) -> Step:
     """W, b, the input and the output, (batch, n_units), get their places; the call is tuned."""
-    if layer.activation not in EPILOG:
-        raise Unsupported(f"activation {layer.activation}: cuBLASLt's epilogues have relu only")
+    epilog_name = supported("activation", layer.activation, EPILOG)
     if layer.precision == "float64":
         raise Unsupported("precision float64: cuBLASLt has no bias epilogue for it")
     gpu = open_device(device)
@@ -61,7 +60,7 @@ def prepare(layer: Layer, batch: int, device: int = 0) -> Step:
     call = Matmul(W.T, x.T, c=out.T, beta=0.0, options=options, stream=stream)
     shuffled = random.getstate()  # autotuning draws from Python's own random numbers
     try:
-        epilog = getattr(MatmulEpilog, EPILOG[layer.activation])
+        epilog = getattr(MatmulEpilog, epilog_name)
         call.plan(epilog=epilog, epilog_inputs={"bias": b}, stream=stream)
         call.autotune(iterations=TRIALS, stream=stream)
         gpu.fence(None)

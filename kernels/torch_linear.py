@@ -16,7 +16,7 @@ What it shows: what the framework that most networks run in makes of the same la
 
 It computes on the GPU of the index that is asked for; CUDA_VISIBLE_DEVICES= (empty) keeps it on the
 CPU, and `device` in the files says which it was. The GPU's half is written from PyTorch 2.13's
-source and documentation; it has run on a double only (tests/test_torch.py), never on a GPU.
+source and documentation; it has run on a double only (tests/kernels/test_torch.py), never on a GPU.
 """
 
 from functools import cache
@@ -25,7 +25,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kernels import DTYPES, HOST, Device, Layer, Step, Unavailable, Unsupported, library
+from kernels import DTYPES, HOST, Device, Layer, Step, Unavailable, Unsupported, library, supported
+
+TYPES = {
+    "float64": "float64",
+    "float32": "float32",
+    "tf32": "float32",  # a way to multiply float32 arrays
+    "float16": "float16",
+    "bfloat16": "bfloat16",
+}
+"""PyTorch's type for the arrays of each precision."""
 
 
 def prepare(layer: Layer, batch: int, device: int = 0) -> Step:
@@ -42,7 +51,7 @@ def prepare(layer: Layer, batch: int, device: int = 0) -> Step:
         # else cuBLAS may keep partial sums in half precision
         matmul.allow_fp16_reduced_precision_reduction = False
         matmul.allow_bf16_reduced_precision_reduction = False
-    dtype = torch.float32 if layer.precision == "tf32" else getattr(torch, layer.precision)
+    dtype = getattr(torch, supported("precision", layer.precision, TYPES))
 
     def send(array: NDArray[Any]) -> Any:
         # PyTorch shares the array's memory where it can, and won't share what is read-only
@@ -57,12 +66,13 @@ def prepare(layer: Layer, batch: int, device: int = 0) -> Step:
     W, b = send(layer.W), send(layer.b)[0]
     out = torch.empty((batch, layer.n_units), dtype=dtype, device=place)
     addmm = torch.addmm
-    g = {
+    activations = {
         "linear": lambda z: z,
         "relu": torch.relu_,
         "sigmoid": torch.sigmoid_,
         "tanh": torch.tanh_,
-    }[layer.activation]
+    }
+    g = supported("activation", layer.activation, activations)
     where.fence(None)
 
     def launch(A_in: Any) -> Any:

@@ -1,15 +1,18 @@
 """One layer shape, batch, precision and activation, and the one formula for its work."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
+from bench.plan.activations import ACTIVATIONS
+
 Precision = Literal["float64", "float32", "tf32", "float16", "bfloat16"]
 
-
-Activation = Literal["linear", "relu", "sigmoid", "tanh"]
-
+if TYPE_CHECKING:
+    Activation = str
+else:
+    Activation = Literal[tuple(ACTIVATIONS)]  # as if written out: msgspec refuses others
 
 Cache = Literal["warm", "cold"]
 

@@ -1,8 +1,14 @@
 """What an option's text means. Raises BadInput with how it should be."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from bench.terminal.errors import BadInput
+
+
+def either(words: Iterable[str]) -> str:
+    """Words to choose from, as a help text has them: "linear, relu or tanh"."""
+    *most, last = words
+    return f"{', '.join(most)} or {last}"
 
 
 def integers(name: str, text: str | None) -> list[int] | None:

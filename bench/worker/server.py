@@ -106,6 +106,9 @@ class Server:
         kernel = self._load(request.kernel)
         case = request.case
         dtype = kernels.DTYPES[case.precision]
+        if case.activation not in kernels.ACTIVATIONS:  # a side of a comparison may be older
+            known = ", ".join(kernels.ACTIVATIONS)
+            raise kernels.Unsupported(f"activation {case.activation}: this side has {known}")
         self._size(request)
         arrays, parts = self._inputs(case, request.seed, dtype, request.weights)
         given = inputs.Arrays(

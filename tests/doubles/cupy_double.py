@@ -339,9 +339,13 @@ class CuPy:
         self.cuda = Cuda(machine)
         self.ElementwiseKernel = partial(ElementwiseKernel, machine)
         self.add = partial(self._elementwise, np.add)
-        self.multiply = partial(self._elementwise, np.multiply)
         self.maximum = partial(self._elementwise, np.maximum)
-        self.tanh = partial(self._elementwise, np.tanh)
+
+    def __getattr__(self, name: str) -> Any:
+        """Whatever else the activations take: an elementwise function by its name in NumPy."""
+        ufunc = getattr(np, name)
+        assert isinstance(ufunc, np.ufunc), f"cupy.{name} is not simulated"
+        return partial(self._elementwise, ufunc)
 
     def empty(self, shape: Any, dtype: Any) -> Array:
         return Array(self._machine, np.full(shape, 0xAA).astype(dtype))

@@ -15,7 +15,7 @@ from bench import ROOT
 from bench.plan.case import Case
 from bench.worker import inputs
 from bench.worker.check import check
-from kernels import ACTIVATIONS, DTYPES, Layer, Unavailable, Unsupported
+from kernels import DTYPES, Layer, Unavailable, Unsupported
 
 FILE = ROOT / "tests" / "doubles" / "kernel_files" / "c_dense.py"
 compiled = pytest.mark.skipif(shutil.which("cc") is None, reason="needs a C compiler, cc")
@@ -37,7 +37,7 @@ def layer(precision: str = "float32", activation: str = "relu") -> Layer:
 @compiled
 @pytest.mark.usefixtures("cache")
 @pytest.mark.parametrize("precision", ["float32", "float64"])
-@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("activation", ["linear", "relu", "sigmoid", "tanh"])
 def test_it_computes_the_layer_whatever_the_shape_and_the_arrays(
     precision: str, activation: str
 ) -> None:

@@ -1,5 +1,6 @@
 """The contract between a kernel and the harness, with all that has to fit through it."""
 
+import ast
 from collections.abc import Iterator
 from importlib.util import find_spec
 from typing import Any
@@ -55,6 +56,28 @@ def test_a_step_runs_as_the_contract_says(name: str) -> None:
 def test_the_loop_takes_its_input_as_lists() -> None:
     step = kernels.load("python_loop").prepare(layer(), CASE.batch)
     assert isinstance(step.send(arrays().A_in), list)
+
+
+CONTRACT_1 = {
+    *("CONTRACT", "Kernel", "library", "load", "names"),
+    *("ACTIVATIONS", "DTYPES", "Layer", "ShapeError", "Step", "Unavailable", "Unsupported"),
+    *("HOST", "Device", "Host", "Rated", "Rates", "Watched"),
+}
+"""What every `kernels` package of contract 1 has, those of older commits too."""
+
+
+def test_the_harness_asks_of_an_older_commits_kernels_only_what_they_have() -> None:
+    assert kernels.CONTRACT == 1
+    assert set(kernels.__all__) >= CONTRACT_1
+    files = [*(ROOT / "bench" / "worker").glob("*.py"), ROOT / "bench" / "suite.py"]
+    for file in files:
+        tree = ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        for node in tree:
+            match node:
+                case ast.Attribute(ast.Name("kernels"), name):
+                    assert name in CONTRACT_1, f"{file.name}, line {node.lineno}"
+                case ast.ImportFrom(module="kernels", names=imported):
+                    assert {alias.name for alias in imported} <= CONTRACT_1, file.name
 
 
 def simulated(device: SimulatedDevice) -> Server:

@@ -9,7 +9,7 @@ import ctypes
 import random
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,8 @@ from bench.plan.case import Case
 from bench.worker import check, inputs, messages, timing
 from bench.worker.server import Server
 from kernels import ACTIVATIONS, Layer, Step, Unavailable, Unsupported, _cupy
+from kernels.cupy_fused import ACTIVATE
+from kernels.nvmath_fused import EPILOG
 
 FOLDER = Path(kernels.__file__).parent
 NAMES = ("cupy_matmul", "cupy_fused", "nvmath_fused")
@@ -62,13 +64,13 @@ def nanoseconds(seconds: float) -> int:
     return whole
 
 
+TABLES: tuple[Iterable[str], ...] = (ACTIVATIONS, ACTIVATE, EPILOG)
 DOES = [
     (name, activation, precision)
-    for name in NAMES
-    for activation in ACTIVATIONS
+    for name, activations in zip(NAMES, TABLES, strict=True)
+    for activation in activations
     for precision in kernels.DTYPES
-    # cuBLASLt has no more
-    if name != "nvmath_fused" or (activation in ("linear", "relu") and precision != "float64")
+    if name != "nvmath_fused" or precision != "float64"  # cuBLASLt has no bias for it
 ]
 
 

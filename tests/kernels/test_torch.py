@@ -18,7 +18,7 @@ from torch_double import Tensor, Torch
 import kernels
 from bench.plan.case import Case
 from bench.worker import check, inputs
-from kernels import ACTIVATIONS, HOST, Layer, Step, Unavailable, Unsupported
+from kernels import HOST, Layer, Step, Unavailable, Unsupported
 
 # more examples than units, so that a mix-up of the two axes can't pass
 CASE = Case(n_in=6, n_units=5, batch=9, precision="float32", activation="relu")
@@ -45,7 +45,7 @@ def prepared(case: Case = CASE, device: int = 0) -> Step:
 
 
 @pytest.mark.usefixtures("machine")
-@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("activation", ["linear", "relu", "sigmoid", "tanh"])
 @pytest.mark.parametrize("precision", ["float64", "float32", "tf32", "float16"])
 def test_it_is_right_after_a_fence(activation: str, precision: str) -> None:
     case = Case(6, 5, 9, precision, activation)

@@ -10,7 +10,7 @@ import numpy as np
 
 numba.config.CACHE_DIR = f"{tempfile.gettempdir()}/packed_in_place"  # apart from the real one's
 
-from kernels import Step, Unsupported, _numba_tiles, numba_packed  # noqa: E402
+from kernels import Step, Unsupported, _numba_tiles, numba_packed, supported  # noqa: E402
 
 
 def prepare(layer, batch, device=0):
@@ -23,11 +23,12 @@ def prepare(layer, batch, device=0):
     W = layer.W.reshape(layer.n_in, -1, wide).swapaxes(0, 1)
     b = layer.b[0]
     out = np.empty((batch, layer.n_units), layer.W.dtype)
-    floor = layer.W.dtype.type(0 if layer.activation == "relu" else -np.inf)
+    floor, curve = supported("activation", layer.activation, _numba_tiles.FINISH)
+    lowest = layer.W.dtype.type(floor)
     threads = numba.get_num_threads()
 
     def launch(A_in):
-        forward(A_in, W, b, floor, 0, out, threads)
+        forward(A_in, W, b, lowest, curve, out, threads)
         return out
 
     launch(np.zeros((batch, layer.n_in), layer.W.dtype))  # compiles it

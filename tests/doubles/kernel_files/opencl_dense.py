@@ -15,7 +15,7 @@ os.environ.setdefault("POCL_KERNEL_CACHE", "0")
 import numpy as np
 import pyopencl as cl
 
-from kernels import Host, Step, Unavailable, Unsupported
+from kernels import Host, Step, Unavailable, Unsupported, supported
 
 SOURCE = """
 __kernel void dense(__global const float *A_in, __global const float *W, __global const float *b,
@@ -71,6 +71,7 @@ class Device(Host):
 def prepare(layer, batch, device=0):
     if layer.precision != "float32":
         raise Unsupported(f"precision {layer.precision}")
+    formula = supported("activation", layer.activation, ACTIVATE)
     there = Device(device)
     queue, flags = there.queue, cl.mem_flags
 
@@ -81,7 +82,7 @@ def prepare(layer, batch, device=0):
     W, b = upload(layer.W), upload(layer.b)
     x = cl.Buffer(there.context, flags.READ_ONLY, batch * layer.n_in * 4)
     out = cl.Buffer(there.context, flags.WRITE_ONLY, batch * layer.n_units * 4)
-    activate = f"-DACTIVATE(z)={ACTIVATE[layer.activation]}".replace(" ", "")
+    activate = f"-DACTIVATE(z)={formula}".replace(" ", "")
     dense = cl.Kernel(cl.Program(there.context, SOURCE).build([activate]), "dense")
     shape, n_in = (batch, layer.n_units), np.int32(layer.n_in)
 

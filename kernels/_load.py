@@ -1,0 +1,115 @@
+"""From a kernel's name or path to its `prepare`: finding, importing and hashing its file."""
+
+import ast
+import hashlib
+import importlib
+import importlib.util
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+import kernels
+
+FOLDER = Path(__file__).parent
+
+
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """A kernel file, loaded."""
+
+    name: str
+    hash: str  # of all that its times depend on here, 12 hex digits: see `_digest`
+    summary: str  # the first line of its docstring
+    prepare: "Callable[..., kernels.Step]"
+
+
+def names() -> tuple[str, ...]:
+    """The kernels in this folder, by file name, in alphabetical order."""
+    return tuple(sorted(p.stem for p in FOLDER.glob("*.py") if not p.stem.startswith("_")))
+
+
+def load(name_or_path: str) -> Kernel:
+    """Import one kernel, by its name in this folder or by the path of a `.py` file from anywhere.
+
+    Raises LookupError for a name or path that isn't there; ImportError, naming the file and what is
+    wrong, where it can't be imported or defines no `prepare`.
+    """
+    if name_or_path.endswith(".py"):
+        path = Path(name_or_path)
+        module_name = f"kernel file {path}"  # no name that an import could mean
+    else:
+        path = FOLDER / f"{name_or_path}.py"
+        module_name = f"kernels.{name_or_path}"
+    if not path.is_file() or path.stem.startswith("_"):
+        raise LookupError(f"no kernel {name_or_path!r}; known: {', '.join(names())}, or a .py file")
+    module = _import(module_name, path)
+    prepare = getattr(module, "prepare", None)
+    if not callable(prepare):
+        raise ImportError(f"{path}: defines no function prepare(layer, batch, device=0)")  # noqa: TRY004
+    doc = (module.__doc__ or "").strip()
+    return Kernel(path.stem, _digest(path), doc.partition("\n")[0], prepare)
+
+
+def library(name: str, kernel: str) -> ModuleType:
+    """A kernel's own library, imported when the kernel is prepared.
+
+    Raises Unavailable: with the command that installs it, or with why it can't be imported.
+    """
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name != name:
+            raise kernels.Unavailable(f"{name} can't be imported: {error}") from error
+        message = f"{name} is not installed: make setup KERNELS={kernel}"
+        raise kernels.Unavailable(message) from None
+    except (ImportError, OSError) as error:  # a shared library that is missing is either
+        raise kernels.Unavailable(f"{name} can't be imported: {error}") from error
+
+
+def _digest(path: Path) -> str:
+    """A hash of the kernel's file and of all files here that its times may depend on.
+
+    A run can't be resumed with a kernel of another hash, because old times and new ones must not be
+    mixed. So the hash covers the kernel's own file; the contract (`__init__.py`) with what that
+    imports, the activations and the CPU's clock; and what any of these files imports from this
+    folder. It leaves out this file, whose work is done before anything is timed, and the helpers of
+    other kernels: a better reading of NVML is no reason to measure a NumPy kernel anew.
+    """
+    contract = FOLDER / "__init__.py"
+    others = sorted(set(FOLDER.glob("*.py")) - {path, contract, FOLDER / "_load.py"})
+    content = [path.read_bytes(), contract.read_bytes()]
+    for text in content:  # it grows on the way: what is imported may import more
+        imported = _imports(text)
+        content += [file.read_bytes() for file in others if f"kernels.{file.stem}" in imported]
+        others = [file for file in others if f"kernels.{file.stem}" not in imported]
+    return hashlib.sha256(b"".join(content)).hexdigest()[:12]
+
+
+def _imports(text: bytes) -> set[str]:
+    """The modules that a file may import, with names that are none among them."""
+    modules = set()
+    for node in ast.walk(ast.parse(text)):
+        match node:
+            case ast.ImportFrom(module="kernels"):
+                modules |= {f"kernels.{alias.name}" for alias in node.names}
+            # a constant: the name may be handed to import_module
+            case ast.ImportFrom(module=str(name)) | ast.alias(name=name) | ast.Constant(str(name)):
+                modules.add(name)
+    return modules
+
+
+def _import(name: str, path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{path}: can't be imported")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # as import does: a dataclass looks its own module up
+    try:
+        spec.loader.exec_module(module)
+    except SyntaxError as error:
+        raise ImportError(f"{path}, line {error.lineno}: {error.msg}") from error
+    except Exception as error:
+        raise ImportError(f"{path}: {type(error).__name__}: {error}") from error
+    return module
