@@ -141,17 +141,17 @@ def plot(
         raise BadInput(f"{comparisons[0]} is a comparison: draw it by itself")
     if comparisons and set(only or ["gate"]) != {"gate"}:
         raise BadInput(f"{comparisons[0]} is a comparison, and its one chart is gate")
-    for folder in folders:
-        if not comparisons:
-            runs.derive(folder)
     outs = [run_folder.plots(folder) for folder in folders]
     if out is not None:
         outs = [out / folder.name for folder in folders] if len(folders) > 1 else [out]
     if len(set(outs)) < len(outs):
         raise BadInput("two of these runs have one name: draw them one by one, or rename one")
-    progress.paths(
-        "chart", runs.draw(folders, outs, only or [], theme, size, format or ["png", "svg"])
-    )
+    looks = theme, size, format or ["png", "svg"]
+    if comparisons:
+        drawn = runs.draw_comparison(folders[0], outs[0], *looks)
+    else:
+        drawn = runs.draw([runs.renew(folder) for folder in folders], outs, only or [], *looks)
+    progress.paths("chart", drawn)
 
 
 @app.command()
@@ -180,13 +180,13 @@ def report(
     folder = run_folder.find(run)
     if run_folder.compared(folder):
         raise BadInput(f"{folder} compares two commits: python -m bench plot {folder} draws it")
-    cells, measured = runs.derive(folder), runs.measured(folder)
+    data = runs.renew(folder)
     if pptx:
         path = out or run_folder.plots(folder) / deck.NAME
-        runs.written(path, folder, lambda: deck.write(folder, path, measured))
+        runs.written(path, folder, lambda: deck.write(data, path))
         progress.paths("slides", [path])
     if markdown:
-        text = tables.read(folder, cells, measured)
+        text = tables.of(data)
         if out is None and not pptx:
             streams.console().file.write(text)
             return

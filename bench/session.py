@@ -1,8 +1,6 @@
 """A run, from its settled options to its last chart: a new one, or one that goes on."""
 
-import functools
 from collections.abc import Sequence
-from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,9 +12,12 @@ from bench.terminal import signals
 from bench.terminal.errors import BadInput
 
 if TYPE_CHECKING:
-    from bench.data.records import Block, CellRow, Visit
+    from bench.data.machine import Machine
     from bench.data.store import Run
+    from bench.measure.visit import Visitor
     from bench.plan.sweep import Sweep
+    from bench.stats.run_data import RunData
+    from bench.worker.messages import Software
 
 BAD = ("wrong", "impossible", "crashed", "error")
 """A run with a cell of one of these statuses exits with 1."""
@@ -39,63 +40,60 @@ def start(
     from bench.data import store
     from bench.measure import visit
     from bench.plan import sweep, weights
+    from bench.stats import run_data
     from bench.worker.limits import usable_cores
 
-    found = [weights.find(asked, transposed=transposed) for asked in layers]
-    changes["layers"] = [msgspec.to_builtins(one.layer) for one in found] or None
+    own = [weights.find(asked, transposed=transposed) for asked in layers]
+    changes["layers"] = [msgspec.to_builtins(found.layer) for found in own] or None
     fields = sweep.changed(sweep.read(name), changes)
     asked = absolute(fields["kernels"])
     _refuse_twins(asked)
     fields["threads"] = sweep.make(fields).threads or usable_cores()
-    worker = visit.software(fields["threads"])
-    fields["kernels"] = list(sweep.which(asked, worker.kernels))
+    software = visit.software(fields["threads"])
+    fields["kernels"] = list(sweep.which(asked, software.kernels))
     _refuse_twins(fields["kernels"])
     settled = sweep.make(fields)
     _refuse_layers(settled)
-    stem = "layer" if found else Path(name).stem
+    stem = "layer" if own else Path(name).stem
     folder = out or ROOT / "results" / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{stem}"
     with visit.Visitor(settled.threads, settled.seed, settled.launch_limit_s) as visitor:
-        _load(
-            visitor, [kernel for kernel in settled.kernels if kernel not in worker.kernels], settled
-        )
+        files = [kernel for kernel in settled.kernels if kernel not in software.kernels]
+        _load(visitor, files, settled)
         with store.Run.create(folder, settled) as opened:
-            notes = [f"{one.said}; measured in {settled.precision}" for one in found]
-            return _measure(opened, settled, visitor, worker, [], [], notes)
+            notes = [f"{found.said}; measured in {settled.precision}" for found in own]
+            empty = run_data.read(folder)
+            return _measure(opened, settled, visitor, software, empty, notes)
 
 
 def go_on(name: str, added: dict[str, Any], limits: dict[str, Any]) -> int:
     """A run that was stopped or is to be extended, taken up again on the same machine."""
     from bench.data import store
-    from bench.data.records import Block, Visit
     from bench.machine import survey
     from bench.measure import visit
     from bench.plan import sweep
+    from bench.stats import run_data
 
     folder = run_folder.find(name)
     opened, settled = store.Run.resume(folder)
     with opened:
-        worker = visit.software(settled.threads)
-        asked = added["kernels"] and sweep.which(absolute(added["kernels"]), worker.kernels)
+        software = visit.software(settled.threads)
+        asked = added["kernels"] and sweep.which(absolute(added["kernels"]), software.kernels)
         added["kernels"] = list(asked or [])
         fields = sweep.extended(settled, {field: more or [] for field, more in added.items()})
         _refuse_twins(fields["kernels"])
         settled = sweep.make(fields | {k: v for k, v in limits.items() if v is not None})
         _refuse_layers(settled)
-        visits, blocks = store.load(folder, Visit), store.load(folder, Block)
-        then = _identity(folder) if visits else {}
-        now = survey.identity(survey.facts(worker, settled.threads))
-        for what, was in then.items():
-            if now[what] != was:
-                difference = f"{what} is {now[what]!r} here and was {was!r}"
-                raise BadInput(f"can't go on with {folder}: {difference}")
+        before = run_data.read(folder)
+        if before.visits:
+            _refuse_another_machine(before, survey.survey(software, settled.threads))
         with visit.Visitor(settled.threads, settled.seed, settled.launch_limit_s) as visitor:
             hashes = _load(visitor, settled.kernels, settled)
-            for row in visits:
+            for row in before.visits:
                 if row.kernel_hash and row.kernel_hash != hashes.get(row.kernel):
                     changed = f"kernel {row.kernel} has changed since {folder} began"
                     raise BadInput(f"{changed}: start a new run")
             opened.write_sweep(settled)
-            return _measure(opened, settled, visitor, worker, visits, blocks)
+            return _measure(opened, settled, visitor, software, before)
 
 
 def _refuse_layers(settled: "Sweep") -> None:
@@ -107,16 +105,18 @@ def _refuse_layers(settled: "Sweep") -> None:
             weights.refuse_unfit(layer.weights, layer, settled.precision)
 
 
-def _identity(folder: Path) -> dict[str, str]:
-    """What a run was measured on. Raises BadInput where machine.json doesn't say."""
-    from bench.data import store
+def _refuse_another_machine(before: "RunData", machine: "Machine") -> None:
+    """Raise BadInput where a run was measured on another machine, or doesn't say on which."""
     from bench.machine import survey
 
-    try:
-        return survey.identity(store.machine(folder))
-    except (KeyError, TypeError) as error:
-        said = f"{folder}/machine.json doesn't say what the run was measured on"
-        raise BadInput(f"{said}: start a new run") from error
+    if not before.machine.fingerprint:
+        unknown = f"{before.folder}/machine.json doesn't say what the run was measured on"
+        raise BadInput(f"{unknown}: start a new run")
+    now = survey.identity(machine)
+    for what, was in survey.identity(before.machine).items():
+        if now[what] != was:
+            difference = f"{what} is {now[what]!r} here and was {was!r}"
+            raise BadInput(f"can't go on with {before.folder}: {difference}")
 
 
 def _refuse_twins(kernels: Sequence[str]) -> None:
@@ -125,7 +125,7 @@ def _refuse_twins(kernels: Sequence[str]) -> None:
         raise BadInput(f"two kernels are called {twice[0]}: rename one, rows go by that name")
 
 
-def _load(visitor: Any, names: Sequence[str], settled: "Sweep") -> dict[str, str]:
+def _load(visitor: "Visitor", names: Sequence[str], settled: "Sweep") -> dict[str, str]:
     """Each kernel's hash. Raises BadInput for one that can't be imported."""
     from bench.worker import messages
 
@@ -138,7 +138,7 @@ def _load(visitor: Any, names: Sequence[str], settled: "Sweep") -> dict[str, str
     return hashes
 
 
-def _devices(visitor: Any, kernel: str, settled: "Sweep") -> tuple[int, ...]:
+def _devices(visitor: "Visitor", kernel: str, settled: "Sweep") -> tuple[int, ...]:
     """On which of the devices asked for a kernel is measured: the first one alone where it computes
     on the same one, the CPU, whichever it is given.
     """
@@ -153,41 +153,36 @@ def _devices(visitor: Any, kernel: str, settled: "Sweep") -> tuple[int, ...]:
 def _measure(
     opened: "Run",
     settled: "Sweep",
-    visitor: Any,
-    worker: Any,
-    visits: "list[Visit]",
-    blocks: "list[Block]",
+    visitor: "Visitor",
+    software: "Software",
+    before: "RunData",
     notes: Sequence[str] = (),
 ) -> int:
-    """Machine and ceilings, passes until there is a reason to stop, then table and charts."""
-    from bench.data import peaks, store
+    """Machine and peaks, passes until there is a reason to stop, then table and charts."""
+    from msgspec.structs import replace
+
+    from bench.data import store
     from bench.data.records import Block, Visit
     from bench.machine import peak_rates, survey
     from bench.measure import scheduler
     from bench.plan.cell import Cell
     from bench.show import progress
-    from bench.stats import estimate
+    from bench.stats import run_data
 
     folder = opened.folder
-    found = survey.facts(worker, settled.threads)
-    known = store.machine(folder).get("device_peaks", {})  # of a run that goes on
     kept = ROOT / "results" / ".peaks.json"
 
-    def take_ceilings() -> None:
-        ceiling = peak_rates.of_cpu(settled.precision, settled.threads, found, kept)
-        found["peaks"] = asdict(ceiling) if ceiling else None
-
-    def told_ceilings() -> dict[str, Any]:
-        """What the workers have found out about devices so far."""
-        of = functools.partial(peak_rates.of_device, precision=settled.precision, kept=kept)
-        told = {device: asdict(of(device, found=its)) for device, its in visitor.rates.items()}
-        return {**known, **told}
+    def with_peaks(machine: "Machine") -> "Machine":
+        peaks = peak_rates.of_cpu(settled.precision, settled.threads, machine, kept)
+        return replace(machine, peaks=peaks)
 
     def first_answer() -> str:
-        runs.derive(folder)
+        runs.renew(folder)
         return f"every cell is in {folder / 'cells.csv'}"
 
-    opened.write_machine(found)
+    machine = survey.survey(software, settled.threads)
+    machine = replace(machine, device_peaks=before.machine.device_peaks)
+    opened.write_machine(machine)
     shown = progress.Screen(first_answer)
     for note in notes:
         shown.note(note)
@@ -207,10 +202,10 @@ def _measure(
             for kernel in settled.kernels
             for device in devices[kernel]
         ]
-        take_ceilings()
-        opened.write_machine(found)
-        shown.begin(found)
-        running = scheduler.Scheduler(
+        machine = with_peaks(machine)
+        opened.write_machine(machine)
+        shown.begin(machine)
+        passes = scheduler.Scheduler(
             cells,
             visitor,
             opened.append,
@@ -220,39 +215,40 @@ def _measure(
             seed=settled.seed,
             watch=shown.progress,
         )
-        running.restore(visits, blocks)
-        found["stopped"] = running.run()
-        visitor.rate()
+        passes.restore(before)
+        machine = replace(machine, stopped=passes.run())
+        visitor.ask_peaks()
         visitor.respawn()
         shown.note("stopping: ceilings once more, table and charts")
-        take_ceilings()  # again: the first reading may have been disturbed, and too low
+        machine = with_peaks(machine)  # the first reading may have been disturbed, and too low
     except signals.Stop as stop:
-        found.setdefault("stopped", stop.word)
+        machine = replace(machine, stopped=machine.stopped or stop.word)
         code = stop.code
         shown.note("stopping: table and charts")
     with signals.held():  # a second Ctrl-C may spare the charts, but not the numbers
         visitor.respawn()  # no kernel goes on meanwhile
-        visits, blocks = store.load(folder, Visit), store.load(folder, Block)
-        found["device_peaks"] = told_ceilings()
-        rows = estimate.cells(visits, blocks, peaks.of(found))
-        trouble = _written(opened, found, rows)
-    progress.answer(rows, visits, blocks, found)
+        measured = {
+            device: peak_rates.of_device(device, readings, kept)
+            for device, readings in visitor.peaks.items()
+        }
+        machine = replace(machine, device_peaks=machine.device_peaks | measured)
+        run = run_data.derive(folder, machine, store.load(folder, Visit), store.load(folder, Block))
+        trouble = _written(opened, run)
+    progress.answer(run)
     if trouble is not None:
         raise trouble
     progress.paths("numbers", [folder / "cells.csv"])
-    progress.paths(
-        "chart", runs.draw([folder], [run_folder.plots(folder)], measured=(visits, blocks))
-    )
-    return code or (1 if any(row.status in BAD for row in rows) else 0)
+    progress.paths("chart", runs.draw([run], [run_folder.plots(folder)]))
+    return code or (1 if any(row.status in BAD for row in run.cells) else 0)
 
 
-def _written(opened: "Run", found: dict[str, Any], rows: "list[CellRow]") -> BadInput | None:
+def _written(opened: "Run", run: "RunData") -> BadInput | None:
     """Write what follows from the visits -> why not, where it can't be: the answer comes first."""
     from bench.data import store
 
     try:
-        opened.write_machine(found)
-        store.write_cells(opened.folder, rows)
+        opened.write_machine(run.machine)
+        store.write_cells(opened.folder, run.cells)
     except BadInput as error:
         return error
     return None

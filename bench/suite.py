@@ -16,7 +16,7 @@ import pytest
 import kernels
 from bench.plan import sweep, weights
 from bench.plan.case import Case
-from bench.stats import estimate
+from bench.stats import prediction
 from bench.terminal import errors
 from bench.worker import check, inputs
 
@@ -45,7 +45,7 @@ def test_forward(benchmark: Any, kernel: str, case: Case, pytestconfig: pytest.C
     chosen = _chosen(pytestconfig)
     limit_s = chosen.launch_limit_s
     seen = taken.setdefault(kernel, {})
-    if (estimate.predict(case, seen) or 0.0) > limit_s:
+    if (prediction.predict(case, seen) or 0.0) > limit_s:
         pytest.skip(f"a launch is predicted to take over {limit_s} s")
     dtype = kernels.DTYPES[case.precision]
     own = chosen.weights.get(case.layer)

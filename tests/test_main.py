@@ -15,7 +15,7 @@ from commands import Done, bench, refused
 
 from bench import ROOT
 from bench.data import records, store
-from bench.stats import estimate
+from bench.stats import interval
 
 TINY = ["--sweep", "quick", "--widths", "16", "--batches", "1", "--budget", "1s"]
 
@@ -180,7 +180,7 @@ def test_cells_csv_loads_in_one_pandas_call(a_run: ARun) -> None:
     row = frame.set_index("kernel").loc["einsum é"]
     assert row["status"] == "ok"
     assert row["time_s"] > 0
-    if row["visits"] >= estimate.ENOUGH:  # a busy machine may have disturbed too many in a second
+    if row["visits"] >= interval.ENOUGH:  # a busy machine may have disturbed too many in a second
         assert row["time_low_s"] <= row["time_s"] <= row["time_high_s"]
     assert row["speedup"] > 0
     assert frame["flops"].tolist() == [2 * 16 * 16 + 16] * 2
@@ -190,9 +190,10 @@ def test_a_run_leaves_charts_and_the_machine_behind(a_run: ARun) -> None:
     for chart in ("throughput", "speedup"):
         for kind in ("png", "svg"):
             assert (a_run.folder / "plots" / f"{chart}.{kind}").stat().st_size > 1000
-    facts = store.machine(a_run.folder)
-    assert facts["stopped"] in ("done", "budget")
-    assert facts["peaks"]["measured_flop_per_s"] > 0
+    machine = store.machine(a_run.folder)
+    assert machine.stopped in ("done", "budget")
+    assert machine.peaks is not None
+    assert (machine.peaks.measured_flop_per_s or 0) > 0
 
 
 def test_a_run_is_drawn_again_from_its_files(a_run: ARun) -> None:
@@ -211,7 +212,7 @@ def test_a_run_does_not_go_on_elsewhere_or_with_another_kernel(a_run: ARun) -> N
     a_run.kernel.write_text(KERNEL + "# changed\n", encoding="utf-8")
     assert "kernel einsum é has changed" in refused(*arguments)
     a_run.kernel.write_text(KERNEL, encoding="utf-8")
-    facts = store.machine(a_run.folder)
+    facts = json.loads((a_run.folder / "machine.json").read_text())
     elsewhere = {**facts, "cpu": {**facts["cpu"], "model": "Another CPU"}}
     store.replace(a_run.folder / "machine.json", json.dumps(elsewhere))
     line = refused(*arguments)
@@ -289,7 +290,7 @@ def test_ctrl_c_leaves_a_valid_run_and_130(tmp_path: Path) -> None:
     assert "stopped: Ctrl-C" in said
     (cell,) = store.load(out, records.CellRow)
     assert cell.status == "ok"
-    assert store.machine(out)["stopped"] == "interrupted"
+    assert store.machine(out).stopped == "interrupted"
 
 
 def test_the_gate_compares_two_commits(tmp_path: Path) -> None:
@@ -308,7 +309,9 @@ def test_the_gate_compares_two_commits(tmp_path: Path) -> None:
     assert len({row.round_number for row in rows}) == len(rows) == 6
     (verdict,) = store.load(out, records.Verdict)
     assert (verdict.cell, verdict.kernel) == ("numpy_dot 16x16 batch 2", "numpy_dot")
-    assert store.machine(out)["comparison"]["slower_than"] == 9.0
+    comparison = store.machine(out).comparison
+    assert comparison is not None
+    assert comparison.slower_than == 9.0
     assert summary.read_text().startswith("### Gate: ")
     assert "title=gate::" in done.out
     assert "exists" in refused("gate", "--base", "HEAD", *options)

@@ -5,8 +5,9 @@ import re
 import pandas as pd
 
 from bench import ROOT
-from bench.data import peaks, records, store
+from bench.data import records, store
 from bench.show import table
+from bench.stats import run_data
 from bench.studies import gate_trials
 
 
@@ -19,8 +20,7 @@ def test_readme_documents_every_column_of_cells_csv_and_no_other() -> None:
 
 def test_the_headline_is_the_reference_runs() -> None:
     folder = ROOT / "results" / "reference"
-    visits, blocks = store.load(folder, records.Visit), store.load(folder, records.Block)
-    said = table.headline(visits, blocks, peaks.of(store.machine(folder)))
+    said = table.headline(run_data.read(folder))
     readme = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
     assert said is not None
     assert said in readme

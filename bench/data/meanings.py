@@ -1,7 +1,7 @@
 """What each column means, from the comments in records.py: `python -m bench.data.meanings cells`.
 
 Prints a table in Markdown of the columns of visits, blocks, cells, rounds or verdicts, or of the
-words of `status`.
+words of `status` and `device_throttled`.
 """
 
 import ast
@@ -20,6 +20,7 @@ RECORDS = {
     "rounds": "Round",
     "verdicts": "Verdict",
     "status": "Status",
+    "throttled": "Throttle",
 }
 """What can be asked for, and where in records.py it is."""
 
@@ -55,7 +56,7 @@ def _places(tree: ast.Module, record: str) -> Iterator[tuple[str, int]]:
 def table(asked: str) -> str:
     """The same as a table in Markdown."""
     rows = [f"| `{name}` | {meaning} |" for name, meaning in meanings(asked)]
-    heading = "status" if asked == "status" else "column"
+    heading = "column" if asked in ("visits", "blocks", "cells", "rounds", "verdicts") else asked
     return "\n".join([f"| {heading} | meaning |", "| --- | --- |", *rows]) + "\n"
 
 

@@ -15,7 +15,18 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
-from bench.data.records import BOUNDS, PREDICTED, SPAN, WORDS, Block, CellRow, Round, Verdict, Visit
+from bench.data import older
+from bench.data.records import (
+    BOUNDS,
+    SEPARATOR,
+    SPAN,
+    WORDS,
+    Block,
+    CellRow,
+    Round,
+    Verdict,
+    Visit,
+)
 from bench.terminal import text
 from bench.terminal.errors import BadInput
 
@@ -34,7 +45,7 @@ LONGEST = 60
 def read(path: Path, row: type[Row]) -> list[Row]:
     """All rows of the file, a half-written last line left out. Raises BadInput."""
     lines = csv.reader(_lines(path), strict=True)
-    found: list[Row] = []
+    rows: list[Row] = []
     collects = gc.isenabled()
     gc.disable()  # looking for garbage among a million rows takes as long as reading them
     try:
@@ -43,7 +54,7 @@ def read(path: Path, row: type[Row]) -> list[Row]:
         columns = [_column(name, kind) for name, kind in typing.get_type_hints(row).items()]
         columns = columns[: len(header)]
         while values := list(islice(lines, AT_ONCE)):
-            found += _rows(path, row, columns, values, len(found) + 2)
+            rows += _rows(path, row, columns, values, len(rows) + 2)
     except OSError as error:
         raise BadInput(f"{path} can't be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
@@ -53,8 +64,10 @@ def read(path: Path, row: type[Row]) -> list[Row]:
     finally:
         if collects:
             gc.enable()
-    _check(path, found)
-    return found
+    _check(path, rows)
+    if row is Visit and "predicted_s" not in header:
+        return typing.cast("list[Row]", [*older.with_predictions(typing.cast("list[Visit]", rows))])
+    return rows
 
 
 def _lines(path: Path) -> Iterator[str]:
@@ -103,11 +116,15 @@ class _Column:
                 return [self.words[value] for value in texts]
             except KeyError:
                 raise ValueError(f"one of {', '.join(self.words)}") from None
-        if self.kind is str:
+        if self.kind in (str, tuple[str, ...]):
             together = "".join(texts)
             if text.UNSEEN.search(together):
                 raise ValueError("text on one line without control characters")
-            return [text.unguarded(value) for value in texts] if "'" in together else texts
+            if "'" in together:
+                texts = [text.unguarded(value) for value in texts]
+            if self.kind is str:
+                return texts
+            return [tuple(value.split(SEPARATOR)) if value else () for value in texts]
         numbers = self._numbers([value for value in texts if value] if self.optional else texts)
         if len(numbers) == len(texts):
             return numbers
@@ -158,8 +175,8 @@ def _refuse(
             try:
                 column.parse([value])
             except ValueError as error:
-                said = f"{path}, line {line}, column {column.name}"
-                raise BadInput(f"{said}: {_shown(value)} is not {error}") from None
+                place = f"{path}, line {line}, column {column.name}"
+                raise BadInput(f"{place}: {_shown(value)} is not {error}") from None
     raise AssertionError("what is wrong together is wrong somewhere")
 
 
@@ -169,15 +186,11 @@ def _check(path: Path, rows: Sequence[Visit | Block | CellRow | Round | Verdict]
     for line, row in enumerate(rows, 2):
         if isinstance(row, Block):
             if row.quantity == "time" and row.seconds < SPAN[0]:
-                said = f"launches can't have taken {row.seconds:g} s"
-                raise BadInput(f"{path}, line {line}, column seconds: {said}")
-        elif isinstance(row, Visit):
-            if lines.setdefault(row.visit, line) != line:
-                said = f"{row.visit} stands in line {lines[row.visit]} already"
-                raise BadInput(f"{path}, line {line}, column visit: {said}")
-            if row.status == "skipped" and not PREDICTED.match(row.reason):
-                said = f"{_shown(row.reason)} is not what a skipped cell was predicted to take"
-                raise BadInput(f"{path}, line {line}, column reason: {said}")
+                impossible = f"launches can't have taken {row.seconds:g} s"
+                raise BadInput(f"{path}, line {line}, column seconds: {impossible}")
+        elif isinstance(row, Visit) and lines.setdefault(row.visit, line) != line:
+            twice = f"{row.visit} stands in line {lines[row.visit]} already"
+            raise BadInput(f"{path}, line {line}, column visit: {twice}")
 
 
 def _shown(value: str) -> str:

@@ -7,7 +7,6 @@ and `bench.stats` at any time. The comment above a column is its meaning in the 
 (`bench.data.meanings`).
 """
 
-import re
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -47,6 +46,26 @@ Says = Literal["slower", "can't tell", "faster", "not slower"]
 
 Phase = Literal["screen", "confirm"]
 
+Basis = Literal["measured", "predicted", ""]
+
+Throttle = Literal[
+    # the device draws as much power as it may
+    "power cap",
+    # the hardware halves the clock, for heat or power
+    "hardware slowdown",
+    # the driver lowers the clock because the device is too warm
+    "too warm, says the driver",
+    # the hardware lowers the clock because the device is too warm
+    "too warm, says the hardware",
+    # the power supply asks for less
+    "power brake",
+    # a reason that a kernel's own device gave, and that is none of these
+    "other",
+]
+THROTTLES: tuple[str, ...] = get_args(Throttle)
+SEPARATOR = "; "
+"""Between the words of a column that holds several."""
+
 WORDS: dict[str, tuple[str, ...]] = {
     "status": STATUSES,
     "quantity": QUANTITIES,
@@ -56,6 +75,7 @@ WORDS: dict[str, tuple[str, ...]] = {
     "phase": get_args(Phase),
     "says": get_args(Says),
     "launch_bound": ("", "yes", "no"),
+    "speedup_basis": get_args(Basis),
 }
 """The columns that hold one of a few words."""
 
@@ -99,9 +119,6 @@ BOUNDS: dict[str, tuple[float, float]] = {
 }
 """From where to where a column's numbers go; "*" is any other that is not whole. Whatever is
 reckoned from numbers within them is finite. (A block of launches that took no time is refused.)"""
-
-PREDICTED = re.compile(r"predicted ([0-9.e+-]+) s a launch")
-"""How the reason of a skipped cell begins."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,11 +197,13 @@ class Visit:
     device_watts: float | None = None
     # why the device's clock was held back at that moment, such as `power cap`; several reasons are
     # separated by `; `; empty where it was not held back
-    device_throttled: str = ""
+    device_throttled: tuple[str, ...] = ()
     # cores that the kernel kept busy while the blocks ran: CPU seconds per second, all threads
     cores_busy: float | None = None
     # name of the layer; empty for a layer of the sweep's widths
     layer: str = ""
+    # predicted time of one launch, in seconds, where the cell was skipped because of it
+    predicted_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -332,8 +351,8 @@ class CellRow:
     speedup_high: float | None
     # origin of python_loop's time: `measured` (in the same passes), `predicted` (from smaller
     # layers, because this one would take too long), or empty
-    speedup_basis: str
-    # predicted time of one launch of a cell that was skipped, in seconds
+    speedup_basis: Basis
+    # predicted time of one launch, in seconds, where the cell was skipped because of it
     predicted_s: float | None
     # largest error of all visits, in the units of visits.csv
     error: float | None

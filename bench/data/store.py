@@ -24,10 +24,10 @@ from dataclasses import astuple, fields
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
-import msgspec
-
-from bench.data import machine_file, reader
-from bench.data.records import Block, CellRow, Round, Verdict, Visit
+from bench.data import machine as machine_file
+from bench.data import reader
+from bench.data.machine import Machine
+from bench.data.records import SEPARATOR, Block, CellRow, Round, Verdict, Visit
 from bench.plan.sweep import Sweep, dumps, read
 from bench.terminal import signals, text
 from bench.terminal.errors import BadInput
@@ -80,8 +80,8 @@ class Run:
                 raise BadInput(f"{folder} is not a run: it has no {name}")
             with (folder / name).open("rb") as file:
                 if name != "sweep.toml" and file.readline().endswith(b"\r\n"):
-                    said = "has Windows line ends, and what is added would not: convert it first"
-                    raise BadInput(f"{folder / name} {said}")
+                    trouble = "has Windows line ends, and what is added would not: convert it first"
+                    raise BadInput(f"{folder / name} {trouble}")
         sweep = read(str(folder / "sweep.toml"))
         _refuse_older(folder / FILES[Visit], columns(Visit))
         run = cls(folder)
@@ -106,10 +106,10 @@ class Run:
         with self._written("sweep.toml"):
             replace(self.folder / "sweep.toml", dumps(sweep))
 
-    def write_machine(self, machine: dict[str, Any]) -> None:
+    def write_machine(self, machine: Machine) -> None:
         """Write machine.json whole."""
         with self._written("machine.json"):
-            _write_machine(self.folder, machine)
+            replace(self.folder / "machine.json", machine_file.dumps(machine))
 
     def _written(self, name: str) -> AbstractContextManager[None]:
         return _written(self.folder / name, f"then go on with --resume {self.folder}")
@@ -161,20 +161,15 @@ def write_comparison(
     folder: Path,
     rounds: Iterable[Round],
     verdicts: Iterable[Verdict],
-    machine: dict[str, Any],
+    machine: Machine,
     junit: str,
 ) -> None:
     """Write what a comparison found into its directory. Raises BadInput where that can't be."""
     with _written(folder, "or take another --out"):
         replace(folder / FILES[Round], _header(Round) + _lines(rounds))
         replace(folder / FILES[Verdict], _header(Verdict) + _lines(verdicts))
-        _write_machine(folder, machine)
+        replace(folder / "machine.json", machine_file.dumps(machine))
         replace(folder / "junit.xml", junit)
-
-
-def _write_machine(folder: Path, machine: dict[str, Any]) -> None:
-    text = msgspec.json.format(msgspec.json.encode(machine), indent=2).decode()
-    replace(folder / "machine.json", text + "\n")
 
 
 def _header(row: type[Row]) -> str:
@@ -208,8 +203,8 @@ def _written(path: Path, then: str) -> Iterator[None]:
         yield
     except OSError as error:
         remedy = REMEDIES.get(error.errno or 0, "make it writable")
-        said = f"{path} can't be written ({error.strerror}): {remedy}, {then}"
-        raise BadInput(said) from error
+        trouble = f"{path} can't be written ({error.strerror})"
+        raise BadInput(f"{trouble}: {remedy}, {then}") from error
 
 
 def _lines(rows: Iterable[Row]) -> str:
@@ -220,6 +215,8 @@ def _lines(rows: Iterable[Row]) -> str:
 
 
 def _cell(value: Any) -> Any:
+    if isinstance(value, tuple):
+        value = SEPARATOR.join(value)
     if isinstance(value, str):
         # on one line, so that half of one can be told; and no spreadsheet's formula
         return text.guarded(text.plain(value))
@@ -227,13 +224,22 @@ def _cell(value: Any) -> Any:
     return f"{value:.7g}" if isinstance(value, float) and value < 1e9 else value
 
 
+def as_written(rows: Iterable[Row]) -> list[Row]:
+    """Rows as they are read again: their numbers have so many digits as the file."""
+    return [type(row)(*map(_rounded, astuple(row))) for row in rows]
+
+
+def _rounded(value: Any) -> Any:
+    return float(_cell(value)) if isinstance(value, float) else value
+
+
 def _refuse_older(path: Path, columns: Sequence[str]) -> None:
     """Raise BadInput where the file ends before newer columns, which new rows would have."""
     with path.open(encoding="utf-8", errors="replace") as file:
         known = file.readline().rstrip("\n").split(",")
     if len(known) < len(columns) and known == list(columns[: len(known)]):
-        said = f"{path} is of an older version and has no column {columns[len(known)]}"
-        raise BadInput(f"{said}: it can be drawn, but start a new run")
+        older = f"{path} is of an older version and has no column {columns[len(known)]}"
+        raise BadInput(f"{older}: it can be drawn, but start a new run")
 
 
 def _append(path: Path, rows: Sequence[Row]) -> None:
@@ -271,14 +277,14 @@ def table(cells: Sequence[CellRow]) -> "pd.DataFrame":
     import pandas as pd
 
     kinds = typing.get_type_hints(CellRow)
-    dtypes = {name: {int: "int64", str: "str"}.get(kinds[name], "float64") for name in kinds}
-    dtypes["status"] = "str"
+    numbers = {int: "int64", float | None: "float64"}
+    dtypes = {name: numbers.get(kind, "str") for name, kind in kinds.items()}
     return pd.DataFrame(
         {name: pd.Series([getattr(c, name) for c in cells], dtype=dtypes[name]) for name in kinds}
     )
 
 
-def machine(folder: Path) -> dict[str, Any]:
-    """machine.json of a run; empty where the run has none. Raises BadInput, naming the field."""
+def machine(folder: Path) -> Machine:
+    """machine.json of a run; nothing is known where it has none. Raises BadInput."""
     path = folder / "machine.json"
-    return machine_file.read(path) if path.is_file() else {}
+    return machine_file.read(path) if path.is_file() else Machine()

@@ -105,17 +105,16 @@ def can_run(findings: list[Finding]) -> bool:
 
 
 def _cpu(seen: Seen) -> Iterator[Finding]:
-    facts = seen.facts
-    yield Finding("CPU", "ok", table.machine({**facts, "peaks": None})[0])
-    for said, remedy in survey.troubles(facts):
-        yield Finding("CPU", "advice", said, remedy)
-    if not facts["blas"]:
+    yield Finding("CPU", "ok", table.machine(seen.machine)[0])
+    for trouble, remedy in survey.troubles(seen.machine):
+        yield Finding("CPU", "advice", trouble, remedy)
+    if not seen.machine.blas:
         said = "NumPy's BLAS is not known: its threads can't be counted or set"
         yield Finding("CPU", "advice", said, "a NumPy from PyPI, which has OpenBLAS")
     if seen.quota is not None:
         said = f"a quota of {seen.quota:g} cores: threads are stopped whenever it is used up"
         yield Finding("CPU", "advice", said, "raise it (docker run --cpus), or fewer --threads")
-    cores = facts["cpu"]["cores_usable"]
+    cores = seen.machine.cpu.cores_usable
     for name in environment.THREAD_VARIABLES:
         value = seen.environment.get(name, "")
         if value.isdecimal() and int(value) != cores:

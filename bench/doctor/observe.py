@@ -37,10 +37,10 @@ NVIDIA, DISPLAY = "0x10de", "0x03"
 """A PCI device's vendor, and what its class begins with."""
 
 
-def observe(asked: Asked, worker: messages.Software, threads: int) -> Seen:
+def observe(asked: Asked, software: messages.Software, threads: int) -> Seen:
     """Everything that is looked at; a few seconds, most of them for trying the kernels.
 
-    `worker`: what a worker with so many threads says of itself.
+    `software`: what a worker with so many threads says of itself.
     """
     found = driver.ask()
     chosen = [d for d in found.devices if asked.device in (None, d.index)]
@@ -55,7 +55,7 @@ def observe(asked: Asked, worker: messages.Software, threads: int) -> Seen:
     finally:
         reader.close()
     return Seen(
-        facts=survey.facts(worker, threads),
+        machine=survey.survey(software, threads),
         environment={name: os.environ[name] for name in VARIABLES if name in os.environ},
         quota=_quota(),
         free_bytes=psutil.virtual_memory().available,
@@ -67,7 +67,7 @@ def observe(asked: Asked, worker: messages.Software, threads: int) -> Seen:
         nvml=reader.trouble,
         states=tuple(states),
         probes=tuple(probes),
-        tried=tuple(_tried_all(asked.kernels or worker.kernels, chosen, threads)),
+        tried=tuple(_tried_all(asked.kernels or software.kernels, chosen, threads)),
     )
 
 

@@ -1,8 +1,9 @@
 """What was seen of a machine, as records that a test can make up."""
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
+from bench.data.machine import Machine
 from bench.machine.driver import Driver
 from bench.machine.wheel import Choice
 
@@ -51,7 +52,7 @@ class Tried:
 class Seen:
     """Everything that a diagnosis follows from."""
 
-    facts: dict[str, Any]  # bench.machine.survey.facts
+    machine: Machine
     environment: dict[str, str]  # those of observe.VARIABLES that are set
     quota: float | None = (
         None  # cores that the container may use, where that is fewer than there are

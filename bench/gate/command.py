@@ -9,8 +9,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from msgspec import structs
+
 from bench import ROOT
 from bench.data import run_folder, store
+from bench.data.machine import Comparison
 from bench.data.records import Says
 from bench.gate import accepted, calibration, checkouts, compare, decide, junit, report
 from bench.gate.checkouts import WORKTREE, Side
@@ -46,8 +49,8 @@ class What:
 def judge(what: What, base: str, head: str, folder: Path, *, locked: bool) -> Says:
     """Compare two commits; show and write what was found. Raises BadInput."""
     shown = progress.Screen(lambda: "")
-    facts = survey.facts(visit.software(1), 1)
-    spread = calibration.read(SPREADS, facts["fingerprint"])
+    machine = survey.survey(visit.software(1), 1)
+    spread = calibration.read(SPREADS, machine.fingerprint)
     entries = accepted.read()
     with store.comparison(folder):
         with checkouts.both(base, head) as plain:
@@ -60,13 +63,15 @@ def judge(what: What, base: str, head: str, folder: Path, *, locked: bool) -> Sa
         found = replace(found, verdicts=applied.verdicts, notes=notes)
         says = decide.outcome(found.verdicts, found.problem)
         asked = report.Asked(both[0].commit, both[1].commit, what.slower_than, locked)
-        outcome = {"says": says, "problem": found.problem, "seed": what.seed}
-        told = {**facts, "comparison": {**asdict(asked), **outcome}}
+        comparison = Comparison(**asdict(asked), says=says, problem=found.problem, seed=what.seed)
+        machine = structs.replace(machine, comparison=comparison)
         shown.clear()
         report.show(found, asked)  # first: it stays told where the disk is full
-        store.write_comparison(folder, found.rounds, found.verdicts, told, junit.xml(found, asked))
+        store.write_comparison(
+            folder, found.rounds, found.verdicts, machine, junit.xml(found, asked)
+        )
     progress.paths("numbers", [folder / "verdicts.csv", folder / "rounds.csv"])
-    progress.paths("chart", runs.draw([folder], [run_folder.plots(folder)]))
+    progress.paths("chart", runs.draw_comparison(folder, run_folder.plots(folder)))
     _tell_github(found, asked)
     return says
 
@@ -136,7 +141,7 @@ def calibrate(what: What) -> None:
     Each run screens every cell, from directories and processes of its own.
     """
     shown = progress.Screen(lambda: "")
-    facts = survey.facts(visit.software(1), 1)
+    machine = survey.survey(visit.software(1), 1)
     budget_s = what.budget_s or CALIBRATE_S
     start = time.monotonic()
     runs: list[Any] = []
@@ -166,7 +171,7 @@ def calibrate(what: What) -> None:
         least = units.seconds(calibration.LEAST_RUNS * took)
         raise BadInput(f"{len(runs)} runs are too few to tell: --budget of {least} or more")
     by_kernel = calibration.spread(runs)
-    calibration.write(SPREADS, facts["fingerprint"], len(runs), by_kernel)
+    calibration.write(SPREADS, machine.fingerprint, len(runs), by_kernel)
     kept = decide.Spread(by_kernel=by_kernel)
     for kernel, its in sorted(by_kernel.items()):
         line = f"{kernel}: runs differ by {100 * its:.2f}% (SD), margin"

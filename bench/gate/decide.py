@@ -24,6 +24,7 @@ from statistics import median
 from scipy import stats
 
 from bench.data.records import Says, Verdict
+from bench.stats.interval import CONFIDENCE, left_out
 
 ALPHA = 0.01
 """A false alarm in any cell of a run: at most this often, if the margin is right."""
@@ -35,8 +36,6 @@ FIRST_LOOK = 16
 """Confirming rounds after which cells are looked at; the other look is at the end."""
 
 LOOKS = 2
-
-CONFIDENCE = 0.95
 
 SPREADS = 3.7
 """How many standard deviations of the difference between identical runs the margin covers."""
@@ -201,9 +200,11 @@ def _p_above_zero(d: Sequence[float]) -> float:
 
 def interval(d: Sequence[float], confidence: float = CONFIDENCE) -> tuple[float, float]:
     """The interval of the median of d; unbounded with too few rounds for the confidence."""
-    found = stats.quantile_test(list(d), q=0, p=0.5).confidence_interval(confidence)
-    known = math.isfinite(found.high - found.low)
-    return (float(found.low), float(found.high)) if known else (-math.inf, math.inf)
+    rank = left_out(len(d), confidence)
+    if rank is None:
+        return -math.inf, math.inf
+    ordered = sorted(d)
+    return ordered[rank], ordered[-1 - rank]
 
 
 def _visible(d: Sequence[float], margin: float, error: float) -> float | None:

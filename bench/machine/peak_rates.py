@@ -1,8 +1,8 @@
-"""What this machine can do: its arithmetic and memory ceilings, measured, beside what is stated.
+"""What this machine can do: its peak rates of arithmetic and memory, measured and as stated.
 
 The CPU's are measured by `python -m bench.machine.peak_rates PRECISION` in a process of its own, so
 that the thread settings are those of the workers. It takes about a second at the start of a run;
-the best ever seen on the same machine is kept, because a ceiling read while a neighbour was busy is
+the best ever seen on the same machine is kept, because a peak read while a neighbour was busy is
 too low. Those of other devices come from their workers (`bench.worker.device_peaks`), and the best
 is kept likewise.
 """
@@ -16,11 +16,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.data.peaks import Peaks
-from bench.worker import environment, messages
+from msgspec.structs import replace
+
+from bench.data.machine import Cpu, Machine, Peaks
+from bench.worker import environment
 
 SIZES = (1024, 2048)
-"""Square products whose rate is taken for the ceiling of arithmetic."""
+"""Square products whose rate is taken for the peak of arithmetic."""
 
 COPY_BYTES = 2**28
 """A copy this large fits no cache."""
@@ -30,27 +32,19 @@ FLOPS_PER_CYCLE = {"avx512f": 64, "avx2": 32, "sve": 32, "asimd": 16}
 numbers, the most that any CPU with the flag does."""
 
 
-def of_device(
-    device: str, precision: str, found: Sequence[messages.DevicePeaks], kept: Path
-) -> Peaks:
-    """The ceilings of one device from what it said and what was measured on it, the best of it
-    joined with the best in the file `kept`. `device` is its name with its PCI bus id.
+def of_device(device: str, readings: Sequence[Peaks], kept: Path) -> Peaks:
+    """The peaks of one device: the best of what was measured on it now and of what the file `kept`
+    has. `device` is its name with its PCI bus id.
     """
-    flop_per_s = max(rates.measured_flop_per_s or 0.0 for rates in found)
-    bytes_per_s = max(rates.measured_bytes_per_s or 0.0 for rates in found)
-    best = _best_ever(f"{device} {precision}", flop_per_s, bytes_per_s, kept)
-    stated = found[-1]
-    return Peaks(
-        precision,
-        best[0] or None,
-        best[1] or None,
-        stated.theoretical_flop_per_s,
-        stated.theoretical_bytes_per_s,
-    )
+    last = readings[-1]
+    flop_per_s = max(peaks.measured_flop_per_s or 0.0 for peaks in readings)
+    bytes_per_s = max(peaks.measured_bytes_per_s or 0.0 for peaks in readings)
+    best = _best_ever(f"{device} {last.precision}", flop_per_s, bytes_per_s, kept)
+    return replace(last, measured_flop_per_s=best[0] or None, measured_bytes_per_s=best[1] or None)
 
 
-def of_cpu(precision: str, threads: int, machine: dict[str, Any], kept: Path) -> Peaks | None:
-    """The ceilings, measured now and joined with the best in the file `kept`; None for a precision
+def of_cpu(precision: str, threads: int, machine: Machine, kept: Path) -> Peaks | None:
+    """The peaks, measured now and joined with the best in the file `kept`; None for a precision
     that NumPy's BLAS doesn't have, and where they can't be measured (no memory) and never were.
     """
     if precision not in ("float64", "float32"):
@@ -66,20 +60,20 @@ def of_cpu(precision: str, threads: int, machine: dict[str, Any], kept: Path) ->
         flop_per_s, bytes_per_s = json.loads(done.stdout)
     except (OSError, subprocess.CalledProcessError):
         flop_per_s, bytes_per_s = 0.0, 0.0
-    name = f"{machine['fingerprint']} {precision} {threads}"
+    name = f"{machine.fingerprint} {precision} {threads}"
     best = _best_ever(name, flop_per_s, bytes_per_s, kept)
     if not all(best):
         return None
-    return Peaks(precision, best[0], best[1], theoretical(precision, threads, machine["cpu"]))
+    return Peaks(precision, best[0], best[1], theoretical(precision, threads, machine.cpu))
 
 
-def theoretical(precision: str, threads: int, cpu: dict[str, Any]) -> float | None:
+def theoretical(precision: str, threads: int, cpu: Cpu) -> float | None:
     """FLOP/s from the vector flags, the stated clock and the cores used; None if unknown."""
-    flags = [flag for flag in FLOPS_PER_CYCLE if flag in cpu["vector_flags"]]
-    if not flags or not cpu["mhz"]:
+    flags = [flag for flag in FLOPS_PER_CYCLE if flag in cpu.vector_flags]
+    if not flags or not cpu.mhz:
         return None
     per_cycle = FLOPS_PER_CYCLE[flags[0]] / (2 if precision == "float64" else 1)
-    return float(per_cycle * cpu["mhz"] * 1e6 * min(threads, cpu["cores_usable"]))
+    return float(per_cycle * cpu.mhz * 1e6 * min(threads, cpu.cores_usable))
 
 
 def _best_ever(name: str, flop_per_s: float, bytes_per_s: float, kept: Path) -> list[float]:

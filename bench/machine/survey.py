@@ -7,11 +7,13 @@ import subprocess
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
+import msgspec
 import psutil
+from msgspec.structs import replace
 
 from bench import ROOT
+from bench.data.machine import Blas, Cpu, Gpus, Machine
 from bench.machine import driver, wheel
 from bench.worker.limits import usable_cores
 from bench.worker.messages import Software
@@ -27,102 +29,101 @@ CODE = (".", ":!results", ":!plots")
 """What git has to find unchanged: all but what runs leave behind."""
 
 
-def facts(worker: Software, threads: int) -> dict[str, Any]:
-    """Everything about the machine that goes into machine.json."""
-    found = {
-        "started": datetime.now(UTC).isoformat(timespec="seconds"),
-        "cpu": _cpu(),
-        "memory_bytes": psutil.virtual_memory().total,
-        "os": f"{platform.system()} {platform.release().partition('-')[0]}",
-        "python": worker.python,
-        "numpy": worker.numpy,
-        "blas": [
-            {
-                "library": info.get("internal_api"),
-                "version": info.get("version"),
-                "core_type": info.get("architecture"),
-                "threads": info.get("num_threads"),
-                "threading": info.get("threading_layer"),
-            }
-            for info in worker.blas
-        ],
-        "threads": threads,
-        "gpus": driver.record(driver.ask()),
-        "gpu_library": wheel.in_use(),
-        "commit": _git("rev-parse", "HEAD"),
-        "clean": _git("status", "--porcelain", "--", *CODE) == "",
-        "load": round(os.getloadavg()[0], 2),
-        "overrides": {name: os.environ[name] for name in OVERRIDES if name in os.environ},
-    }
-    digest = hashlib.sha256(repr(identity(found)).encode()).hexdigest()[:12]
-    return {**found, "fingerprint": digest, "warnings": warnings(found)}
+def survey(software: Software, threads: int) -> Machine:
+    """The machine as it is now; its peak rates are measured later."""
+    machine = Machine(
+        started=datetime.now(UTC).isoformat(timespec="seconds"),
+        cpu=_cpu(),
+        memory_bytes=psutil.virtual_memory().total,
+        os=f"{platform.system()} {platform.release().partition('-')[0]}",
+        python=software.python,
+        numpy=software.numpy,
+        blas=tuple(
+            Blas(
+                library=info.get("internal_api"),
+                version=info.get("version"),
+                core_type=info.get("architecture"),
+                threads=info.get("num_threads"),
+                threading=info.get("threading_layer"),
+            )
+            for info in software.blas
+        ),
+        threads=threads,
+        gpus=msgspec.convert(driver.record(driver.ask()), Gpus),
+        gpu_library=wheel.in_use(),
+        commit=_git("rev-parse", "HEAD"),
+        clean=_git("status", "--porcelain", "--", *CODE) == "",
+        load=round(os.getloadavg()[0], 2),
+        overrides={name: os.environ[name] for name in OVERRIDES if name in os.environ},
+    )
+    digest = hashlib.sha256(repr(identity(machine)).encode()).hexdigest()[:12]
+    return replace(machine, fingerprint=digest, warnings=tuple(warnings(machine)))
 
 
-def warnings(found: dict[str, Any]) -> list[str]:
+def warnings(machine: Machine) -> list[str]:
     """What makes this machine's numbers mean less than they seem to."""
-    return [said for said, _ in troubles(found)]
+    return [trouble for trouble, _ in troubles(machine)]
 
 
-def troubles(found: dict[str, Any]) -> list[tuple[str, str]]:
+def troubles(machine: Machine) -> list[tuple[str, str]]:
     """The same, each with what to do about it."""
-    cores, load = found["cpu"]["cores_usable"], found["load"]
-    said = [
+    cores, threads, load = machine.cpu.cores_usable, machine.threads, machine.load
+    pairs = [
         (
             f"{name}={value} makes a library run other code than it would choose here",
             f"unset {name}",
         )
-        for name, value in found["overrides"].items()
+        for name, value in machine.overrides.items()
     ]
-    if found["threads"] > cores:
-        taking_turns = f"{found['threads']} threads on {cores} usable cores: they take turns"
-        said.append((taking_turns, f"--threads {cores}"))
+    if threads > cores:
+        taking_turns = f"{threads} threads on {cores} usable cores: they take turns"
+        pairs.append((taking_turns, f"--threads {cores}"))
     if load > 0.5 * cores:
         busy = f"the machine was busy before the run began: load {load} on {cores} cores"
-        said.append((busy, "end what else runs (top shows it), or wait"))
-    for blas in found["blas"]:
-        has, asked = blas["threads"], found["threads"]
-        if has != asked:
-            other = f"{blas['library']} runs {has} threads, not the {asked} asked for"
-            said.append((other, f"--threads {has}, or a NumPy with another BLAS"))
-    if found["cpu"]["governor"] == "powersave":
+        pairs.append((busy, "end what else runs (top shows it), or wait"))
+    for blas in machine.blas:
+        if blas.threads != threads:
+            other = f"{blas.library} runs {blas.threads} threads, not the {threads} asked for"
+            pairs.append((other, f"--threads {blas.threads}, or a NumPy with another BLAS"))
+    if machine.cpu.governor == "powersave":
         governor = "the CPU's governor is powersave: clocks may stay low"
-        said.append((governor, "sudo cpupower frequency-set -g performance"))
+        pairs.append((governor, "sudo cpupower frequency-set -g performance"))
     if sys.platform != "linux":
         lacking = "not Linux: no affinity, no steal time, no cache sizes are read"
-        said.append((lacking, "Linux or WSL, for numbers to rely on"))
-    return said
+        pairs.append((lacking, "Linux or WSL, for numbers to rely on"))
+    return pairs
 
 
-def identity(found: dict[str, Any]) -> dict[str, str]:
+def identity(machine: Machine) -> dict[str, str]:
     """What has to be the same for two runs' times to be comparable."""
-    blas = [f"{b['library']} {b['version']} {b['core_type']}" for b in found["blas"]]
+    gpus = machine.gpus
     return {
-        "CPU": f"{found['cpu']['model']}, {found['cpu']['cores_usable']} usable cores",
-        "memory": str(found["memory_bytes"]),
-        "Python": found["python"],
-        "NumPy": found["numpy"],
-        "BLAS": ", ".join(blas),
-        "threads": str(found["threads"]),
-        "GPUs": ", ".join(f"{gpu['name']} at {gpu['bus']}" for gpu in found["gpus"]["devices"]),
-        "the NVIDIA driver's CUDA": str(found["gpus"].get("driver") or ""),
-        "the GPU's library": found.get("gpu_library", ""),
+        "CPU": f"{machine.cpu.model}, {machine.cpu.cores_usable} usable cores",
+        "memory": str(machine.memory_bytes),
+        "Python": machine.python,
+        "NumPy": machine.numpy,
+        "BLAS": ", ".join(f"{b.library} {b.version} {b.core_type}" for b in machine.blas),
+        "threads": str(machine.threads),
+        "GPUs": ", ".join(f"{gpu.name} at {gpu.bus}" for gpu in gpus.devices),
+        "the NVIDIA driver's CUDA": str(gpus.driver or ""),
+        "the GPU's library": machine.gpu_library,
     }
 
 
-def _cpu() -> dict[str, Any]:
+def _cpu() -> Cpu:
     info = _first_processor()
     frequency = psutil.cpu_freq()
     governor, driver = FREQUENCY / "scaling_governor", FREQUENCY / "scaling_driver"
     flags = info.get("flags", info.get("Features", "")).split()
-    return {
-        "model": info.get("model name") or platform.processor() or platform.machine(),
-        "cores_present": os.cpu_count(),
-        "cores_usable": usable_cores(),
-        "mhz": max(frequency.max, frequency.current) if frequency else None,
-        "vector_flags": [flag for flag in VECTOR_FLAGS if flag in flags],
+    return Cpu(
+        model=info.get("model name") or platform.processor() or platform.machine(),
+        cores_present=os.cpu_count(),
+        cores_usable=usable_cores(),
+        mhz=max(frequency.max, frequency.current) if frequency else None,
+        vector_flags=tuple(flag for flag in VECTOR_FLAGS if flag in flags),
         # under a pstate driver "powersave" is the ordinary governor, and clocks rise all the same
-        "governor": None if "pstate" in _line(driver) else _line(governor) or None,
-    }
+        governor=None if "pstate" in _line(driver) else _line(governor) or None,
+    )
 
 
 def _line(path: Path) -> str:

@@ -15,7 +15,7 @@ import random
 import time
 from array import array
 from bisect import insort
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -23,7 +23,9 @@ from bench.data.records import Block, Status, Visit
 from bench.measure.visit import refusal
 from bench.plan.case import Case
 from bench.plan.cell import Cell
-from bench.stats import disturbance, estimate
+from bench.stats import disturbance, interval, prediction
+from bench.stats.cell_visits import of_blocks
+from bench.stats.run_data import RunData
 
 LOOKS = (6, 9, 13, 19, 28, 41, 60, 88, 129, 189, 277, 406, 595, 872, 1278)
 """Numbers of visits at which a cell may be found done. Fixed beforehand: looking after every visit
@@ -47,7 +49,7 @@ AGAIN: tuple[Status, ...] = ("crashed", "timeout", "out_of_memory")
 
 
 class Visits(Protocol):
-    """What the runner needs of `bench.measure.visit.Visitor`."""
+    """What the scheduler needs of `bench.measure.visit.Visitor`."""
 
     def visit(
         self, cell: Cell, number: int, pass_number: int, launch_s: float | None
@@ -101,9 +103,9 @@ class Standing:
         reached = [n for n in LOOKS if n <= len(kept)]
         if len(reached) != self.looked:  # else it has been looked at, and once is what was planned
             times = [self.times[p] for p in kept]
-            found = [estimate.of_visits(times[:n]).half_width for n in reached[-2:]]
-            self.looked, self.half_width = len(reached), found[-1] if found else math.inf
-            self.narrow = len(found) == 2 and max(found) <= target
+            widths = [interval.of_visits(times[:n]).half_width for n in reached[-2:]]
+            self.looked, self.half_width = len(reached), widths[-1] if widths else math.inf
+            self.narrow = len(widths) == 2 and max(widths) <= target
         return self.narrow and not self.again
 
 
@@ -121,7 +123,7 @@ class Scheduler:
         launch_limit_s: float,
         seed: int = 0,
         clock: Callable[[], float] = time.monotonic,
-        watch: Callable[[Progress], None] = lambda state: None,
+        watch: Callable[[Progress], None] = lambda progress: None,
     ) -> None:
         self._visits = visits
         self._record = record
@@ -137,24 +139,25 @@ class Scheduler:
         self._number = 0
         self._pass = 0
 
-    def restore(self, visits: Iterable[Visit], blocks: Iterable[Block]) -> None:
-        """Take up where a run stopped, from its files."""
-        visits, blocks = list(visits), list(blocks)
-        gathered = estimate.gather(visits, blocks)
+    def restore(self, run: RunData) -> None:
+        """Take up where a run stopped."""
         for cell, standing in self._standing.items():
-            identity = (cell.name, cell.case, cell.device, cell.threads, cell.cache)
-            if (found := gathered.get(identity)) is not None:
+            if (before := run.by_cell.get(cell.recorded())) is not None:
+                last = before.last
                 standing.known = True
-                standing.device = found.device
-                for number, seconds in found.times.items():
-                    self._add(standing, number, seconds, found.slowness[number])
-                standing.skipped = found.last.status == "skipped"
-                standing.again = found.last.status in AGAIN
-                standing.refused = found.last.status not in ("ok", "pending", "skipped", *AGAIN)
+                standing.device = before.device
+                for number, seconds in before.times.items():
+                    self._add(standing, number, seconds, before.slowness[number])
+                # one that was skipped for what its first launch took is not tried again
+                standing.skipped = last.status == "skipped" and last.predicted_s is not None
+                standing.again = last.status in AGAIN
+                standing.refused = not (
+                    standing.skipped or standing.again or last.status in ("ok", "pending")
+                )
         # blocks whose visit was never finished keep their number to themselves
-        numbers = [*(v.visit for v in visits), *(b.visit for b in blocks)]
+        numbers = [*(visit.visit for visit in run.visits), *run.blocks]
         self._number = max(numbers, default=0)
-        self._pass = max((v.pass_number for v in visits), default=0)
+        self._pass = max((visit.pass_number for visit in run.visits), default=0)
 
     def run(self) -> str:
         """Visit until there is a reason to stop, and return it: done or budget."""
@@ -178,17 +181,15 @@ class Scheduler:
 
     def _plan(self) -> list[Cell]:
         """The cells of the next pass, in order; none when all is done."""
-        standing = {cell: its for cell, its in self._standing.items() if not its.refused}
-        unvisited = [cell for cell, its in standing.items() if not its.times and not its.skipped]
+        standings = {cell: known for cell, known in self._standing.items() if not known.refused}
+        unvisited = [c for c, known in standings.items() if not known.times and not known.skipped]
         # a disturbed visit may have made a prediction too high: better ones let the cell in
-        unvisited += [
-            cell for cell, its in standing.items() if its.skipped and self._affordable(cell)
-        ]
+        unvisited += [c for c, known in standings.items() if known.skipped and self._affordable(c)]
         if unvisited:
             return sorted(unvisited, key=lambda cell: (cell.case.flops, cell.case.n_units))
         cases: dict[Case, list[Cell]] = {}
-        for cell, its in standing.items():
-            if its.times:
+        for cell, known in standings.items():
+            if known.times:
                 cases.setdefault(cell.case, []).append(cell)
         limit = disturbance.limit_of(self._slownesses)
         wanted = [
@@ -205,17 +206,17 @@ class Scheduler:
         ]
         self._random.shuffle(chosen)
         shuffled = [cell for cells in chosen for cell in self._random.sample(cells, len(cells))]
-        devices = sorted({standing[cell].device for cell in shuffled})
+        devices = sorted({standings[cell].device for cell in shuffled})
         self._random.shuffle(devices)
-        return sorted(shuffled, key=lambda cell: devices.index(standing[cell].device))
+        return sorted(shuffled, key=lambda cell: devices.index(standings[cell].device))
 
     def _visit(self, cell: Cell) -> None:
         standing = self._standing[cell]
         launch_s = self._predict(cell)
         if launch_s is not None and not self._affordable(cell):
             standing.skipped = True
-            limit = f"limit {self._limit_s:g} s"
-            self._note(cell, "skipped", f"predicted {launch_s:.3g} s a launch, {limit}")
+            reason = f"predicted {launch_s:.3g} s a launch, limit {self._limit_s:g} s"
+            self._note(cell, "skipped", reason, launch_s)
             return
         standing.skipped = standing.again = False
         self._number += 1
@@ -224,14 +225,14 @@ class Scheduler:
         standing.device = visit.device or standing.device
         if visit.status == "ok":
             times = [block.seconds for block in blocks if block.quantity == "time"]
-            self._add(standing, self._pass, estimate.of_blocks(times), disturbance.slowness(visit))
+            self._add(standing, self._pass, of_blocks(times), disturbance.slowness(visit))
             return
         standing.refused = True
         if visit.status == "unavailable":
             # the machine lacks something, whatever the case: no need to ask again
-            for other, its in self._standing.items():
+            for other, known in self._standing.items():
                 same = (other.kernel, other.device) == (cell.kernel, cell.device)
-                if same and not its.refused:
+                if same and not known.refused:
                     self._note(other, "unavailable", visit.reason)
 
     def _add(self, standing: Standing, number: int, seconds: float, slowness: float) -> None:
@@ -246,11 +247,11 @@ class Scheduler:
         if self._standing[cell].times:
             return self._standing[cell].fastest
         measured = {
-            other.case: its.fastest
-            for other, its in self._standing.items()
-            if (other.kernel, other.device) == (cell.kernel, cell.device) and its.times
+            other.case: known.fastest
+            for other, known in self._standing.items()
+            if (other.kernel, other.device) == (cell.kernel, cell.device) and known.times
         }
-        return estimate.predict(cell.case, measured)
+        return prediction.predict(cell.case, measured)
 
     def _affordable(self, cell: Cell) -> bool:
         """A cell that has been visited, or whose launch is predicted to stay below the limit."""
@@ -260,10 +261,13 @@ class Scheduler:
         """About what a visit takes: it must end within the budget."""
         return 2 * (self._predict(cell) or 0.0) if self._affordable(cell) else 0.0
 
-    def _note(self, cell: Cell, status: Status, reason: str) -> None:
+    def _note(
+        self, cell: Cell, status: Status, reason: str, predicted_s: float | None = None
+    ) -> None:
         """Record how a cell stands without visiting it."""
         standing = self._standing[cell]
         standing.known = True
         standing.refused = status not in ("pending", "skipped")
         self._number += 1
-        self._record(refusal(cell, self._number, self._pass, status, reason), [])
+        row = refusal(cell, self._number, self._pass, status, reason, predicted_s)
+        self._record(row, [])

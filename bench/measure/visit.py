@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Self
 
-from bench.data.records import BOUNDS, Block, Status, Visit
+from bench.data.machine import Peaks
+from bench.data.records import BOUNDS, THROTTLES, Block, Status, Visit
 from bench.measure import counters, worker_process
 from bench.plan.case import Case
 from bench.plan.cell import Cell
@@ -48,7 +49,14 @@ PATIENCE_S = 20.0
 """Any later answer may take this much longer than thirty times the expected launch."""
 
 
-def refusal(cell: Cell, number: int, pass_number: int, status: Status, reason: str) -> Visit:
+def refusal(
+    cell: Cell,
+    number: int,
+    pass_number: int,
+    status: Status,
+    reason: str,
+    predicted_s: float | None = None,
+) -> Visit:
     """The row of a cell that has no number, and why."""
     return Visit(
         visit=number,
@@ -82,6 +90,7 @@ def refusal(cell: Cell, number: int, pass_number: int, status: Status, reason: s
         suspended_s=None,
         stepped_s=None,
         layer=cell.case.layer,
+        predicted_s=predicted_s,
     )
 
 
@@ -98,8 +107,8 @@ class Visitor:
         self._offsets = random.Random(seed)
         self._devices: dict[tuple[str, int], str] = {}  # the name of the device that was reached
         self._worked_at: dict[str, float] = {}  # when each device did so last, on our clock
-        self._rated: dict[str, Cell] = {}  # the first cell of each device that tells its ceilings
-        self.rates: dict[str, list[messages.DevicePeaks]] = {}  # what each of them can do
+        self._rated: dict[str, Cell] = {}  # the first cell of each device that tells its peaks
+        self.peaks: dict[str, list[Peaks]] = {}  # each device's, as often as it was asked
 
     def load(self, kernel: str, device: int = 0) -> messages.Loaded | messages.Refused:
         """Start the kernel's worker and import it there."""
@@ -144,7 +153,7 @@ class Visitor:
                 control_s=times.control_s,
                 measured_s=times.measured_s,
                 waited_s=times.waited_s,
-                **_told(times.state),
+                **_device_columns(times.state),
             )
         if isinstance(end, messages.Refused):
             if end.status in TROUBLE:
@@ -157,23 +166,23 @@ class Visitor:
         )
         if opened is not None and opened.rated and opened.device not in self._rated:
             self._rated[opened.device] = cell
-            self._rate(opened.device, cell)
+            self._ask_peaks(opened.device, cell)
         return row, blocks
 
-    def rate(self) -> None:
+    def ask_peaks(self) -> None:
         """Ask each device once more what it can do: the first answer may have been disturbed."""
         for device, cell in self._rated.items():
-            self._rate(device, cell)
+            self._ask_peaks(device, cell)
 
-    def _rate(self, device: str, cell: Cell) -> None:
+    def _ask_peaks(self, device: str, cell: Cell) -> None:
         request = messages.AskPeaks(cell.kernel, cell.case.precision, cell.device)
         try:
             reply = self._worker(cell.kernel, cell.device).call(request, FIRST_PATIENCE_S)
-        except worker_process.WorkerLost:  # the visits are the run's; it goes on without a ceiling
+        except worker_process.WorkerLost:  # the visits are the run's; it goes on without peaks
             self._end(cell.kernel, cell.device)
             return
         if isinstance(reply, messages.DevicePeaks):
-            self.rates.setdefault(device, []).append(reply)
+            self.peaks.setdefault(device, []).append(reply.peaks)
         self._worked_at[device] = time.perf_counter()
 
     def device(self, kernel: str, index: int) -> str:
@@ -269,8 +278,10 @@ class Visitor:
             self._end(kernel, device)
 
 
-def _told(state: messages.DeviceState | None) -> dict[str, Any]:
-    """A device's state as columns of a row; a number that no file may hold is left out."""
+def _device_columns(state: messages.DeviceState | None) -> dict[str, Any]:
+    """A device's state as columns of a row; a number that no file may hold is left out, and a word
+    that none of its reasons is becomes "other".
+    """
     if state is None:
         return {}
     numbers = {
@@ -283,7 +294,8 @@ def _told(state: messages.DeviceState | None) -> dict[str, Any]:
         low, high = BOUNDS[name]
         if value is not None and not low <= value <= high:
             numbers[name] = None
-    return {**numbers, "device_throttled": "; ".join(state.throttled)}
+    words = (word if word in THROTTLES else "other" for word in state.throttled)
+    return {**numbers, "device_throttled": tuple(dict.fromkeys(words))}
 
 
 def _refused(reply: Any) -> messages.Refused:

@@ -5,34 +5,23 @@ from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
 
-from bench.data import peaks, store
-from bench.data.records import Block, CellRow, Visit
-from bench.show import runs, table
+from bench.data import store
+from bench.data.records import CellRow
+from bench.show import table
+from bench.stats.run_data import RunData
 from bench.terminal.text import plain
 
 NAME = "table.md"
 SPECIAL = re.compile(r"[\\`*_{}\[\]<>|~#]")
 
 
-def read(
-    folder: Path,
-    cells: Sequence[CellRow],
-    measured: tuple[list[Visit], list[Block]] | None = None,
-) -> str:
-    """A run's table, with its headline and what a reader must know to judge it.
-
-    `measured`: its visits and blocks, where they are at hand.
-    """
-    visits, blocks = runs.measured(folder) if measured is None else measured
-    found = store.machine(folder)
-    known = {"cpu", "peaks", "blas", "threads"} <= found.keys()
+def of(run: RunData) -> str:
+    """A run's table, with its headline and what a reader must know to judge it."""
+    quietness = table.quietness(run)
     return markdown(
-        cells,
-        headline=table.headline(visits, blocks, peaks.of(found)),
-        notes=[
-            *(table.machine(found) if known else []),
-            *(line for line in [table.quietness(visits, blocks)] if line),
-        ],
+        run.cells,
+        headline=table.headline(run),
+        notes=[*table.machine(run.machine), *([quietness] if quietness else [])],
     )
 
 
@@ -56,8 +45,8 @@ def markdown(
         entries = [_entry(here[place]) if place in here else "-" for place in columns]
         words = " ".join(filter(None, [escaped(layer), f"{n_in} x {n_units}", activation]))
         lines.append("| " + " | ".join([words, str(batch), *entries]) + " |")
-    said = [table.caption(cells), *table.reasons(cells), *notes]
-    lines += [part for line in said for part in ("", escaped(line))]
+    paragraphs = [table.caption(cells), *table.reasons(cells), *notes]
+    lines += [part for line in paragraphs for part in ("", escaped(line))]
     return "\n".join(lines) + "\n"
 
 
@@ -67,7 +56,7 @@ def _entry(cell: CellRow) -> str:
 
 def escaped(text: str) -> str:
     """Text that Markdown leaves as it is, on one line of a table."""
-    return SPECIAL.sub(lambda found: f"\\{found[0]}", plain(text))
+    return SPECIAL.sub(lambda match: f"\\{match[0]}", plain(text))
 
 
 def write(path: Path, text: str) -> None:

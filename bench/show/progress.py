@@ -3,12 +3,11 @@
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
-from bench.data import peaks
-from bench.data.records import Block, CellRow, Visit
+from bench.data.machine import Machine
 from bench.measure.scheduler import Progress
 from bench.show import table
+from bench.stats.run_data import RunData
 from bench.terminal import streams, units
 from bench.terminal.text import plain
 
@@ -45,25 +44,25 @@ class Screen:
         self.clear()
         self._errors.print(plain(text), markup=False, soft_wrap=True)
 
-    def begin(self, found: dict[str, Any]) -> None:
+    def begin(self, machine: Machine) -> None:
         """What is about to be measured on, and what that makes of the numbers."""
-        for line in table.machine(found):
+        for line in table.machine(machine):
             self.note(line)
-        for warning in found["warnings"]:
+        for warning in machine.warnings:
             self.note(f"note: {warning}")
         self._began = time.monotonic()
 
-    def progress(self, state: Progress) -> None:
+    def progress(self, progress: Progress) -> None:
         """Where the run is, at most every so often."""
         now = time.monotonic()
-        if state.pass_number > 1 and self._first_answer is not None:
+        if progress.pass_number > 1 and self._first_answer is not None:
             answer, self._first_answer = self._first_answer(), None
             self.note(f"a first answer after {units.seconds(now - self._began)}: {answer}")
-        case = state.cell.case
+        case = progress.cell.case
         self.line(
-            f"pass {state.pass_number}, cell {state.visited + 1} of {state.cells}:"
-            f" {state.cell.name} {case.layer or f'{case.n_units} wide'}, batch {case.batch};"
-            f" at most {units.seconds(state.left_s)} left"
+            f"pass {progress.pass_number}, cell {progress.visited + 1} of {progress.cells}:"
+            f" {progress.cell.name} {case.layer or f'{case.n_units} wide'}, batch {case.batch};"
+            f" at most {units.seconds(progress.left_s)} left"
         )
 
     def line(self, text: str) -> None:
@@ -86,34 +85,28 @@ class Screen:
             self._errors.file.flush()
 
 
-def answer(
-    rows: Sequence[CellRow],
-    visits: Sequence[Visit],
-    blocks: Sequence[Block],
-    found: dict[str, Any],
-) -> None:
+def answer(run: RunData) -> None:
     """The table, why cells have no number, the headline sentence, why the run stopped."""
-    ceilings = peaks.of(found)
     console = streams.console(width=WIDTH)
-    console.print(table.table(rows))
-    console.print(table.caption(rows), markup=False, soft_wrap=True, style="dim")
-    for line in table.reasons(rows):
+    console.print(table.table(run.cells))
+    console.print(table.caption(run.cells), markup=False, soft_wrap=True, style="dim")
+    for line in table.reasons(run.cells):
         console.print(line, markup=False, soft_wrap=True)
-    if warning := table.caution(rows):
+    if warning := table.caution(run.cells):
         console.print(warning, markup=False, soft_wrap=True)
-    if sentence := table.headline(visits, blocks, ceilings):
+    if sentence := table.headline(run):
         console.print(f"\n{sentence}", style="bold", markup=False, soft_wrap=True)
-    if how_quiet := table.quietness(visits, blocks):
+    if how_quiet := table.quietness(run):
         console.print(f"\n{how_quiet}", markup=False, soft_wrap=True)
-    for line in (*table.ceilings(ceilings), *table.throttling(visits)):
+    for line in (*table.device_peaks(run.machine), *table.throttling(run.visits)):
         console.print(line, markup=False, soft_wrap=True)
-    console.print(f"stopped: {STOPPED[found['stopped']]}", markup=False, soft_wrap=True)
+    console.print(f"stopped: {STOPPED[run.machine.stopped]}", markup=False, soft_wrap=True)
 
 
-def paths(kind: str, found: Sequence[Path]) -> None:
+def paths(kind: str, files: Sequence[Path]) -> None:
     """Where files are, as they can be opened from the working directory."""
     console = streams.console()
-    for path in found:
+    for path in files:
         console.print(f"{kind + ':':8} {plain(str(_short(path)))}", markup=False, soft_wrap=True)
 
 

@@ -1,70 +1,60 @@
 """Runs on disk: where they are, and what is made of their files."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.data.run_folder import compared
 from bench.terminal.errors import BadInput
 
 if TYPE_CHECKING:
-    from bench.data.records import Block, CellRow, Visit
+    from bench.stats.run_data import RunData
 
 
-def derive(folder: Path) -> "list[CellRow]":
-    """cells.csv anew from visits.csv and blocks.csv, where the run has them."""
-    from bench.data import peaks, store
-    from bench.data.records import Block, CellRow, Visit
-    from bench.stats import estimate
-
-    if not (folder / store.FILES[Visit]).is_file():
-        return store.load(folder, CellRow)
-    ceilings = peaks.of(store.machine(folder))
-    rows = estimate.cells(store.load(folder, Visit), store.load(folder, Block), ceilings)
-    store.write_cells(folder, rows)
-    return rows
-
-
-def measured(folder: Path) -> "tuple[list[Visit], list[Block]]":
-    """A run's visits and blocks; none where it has its cells only."""
+def renew(folder: Path) -> "RunData":
+    """Read a run, and write its cells.csv anew where it has the visits that it follows from."""
     from bench.data import store
-    from bench.data.records import Block, Visit
+    from bench.stats import run_data
 
-    if not (folder / store.FILES[Visit]).is_file():
-        return [], []
-    return store.load(folder, Visit), store.load(folder, Block)
+    run = run_data.read(folder)
+    if run.by_cell:
+        store.write_cells(folder, run.cells)
+    return run
 
 
-def draw(
-    folders: Sequence[Path],
-    outs: Sequence[Path],
-    *how: Any,
-    measured: "tuple[list[Visit], list[Block]] | None" = None,
-) -> list[Path]:
-    """Draw runs' charts into directories -> the files. Raises BadInput where that can't be.
-
-    `measured`: the visits and blocks of the one run, where they are at hand.
-    """
+def draw(runs: "Sequence[RunData]", outs: Sequence[Path], *how: Any) -> list[Path]:
+    """Draw runs' charts into directories -> the files. Raises BadInput where that can't be."""
     from bench.show import charts
 
+    with _drawn(runs[0].folder, outs[0]):
+        return charts.draw_all([charts.read(run) for run in runs], outs, *how)
+
+
+def draw_comparison(folder: Path, out: Path, *looks: Any) -> list[Path]:
+    """Draw the chart of a comparison of two commits -> the files. Raises BadInput likewise."""
+    from bench.show import charts
+
+    with _drawn(folder, out):
+        return charts.draw_comparison(folder, out, *looks)
+
+
+@contextmanager
+def _drawn(folder: Path, out: Path) -> Iterator[None]:
+    """Inside, a chart that can't be drawn or written is one line with the remedy: BadInput."""
     try:
-        if compared(folders[0]):
-            _, *looks = how or ((),)
-            return charts.draw_comparison(folders[0], outs[0], *looks)
-        read = [charts.read(folder, measured) for folder in folders]
-        return charts.draw_all(read, outs, *how)
+        yield
     except ValueError as error:
         raise BadInput(str(error)) from error
     except OSError as error:
-        where = error.filename or outs[0]
+        where = error.filename or out
         if isinstance(error, FileExistsError | NotADirectoryError):
             raise BadInput(
                 f"{where} is a file, and charts need a directory: move it away, then"
-                f" python -m bench plot {folders[0]}: what was measured is kept"
+                f" python -m bench plot {folder}: what was measured is kept"
             ) from error
         raise BadInput(
             f"{where} can't be written ({error.strerror}): make room or make it writable, then"
-            f" python -m bench plot {folders[0]}: what was measured is kept"
+            f" python -m bench plot {folder}: what was measured is kept"
         ) from error
 
 

@@ -2,17 +2,19 @@
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import groupby
-from typing import Any
 
 from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from bench.data.peaks import CPU, Peaks
-from bench.data.records import Block, CellRow, Visit
-from bench.stats import disturbance, estimate
+from bench.data.machine import Machine
+from bench.data.records import CellRow, Visit
+from bench.stats import disturbance, interval
+from bench.stats.cell_visits import cell_of
+from bench.stats.run_data import RunData
+from bench.stats.speedup import BASELINE, paired
 from bench.terminal import units
 from bench.terminal.text import plain
 
@@ -21,35 +23,37 @@ LAUNCH_BOUND = "†"
 ORDER = ("python_loop", "numpy_dot", "numpy_matmul", "cupy_matmul", "cupy_fused")
 
 
-def machine(found: Mapping[str, Any]) -> list[str]:
-    """What the numbers to come were measured on, from machine.json's facts."""
-    cpu, peaks = found["cpu"], found["peaks"]
-    blas = [f"{b['library']} {b['version']} for {b['core_type']}" for b in found["blas"]]
-    cores = f"{cpu['model']}, {cpu['cores_usable']} usable cores"
-    lines = [f"{cores}; {', '.join(blas) or 'no BLAS found'}, {found['threads']} threads"]
+def machine(machine: Machine) -> list[str]:
+    """What the numbers were measured on; nothing of a machine that isn't known."""
+    if not machine.threads:
+        return []
+    cpu, peaks = machine.cpu, machine.peaks
+    blas = [f"{b.library} {b.version} for {b.core_type}" for b in machine.blas]
+    cores = f"{cpu.model}, {cpu.cores_usable} usable cores"
+    lines = [f"{cores}; {', '.join(blas) or 'no BLAS found'}, {machine.threads} threads"]
     if peaks:
-        rate = units.si(peaks["measured_flop_per_s"], "FLOP/s")
-        stated = peaks["theoretical_flop_per_s"]
-        told = f" ({units.si(stated, 'FLOP/s')} by its flags and clock)" if stated else ""
-        memory = units.si(peaks["measured_bytes_per_s"], "B/s")
-        lines.append(f"{peaks['precision']} ceiling: {rate}{told}; memory: {memory}")
+        rate = _rate(
+            peaks.measured_flop_per_s, peaks.theoretical_flop_per_s, "FLOP/s", "flags and clock"
+        )
+        memory = _rate(peaks.measured_bytes_per_s, None, "B/s", "")
+        lines.append(f"{peaks.precision} ceiling: {rate}; memory: {memory}")
     return lines
 
 
-def ceilings(known: Mapping[str, Peaks]) -> list[str]:
+def device_peaks(machine: Machine) -> list[str]:
     """What each device but the CPU can do: measured on it, and by its data sheet."""
+    by = "units and clock"
     return [
-        f"{plain(device)}: {its.precision} ceiling:"
-        f" {_both(its.measured_flop_per_s, its.theoretical_flop_per_s, 'FLOP/s')};"
-        f" memory: {_both(its.measured_bytes_per_s, its.theoretical_bytes_per_s, 'B/s')}"
-        for device, its in known.items()
-        if device != CPU
+        f"{plain(device)}: {peaks.precision} ceiling:"
+        f" {_rate(peaks.measured_flop_per_s, peaks.theoretical_flop_per_s, 'FLOP/s', by)};"
+        f" memory: {_rate(peaks.measured_bytes_per_s, peaks.theoretical_bytes_per_s, 'B/s', by)}"
+        for device, peaks in machine.device_peaks.items()
     ]
 
 
-def _both(measured: float | None, stated: float | None, unit: str) -> str:
-    said = units.si(measured, unit) if measured else "not measured"
-    return f"{said} ({units.si(stated, unit)} by its units and clock)" if stated else said
+def _rate(measured: float | None, theoretical: float | None, unit: str, by: str) -> str:
+    rate = units.si(measured, unit) if measured else "not measured"
+    return f"{rate} ({units.si(theoretical, unit)} by its {by})" if theoretical else rate
 
 
 def table(cells: Sequence[CellRow]) -> Table:
@@ -74,11 +78,11 @@ def table(cells: Sequence[CellRow]) -> Table:
 
 def columns(cells: Sequence[CellRow]) -> dict[tuple[str, int], str]:
     """The columns, in the order in which they are told of, and their headings."""
-    found = sorted({column(c) for c in cells}, key=lambda c: (_place(c[0]), c[1]))
-    devices = Counter(kernel for kernel, _ in found)
+    places = sorted({column(c) for c in cells}, key=lambda c: (_place(c[0]), c[1]))
+    devices = Counter(kernel for kernel, _ in places)
     return {
         (kernel, index): f"{plain(kernel)} on {index}" if devices[kernel] > 1 else plain(kernel)
-        for kernel, index in found
+        for kernel, index in places
     }
 
 
@@ -133,13 +137,13 @@ def caption(cells: Sequence[CellRow]) -> str:
         )
         for c in cells
     }
-    said = (
+    words = (
         f"{'; '.join(sorted(conditions))}; ± is half the 95 % interval of time and rate;"
         " speed-ups are over python_loop; ~ its time is predicted; =1x no difference was found"
     )
     if any(c.launch_bound == "yes" for c in cells):
-        said += f"; {LAUNCH_BOUND} launch-bound: the device waits for the host"
-    return said
+        words += f"; {LAUNCH_BOUND} launch-bound: the device waits for the host"
+    return words
 
 
 FAILED = ("wrong", "crashed", "error", "impossible", "timeout", "out_of_memory")
@@ -159,15 +163,15 @@ def caution(cells: Sequence[CellRow]) -> str | None:
     """What this run can't say; None where it has all it set out for."""
     if not any(cell.visits for cell in cells):
         return "nothing was measured"
-    few = sum(0 < cell.visits < estimate.ENOUGH for cell in cells)
+    few = sum(0 < cell.visits < interval.ENOUGH for cell in cells)
     if not few:
         return None
-    return f"{_count(few)} had under {estimate.ENOUGH} visits: no interval yet (--budget for more)"
+    return f"{_count(few)} had under {interval.ENOUGH} visits: no interval yet (--budget for more)"
 
 
-def quietness(visits: Sequence[Visit], blocks: Sequence[Block]) -> str | None:
+def quietness(run: RunData) -> str | None:
     """How quiet the machine was, and what that does to the numbers; None without a visit."""
-    cells = estimate.gather(visits, blocks).values()
+    cells = run.by_cell.values()
     slowness = [value for cell in cells for value in cell.slowness.values()]
     if not slowness:
         return None
@@ -177,14 +181,14 @@ def quietness(visits: Sequence[Visit], blocks: Sequence[Block]) -> str | None:
         return f"the machine was quiet: none of {len(slowness)} visits was disturbed"
     middle = disturbance.SLOWER * disturbed[len(disturbed) // 2] / limit
     by = f"{middle:.1f} times slower" if math.isfinite(middle) else "asleep, or its clock set"
-    said = (
+    words = (
         f"the machine was disturbed in {100 * len(disturbed) / len(slowness):.0f}% of"
         f" {len(slowness)} visits (typically {by}); they are set aside"
     )
     noisy = sum(any(cell.slowness[p] > limit for p in cell.good) for cell in cells)
     if not noisy:
-        return f"{said}, the numbers are the quiet ones"
-    return f"{said}, but for {_count(noisy)} that had no other (--budget for more)"
+        return f"{words}, the numbers are the quiet ones"
+    return f"{words}, but for {_count(noisy)} that had no other (--budget for more)"
 
 
 def throttling(visits: Sequence[Visit]) -> list[str]:
@@ -197,7 +201,7 @@ def throttling(visits: Sequence[Visit]) -> list[str]:
     for device in sorted({v.device for v in good if v.device_throttled}):
         here = [v for v in good if v.device == device]
         held = [v.device_throttled for v in here if v.device_throttled]
-        reasons = Counter(reason for words in held for reason in words.split("; "))
+        reasons = Counter(reason for reasons in held for reason in reasons)
         why = ", ".join(f"{reason} {count}" for reason, count in reasons.most_common())
         lines.append(
             plain(
@@ -220,7 +224,7 @@ def speedup(cell: CellRow) -> str:
     """
     if cell.speedup is None:
         return ""
-    if cell.kernel == estimate.BASELINE:
+    if cell.kernel == BASELINE:
         return "1x"
     mark = "~" if cell.speedup_basis == "predicted" else ""
     if cell.speedup_low is None or cell.speedup_high is None:
@@ -237,27 +241,23 @@ def _place(kernel: str) -> tuple[int, str]:
     return (ORDER.index(kernel) if kernel in ORDER else len(ORDER), kernel)
 
 
-def headline(
-    visits: Sequence[Visit],
-    blocks: Sequence[Block],
-    ceilings: Mapping[str, Peaks] | None = None,
-) -> str | None:
+def headline(run: RunData) -> str | None:
     """The project's point in one sentence, from this run; None where the run doesn't hold it."""
-    here = {
-        cell.last.kernel: cell
-        for cell in estimate.gather(visits, blocks).values()
-        if (cell.last.n_in, cell.last.n_units, cell.last.batch)
-        == (HEADLINE_WIDTH, HEADLINE_WIDTH, 1)
-        and not cell.last.layer
-        and estimate.judge(cell, ceilings or {}).time is not None
-        and cell.last.cache == "warm"
+    cells = {
+        row.kernel: run.by_cell[cell_of(row)]
+        for row in run.cells
+        if (row.n_in, row.n_units, row.batch) == (HEADLINE_WIDTH, HEADLINE_WIDTH, 1)
+        and not row.layer
+        and row.time_s is not None
+        and row.cache == "warm"
+        and run.by_cell
     }
-    matmul = here.get("numpy_matmul")
+    matmul = cells.get("numpy_matmul")
     if matmul is None:
         return None
     parts = []
     for kernel, words in (("python_loop", "the Python loop"), ("numpy_dot", "1000 dots")):
-        ratio = estimate.paired(here[kernel], matmul) if kernel in here else None
+        ratio = paired(cells[kernel], matmul) if kernel in cells else None
         if ratio is None or ratio.low <= 1:
             continue
         value, low, high = (units.number(r) for r in (ratio.value, ratio.low, ratio.high))

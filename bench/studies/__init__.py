@@ -13,7 +13,7 @@ from bench.data.records import Block, Visit
 from bench.measure import scheduler, visit
 from bench.plan.case import Case
 from bench.plan.cell import Cell
-from bench.stats import estimate
+from bench.stats.cell_visits import CellVisits, by_visit, gather
 from bench.worker import limits
 
 RESULTS = ROOT / "results" / "studies"
@@ -21,7 +21,7 @@ RESULTS = ROOT / "results" / "studies"
 
 def run(
     cells: Sequence[Cell], budget_s: float, seed: int, target: float = 1e-9
-) -> list[estimate.Gathered]:
+) -> list[CellVisits]:
     """The harness's own passes over these cells, in memory -> each cell's visits and blocks."""
     visits: list[Visit] = []
     blocks: list[Block] = []
@@ -40,8 +40,8 @@ def run(
             launch_limit_s=10.0,
             seed=seed,
         ).run()
-    gathered = estimate.gather(visits, blocks)
-    return [gathered[c.name, c.case, c.device, c.threads, c.cache] for c in cells]
+    by_cell = gather(visits, by_visit(blocks))
+    return [by_cell[cell.recorded()] for cell in cells]
 
 
 def cell(kernel: str, width: int, batch: int, threads: int = 0) -> Cell:

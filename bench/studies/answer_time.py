@@ -7,7 +7,7 @@ import time
 from statistics import median
 from typing import Any
 
-from bench.stats import estimate
+from bench.stats import interval
 from bench.studies import cell, run, write
 
 WIDTHS = (16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
@@ -31,7 +31,7 @@ def main() -> None:
     wall_s = time.perf_counter() - start
     rows: list[dict[str, Any]] = []
     for (kernel, width, batch), its in zip(names, gathered, strict=True):
-        found = estimate.of_visits(list(its.good.values()))
+        found = interval.of_visits(list(its.good.values()))
         rows.append(
             {
                 "kernel": kernel,

@@ -7,7 +7,7 @@ The same kernel with the columns copied to rows beforehand, paired by pass.
 
 from pathlib import Path
 
-from bench.stats import estimate
+from bench.stats.speedup import paired
 from bench.studies import cell, run, write
 
 CONTIGUOUS = str(Path(__file__).parent / "kernels" / "contiguous_dot.py")
@@ -25,7 +25,7 @@ def main() -> None:
     for (width, batch), slow, fast in zip(
         names, gathered[: len(names)], gathered[len(names) :], strict=True
     ):
-        ratio = estimate.paired(slow, fast)
+        ratio = paired(slow, fast)
         assert ratio is not None
         rows.append(
             {

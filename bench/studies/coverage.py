@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtr
 
 from bench.measure import scheduler
-from bench.stats import estimate
+from bench.stats import interval
 from bench.studies import RESULTS, cell, run, write
 
 PATHS = 4000
@@ -124,7 +124,7 @@ MODELS = {
 
 def judge(logs: Floats, truth: Floats) -> tuple[float, float]:
     """How often the interval held the truth; its mean half-width, relative."""
-    intervals = [estimate.of_visits(row) for row in np.exp(logs).tolist()]
+    intervals = [interval.of_visits(row) for row in np.exp(logs).tolist()]
     held = [i.low <= t <= i.high for i, t in zip(intervals, np.exp(truth).tolist(), strict=True)]
     return mean(held), mean(i.half_width for i in intervals)
 
@@ -136,14 +136,14 @@ def stopped(model: Model, logs: Floats, level: Floats) -> tuple[float, float]:
     looks = [look for look in scheduler.LOOKS if look <= MOST]
     for n in looks:
         truth = np.exp(model.truth(level[:, :n]))
-        intervals = {path: estimate.of_visits(times[path][:n]) for path in running}
-        for path, interval in intervals.items():
-            narrow = before[path] <= TARGET and interval.half_width <= TARGET
-            before[path] = interval.half_width
+        intervals = {path: interval.of_visits(times[path][:n]) for path in running}
+        for path, estimate in intervals.items():
+            narrow = before[path] <= TARGET and estimate.half_width <= TARGET
+            before[path] = estimate.half_width
             if narrow or n == looks[-1]:
                 running.remove(path)
-                held.append(interval.low <= truth[path] <= interval.high)
-                widths.append(interval.half_width)
+                held.append(estimate.low <= truth[path] <= estimate.high)
+                widths.append(estimate.half_width)
     return float(np.mean(held)), mean(widths)
 
 
@@ -163,7 +163,7 @@ def record() -> None:
     """A long run of a few cells, its quiet visits kept."""
     cells = [cell(*name) for name in CELLS]
     gathered = run(cells, RECORD_S, seed=1)
-    kept = {str(name): list(its.good.values()) for name, its in zip(CELLS, gathered, strict=True)}
+    kept = {str(name): list(cell.good.values()) for name, cell in zip(CELLS, gathered, strict=True)}
     RECORDED.write_text(json.dumps(kept))
 
 
@@ -178,7 +178,7 @@ def recorded() -> Iterator[dict[str, Any]]:
                 "in a row": [values[i : i + n] for i in range(len(values) - n + 1)],
             }
             for how, stretches in chosen.items():
-                intervals = [estimate.of_visits(stretch) for stretch in stretches]
+                intervals = [interval.of_visits(stretch) for stretch in stretches]
                 yield {
                     "visits_of": f"recorded {name}, {how}",
                     "visits": n,

@@ -27,13 +27,14 @@ import tomli_w
 from rich.console import Console
 
 from bench import ROOT
-from bench.data import peaks, store
+from bench.data import store
+from bench.data.machine import Blas, Cpu, Gpu, Gpus, Machine, Peaks
 from bench.data.records import Block, CellRow, Visit
 from bench.measure.visit import refusal
 from bench.plan import sweep
 from bench.plan.cell import Cell
 from bench.show import charts, table
-from bench.stats import estimate
+from bench.stats import run_data
 from bench.studies import write
 from bench.terminal import errors
 
@@ -87,60 +88,46 @@ def small_run(folder: Path) -> None:
                     blocks = [Block(number, "time", 8, case.flops / rate * (1 + 0.01 * turn))]
                     if kernel == "python_loop" and case.batch == 8 and case.n_units == 1000:
                         why = "predicted 0.6 s a launch, limit 0.3 s"
-                        ok, blocks = replace(ok, status="skipped", reason=why), []
+                        ok = replace(ok, status="skipped", reason=why, predicted_s=0.6)
+                        blocks = []
                     run.append(ok, [*blocks, *(replace(b, quantity="latency") for b in blocks)])
         run.write_machine(
-            {
-                "started": "2026-11-22T15:06:09+00:00",
-                "cpu": {"model": "Zen", "cores_usable": 2, "mhz": 2e3, "vector_flags": ["avx2"]},
-                "memory_bytes": 2**34,
-                "blas": [{"library": "openblas", "version": "0.3", "core_type": "Zen"}],
-                "threads": 2,
-                "gpus": {"driver": None, "devices": [{"name": "x", "bus": "y"}], "trouble": ""},
-                "commit": None,
-                "warnings": ["a"],
-                "peaks": {
-                    "precision": "float32",
-                    "measured_flop_per_s": 2e11,
-                    "measured_bytes_per_s": 1e10,
-                    "theoretical_flop_per_s": None,
-                },
-                "device_peaks": {
-                    "x at y": {
-                        "precision": "float32",
-                        "measured_flop_per_s": 2e12,
-                        "measured_bytes_per_s": None,
-                        "theoretical_flop_per_s": 3e12,
-                        "theoretical_bytes_per_s": 1e11,
-                    }
-                },
-            }
+            Machine(
+                started="2026-11-22T15:06:09+00:00",
+                cpu=Cpu("Zen", cores_usable=2, mhz=2e3, vector_flags=("avx2",)),
+                memory_bytes=2**34,
+                blas=(Blas("openblas", "0.3", "Zen"),),
+                threads=2,
+                gpus=Gpus(devices=(Gpu(name="x", bus="y"),)),
+                warnings=("a",),
+                peaks=Peaks("float32", 2e11, 1e10, None),
+                device_peaks={"x at y": Peaks("float32", 2e12, None, 3e12, 1e11)},
+            )
         )
     store.write_cells(folder, cells_of(folder))
 
 
 def cells_of(folder: Path) -> list[CellRow]:
     """What the run's truth says."""
-    ceilings = peaks.of(store.machine(folder))
-    return estimate.cells(store.load(folder, Visit), store.load(folder, Block), ceilings)
+    return list(run_data.read(folder).cells)
 
 
 def show(folder: Path, *, draw: bool = True, derive: bool = True) -> None:
     """All that is made of a run's files: the table, the sentences, the charts."""
     sweep.read(str(folder / "sweep.toml"))
-    visits, blocks = store.load(folder, Visit), store.load(folder, Block)
-    rows = cells_of(folder) if derive else store.load(folder, CellRow)
+    run = run_data.read(folder)
+    rows = run.cells if derive else store.load(folder, CellRow)
     console = Console(file=io.StringIO(), width=120)
     console.print(table.table(rows))
     for line in table.reasons(rows):
         console.print(line, markup=False)
     table.caution(rows)
-    table.headline(visits, blocks, peaks.of(store.machine(folder)))
-    table.quietness(visits, blocks)
+    table.headline(run)
+    table.quietness(run)
     if derive:
         store.write_cells(folder, rows)
     if draw:
-        drawn = charts.draw_all([charts.read(folder)], [folder / "plots"])
+        drawn = charts.draw_all([charts.read(replace(run, cells=rows))], [folder / "plots"])
         for path in drawn:
             if path.suffix == ".svg":
                 ET.parse(path)  # noqa: S314 - our own file
@@ -148,7 +135,7 @@ def show(folder: Path, *, draw: bool = True, derive: bool = True) -> None:
 
 READERS: dict[str, Callable[[Path], object]] = {
     "sweep.toml": lambda folder: sweep.read(str(folder / "sweep.toml")),
-    "machine.json": lambda folder: peaks.of(store.machine(folder)),
+    "machine.json": store.machine,
     "visits.csv": lambda folder: store.load(folder, Visit),
     "blocks.csv": lambda folder: store.load(folder, Block),
     "cells.csv": store.frame,

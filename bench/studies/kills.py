@@ -22,7 +22,8 @@ import psutil
 from bench import ROOT
 from bench.data import store
 from bench.data.records import Visit
-from bench.stats import estimate
+from bench.stats import interval
+from bench.stats.cell_visits import cell_of
 from bench.studies import write
 from bench.worker import environment, limits
 
@@ -114,14 +115,14 @@ def whole(folder: Path) -> bool:
     """
     visits = store.load(folder, Visit)
     good = [row for row in visits if row.status == "ok"]
-    passes = {(estimate.key(row), row.pass_number) for row in good}
-    cells = {estimate.key(row) for row in good}
-    standing = {estimate.key(row): row.status for row in visits}
+    passes = {(cell_of(row), row.pass_number) for row in good}
+    cells = {cell_of(row) for row in good}
+    standing = {cell_of(row): row.status for row in visits}
     return (
         len(cells) == CELLS
         and len(passes) == len(good)
         and all(status == "ok" for status in standing.values())
-        and all(sum(estimate.key(r) == cell for r in good) >= estimate.ENOUGH for cell in cells)
+        and all(sum(cell_of(r) == cell for r in good) >= interval.ENOUGH for cell in cells)
     )
 
 

@@ -21,7 +21,8 @@ from typing import Any
 from bench.machine import peak_rates, survey
 from bench.measure import visit
 from bench.plan import sweep
-from bench.stats import estimate
+from bench.stats import interval
+from bench.stats.speedup import paired
 from bench.studies import cell, run, write
 from bench.worker import limits
 
@@ -43,15 +44,14 @@ SLOWER = 1.03
 """Up to here it is called not slower."""
 
 
-def ceiling() -> float:
+def peak() -> float:
     """FLOP/s of a large product in NumPy, measured now."""
-    facts = survey.facts(visit.software(limits.usable_cores()), limits.usable_cores())
+    machine = survey.survey(visit.software(limits.usable_cores()), limits.usable_cores())
     with tempfile.TemporaryDirectory() as folder:
-        found = peak_rates.of_cpu(
-            "float32", limits.usable_cores(), facts, Path(folder) / "peaks.json"
-        )
-    assert found is not None
-    return found.measured_flop_per_s or 0.0
+        kept = Path(folder) / "peaks.json"
+        peaks = peak_rates.of_cpu("float32", limits.usable_cores(), machine, kept)
+    assert peaks is not None
+    return peaks.measured_flop_per_s or 0.0
 
 
 def compare(
@@ -63,14 +63,14 @@ def compare(
     }
     gathered = dict(zip(cells, run(list(cells.values()), budget_s, seed=1), strict=True))
     rows = []
-    for (kernel, (width, batch)), its in gathered.items():
+    for (kernel, (width, batch)), theirs in gathered.items():
         ours = gathered[PACKED, (width, batch)]
-        if kernel == PACKED or not its.good:
+        if kernel == PACKED or not theirs.good:
             continue
-        ratio = estimate.paired(ours, its)
+        ratio = paired(ours, theirs)
         assert ratio is not None, (kernel, width, batch)
-        enough = ratio.visits >= estimate.ENOUGH
-        seconds = estimate.of_visits(list(ours.good.values())).value
+        enough = ratio.visits >= interval.ENOUGH
+        seconds = interval.of_visits(list(ours.good.values())).value
         rows.append(
             {
                 "kernel": Path(kernel).stem,
@@ -121,9 +121,9 @@ def rivals(budget_s: float) -> None:
     """Write results/studies/limit_rivals.csv, print it."""
     settled = sweep.read("default")
     shapes = [(case.n_units, case.batch) for case in settled.cases()]
-    before = ceiling()
+    before = peak()
     rows = compare(RIVALS, shapes, budget_s)
-    top = max(before, ceiling())
+    top = max(before, peak())
     for row in rows:
         row["share_of_ceiling"] = row["packed_gflop_per_s"] * 1e9 / top
     write("limit_rivals", rows)

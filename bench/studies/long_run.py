@@ -21,12 +21,13 @@ from statistics import mean
 from typing import Any
 
 from bench.data import store
+from bench.data.machine import Machine
 from bench.data.records import Block, Quantity, Visit
 from bench.measure import scheduler, visit
 from bench.plan.cell import Cell
 from bench.plan.sweep import Sweep
 from bench.show import charts
-from bench.stats import estimate
+from bench.stats import run_data
 from bench.studies import write
 
 SWEEP = Sweep(
@@ -128,9 +129,10 @@ def read(folder: Path) -> dict[str, float]:
 
     visits, blocks = store.load(folder, Visit), store.load(folder, Block)
     mark()
-    store.write_cells(folder, estimate.cells(visits, blocks, {}))
+    run = run_data.derive(folder, Machine(), visits, blocks)
+    store.write_cells(folder, run.cells)
     mark()
-    charts.draw_all([charts.read(folder, (visits, blocks))], [folder / "plots"])
+    charts.draw_all([charts.read(run)], [folder / "plots"])
     mark()
     (start, _), (loaded, _), (estimated, _), (drawn, _) = marks
     return {

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from statistics import median
 
-from bench.stats import estimate
+from bench.stats import interval
 from bench.studies import cell, run, write
 
 NOTHING = Path(__file__).parent / "kernels" / "nothing.py"
@@ -35,7 +35,7 @@ def main(turns: int) -> None:
     rows = []
     for turn in range(turns):
         (gathered,) = run([cell(str(NOTHING), 1, 1)], budget_s=3.0, seed=turn)
-        ours = estimate.of_visits(list(gathered.good.values()))
+        ours = interval.of_visits(list(gathered.good.values()))
         done = subprocess.run(
             [sys.executable, "-c", TIMEIT], check=True, capture_output=True, text=True
         )

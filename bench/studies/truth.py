@@ -27,7 +27,7 @@ from typing import Any
 
 from bench.plan.case import Case
 from bench.plan.cell import Cell
-from bench.stats import disturbance, estimate
+from bench.stats import disturbance, interval
 from bench.studies import run, write
 from bench.worker import limits, speed_probe
 
@@ -77,15 +77,15 @@ def calibrate(bits: int) -> float:
     straight = 1000 if bits < 1000 else 10 if bits < 100_000 else 1
     body = textwrap.indent("launch(y)\n" * straight, "    ")
     exec(f"def many():\n{body}", names)  # noqa: S102
-    one = speed_probe.SpeedProbe(1)
+    probe = speed_probe.SpeedProbe(1)
     seconds, slowness = {}, {}
     ends, number = time.perf_counter() + SECONDS, 0
     while time.perf_counter() < ends or number < 5:
-        (before,) = one.seconds()
+        (before,) = probe.seconds()
         start = time.perf_counter()
         names["many"]()
         seconds[number] = (time.perf_counter() - start) / straight
-        slowness[number] = max(before, *one.seconds())
+        slowness[number] = max(before, *probe.seconds())
         number += 1
     kept = disturbance.kept(slowness, disturbance.limit(slowness.values()))
     return median(seconds[i] for i in kept)
@@ -98,7 +98,7 @@ def ours(bits: int, folder: Path) -> dict[str, float]:
     case = Case(1, 1, 1, "float64", "linear")
     planned = Cell(str(file), case, 0, limits.usable_cores(), "warm")
     (gathered,) = run([planned], max(SECONDS, 2 * 12 * bits * 4e-8), seed=1)
-    return {"bench": estimate.of_visits(list(gathered.good.values())).value}
+    return {"bench": interval.of_visits(list(gathered.good.values())).value}
 
 
 def timeits(bits: int, folder: Path) -> dict[str, float]:

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from bench.data.machine import Peaks
 from bench.data.records import Status
 from bench.plan.case import Case, Weights
 
@@ -111,7 +112,7 @@ class Times(msgspec.Struct, frozen=True, tag=True):
 
     seconds: tuple[float, ...]
     cores_busy: float  # CPU seconds a second while the blocks ran, all threads of the worker
-    control_s: float  # what the control took, before or after, whichever was longer
+    control_s: float  # what the speed probe took, before or after, whichever was longer
     measured_s: float  # how long all of it took
     waited_s: float | None  # for a core, all threads of the worker together, meanwhile
     state: DeviceState | None = None  # of the device, as the last block's work was queued
@@ -138,12 +139,9 @@ class Closed(msgspec.Struct, frozen=True, tag=True):
 
 
 class DevicePeaks(msgspec.Struct, frozen=True, tag=True):
-    """What a device can do at one precision: measured on it, and by its data sheet."""
+    """What a device can do at one precision."""
 
-    measured_flop_per_s: float | None
-    measured_bytes_per_s: float | None
-    theoretical_flop_per_s: float | None
-    theoretical_bytes_per_s: float | None
+    peaks: Peaks
 
 
 class Refused(msgspec.Struct, frozen=True, tag=True):

@@ -24,6 +24,7 @@ import numpy as np
 import threadpoolctl
 
 import kernels
+from bench.data.machine import Peaks
 from bench.plan import weights
 from bench.plan.case import Case, Weights
 from bench.terminal.errors import BadInput
@@ -283,12 +284,15 @@ class Server:
         try:
             device = step.device
             if not isinstance(device, kernels.Rated):
-                raise kernels.Unsupported(f"{device.name} can't be asked for its ceilings")
+                raise kernels.Unsupported(f"{device.name} can't be asked for its peak rates")
             stated = device.stated(request.precision)
             flop_per_s, bytes_per_s = device_peaks.measure(device, request.precision, self._clock)
         finally:
             _let_go(step)
-        return messages.DevicePeaks(flop_per_s, bytes_per_s, stated.flop_per_s, stated.bytes_per_s)
+        peaks = Peaks(
+            request.precision, flop_per_s, bytes_per_s, stated.flop_per_s, stated.bytes_per_s
+        )
+        return messages.DevicePeaks(peaks)
 
 
 class Look:

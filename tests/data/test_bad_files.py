@@ -22,10 +22,11 @@ from made_up import cell, made
 from rich.console import Console
 
 from bench import ROOT
-from bench.data import peaks, store
+from bench.data import machine, store
+from bench.data.machine import Cpu, Machine
 from bench.data.records import Block, CellRow, Visit
 from bench.show import charts, table
-from bench.stats import estimate
+from bench.stats import run_data
 from bench.studies import fuzz
 from bench.terminal import text
 from bench.terminal.errors import BadInput
@@ -92,7 +93,6 @@ def refused(run: Path, name: str) -> str:
         ("visits.csv", "threads", "0"),
         ("visits.csv", "cache", "hot"),
         ("visits.csv", "status", "okay"),
-        ("visits.csv", "status", "skipped"),  # without its prediction, which is in `reason`
         ("visits.csv", "error", "-1"),
         ("visits.csv", "at_s", "inf"),
         ("visits.csv", "control_s", "0"),
@@ -124,7 +124,7 @@ def test_a_bad_field_is_refused_by_line_and_column(
     said = refused(run, name)
     assert said.startswith(", line 3")
     if len(value) < 100_000:  # beyond that the csv module has no columns
-        assert said.startswith(f", line 3, column {'reason' if value == 'skipped' else column}: ")
+        assert said.startswith(f", line 3, column {column}: ")
 
 
 def test_launches_that_took_no_time_are_refused(run: Path) -> None:
@@ -182,6 +182,7 @@ def test_a_bad_line_is_refused_by_its_number(
         ("gpus", None),
         ("gpus.devices", [{"name": "x"}]),
         ("started", 1e30),
+        ("load", "1e999"),
         ("warnings", "many"),
     ],
 )
@@ -197,13 +198,37 @@ def test_a_fact_of_the_wrong_kind_is_refused_by_field(run: Path, field: str, val
     assert refused(run, "machine.json").startswith(f", field {field}") or value == {}
 
 
-def test_facts_of_a_newer_version_are_let_be(run: Path) -> None:
-    path = run / "machine.json"
+def test_fields_of_a_newer_version_are_passed_over(run: Path) -> None:
+    path, before = run / "machine.json", store.machine(run)
     path.write_text(json.dumps({**json.loads(path.read_text()), "moon": {"phase": 3}}))
-    assert store.machine(run)["moon"] == {"phase": 3}
+    assert store.machine(run) == before
 
 
-@pytest.mark.parametrize("content", [b"[" * 100_000, b"\xef\xbb\xbf{}", b'{"a": 1e999}', b"\0"])
+def test_fields_that_an_older_version_lacks_have_their_defaults(run: Path) -> None:
+    (run / "machine.json").write_text('{"cpu": {"model": "Zen"}, "peaks": null}')
+    assert store.machine(run) == Machine(cpu=Cpu("Zen"))
+
+
+@pytest.mark.parametrize("name", ["laptop_before_devices", "h100"])
+def test_machine_json_of_published_runs_is_written_as_it_was(name: str) -> None:
+    """Field by field, in the same order; what has come since stands beside it."""
+    path = ROOT / "tests" / "data" / "machine_files" / f"{name}.json"
+    before = json.loads(path.read_text(encoding="utf-8"))
+    after = json.loads(machine.dumps(machine.read(path)))
+    assert within(before, after)
+    assert [field for field in after if field in before] == list(before)
+
+
+def within(before: Any, after: Any) -> bool:
+    """Whether all of one JSON value is in another."""
+    if isinstance(before, dict):
+        return all(key in after and within(value, after[key]) for key, value in before.items())
+    if isinstance(before, list):
+        return len(before) == len(after) and all(map(within, before, after))
+    return bool(before == after)
+
+
+@pytest.mark.parametrize("content", [b"[" * 100_000, b"\xef\xbb\xbf{}", b'{"load": nan}', b"\0"])
 def test_what_is_no_json_is_refused(run: Path, content: bytes) -> None:
     (run / "machine.json").write_bytes(content)
     assert refused(run, "machine.json").startswith(": not ")
@@ -284,14 +309,14 @@ def test_an_awkward_name_is_shown_as_it_is(run: Path, name: str) -> None:
     visits = [replace(row, kernel=name) for row in store.load(run, Visit)]
     (run / "visits.csv").write_text(store._header(Visit) + store._lines(visits), encoding="utf-8")
     assert store.load(run, Visit) == visits
-    cells = estimate.cells(visits, store.load(run, Block), peaks.of(store.machine(run)))
-    store.write_cells(run, cells)
+    data = run_data.read(run)
+    store.write_cells(run, data.cells)
     assert {cell.kernel for cell in store.load(run, CellRow)} == {name}
     for shown in pd.read_csv(run / "cells.csv").kernel:
         assert shown[0] not in "=+-@"
         assert text.unguarded(shown) == name
     console = Console(file=io.StringIO(), width=200)
-    console.print(table.table(cells))
+    console.print(table.table(data.cells))
     assert name in console.file.getvalue()  # type: ignore[attr-defined]
 
 
@@ -348,7 +373,8 @@ def test_a_plain_text_is_as_long_and_has_nothing_unseen(name: str) -> None:
 def test_a_cpu_that_calls_itself_a_terminal_sequence_is_drawn(run: Path, tmp_path: Path) -> None:
     path = run / "machine.json"
     path.write_text(path.read_text().replace('"Zen"', '"\\u001b[31m\\u0000$x^{$\\u202e<"', 1))
-    for drawn in charts.draw_all([charts.read(run)], [tmp_path / "plots"], formats=["svg"]):
+    data = run_data.read(run)
+    for drawn in charts.draw_all([charts.read(data)], [tmp_path / "plots"], formats=["svg"]):
         ET.parse(drawn)  # noqa: S314 - our own file
 
 

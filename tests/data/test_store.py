@@ -15,16 +15,16 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from made_up_runs import rows_of
 
 from bench.data import store
-from bench.data.peaks import Peaks
-from bench.data.records import BOUNDS, SPAN, WORDS, Block, CellRow, Visit
+from bench.data.machine import Blas, Cpu, Machine, Peaks
+from bench.data.records import BOUNDS, SPAN, THROTTLES, WORDS, Block, CellRow, Visit
 from bench.data.store import Run
 from bench.measure.visit import refusal
 from bench.plan.case import Case
 from bench.plan.cell import Cell
 from bench.plan.sweep import Sweep
-from bench.stats import estimate
 from bench.terminal import signals
 from bench.terminal.errors import BadInput
 
@@ -51,12 +51,13 @@ def column(name: str, kind: Any) -> Any:
 def rows(row: type[Any]) -> st.SearchStrategy[Any]:
     """Rows of a file."""
     kinds = get_type_hints(row)
-    if row is Visit:
-        kinds["status"] = None  # a skipped one has a reason of its own
-    drawn = {name: column(name, kind) for name, kind in kinds.items() if kind}
+    drawn = {name: column(name, kind) for name, kind in kinds.items()}
     if row is Block:  # some are of launches
         drawn["seconds"] = st.floats(*SPAN)
-    return st.builds(row, **drawn, **({"status": st.just("ok")} if row is Visit else {}))
+    if row is Visit:
+        words = st.lists(st.sampled_from(THROTTLES), unique=True)
+        drawn["device_throttled"] = words.map(tuple)
+    return st.builds(row, **drawn)
 
 
 def visit(number: int = 1, **changes: Any) -> Visit:
@@ -274,7 +275,7 @@ def test_a_run_with_windows_line_ends_is_not_added_to(stopped: Path) -> None:
 def test_a_transfer_may_be_too_short_for_the_clock(run: Run) -> None:
     run.append(visit(3), [block(3), Block(3, "send", 1, 0.0)])
     assert store.load(run.folder, Block)[-1].seconds == 0.0
-    (cell,) = estimate.cells(store.load(run.folder, Visit), store.load(run.folder, Block), {})
+    (cell,) = rows_of(store.load(run.folder, Visit), store.load(run.folder, Block), {})
     store.write_cells(run.folder, [cell])
     assert store.frame(run.folder).send_s[0] == 0.0
 
@@ -356,7 +357,7 @@ def test_what_is_derived_fails_in_one_line_and_leaves_no_half(
 ) -> None:
     cells = derived(run)
     before = cells.read_bytes()
-    run.write_machine({"old": True})
+    run.write_machine(Machine(python="old"))
 
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -365,9 +366,9 @@ def test_what_is_derived_fails_in_one_line_and_leaves_no_half(
     with pytest.raises(BadInput, match=r"cells\.csv can't .*: free some space, then .* plot "):
         store.write_cells(run.folder, [])
     with pytest.raises(BadInput, match=r"machine\.json can't .*: free some space, then "):
-        run.write_machine({"new": True})
+        run.write_machine(Machine(python="new"))
     assert cells.read_bytes() == before
-    assert store.machine(run.folder) == {"old": True}
+    assert store.machine(run.folder).python == "old"
     assert not list(run.folder.glob("*.half"))
 
 
@@ -467,22 +468,22 @@ def test_a_run_that_was_killed_while_it_began_is_refused(stopped: Path, name: st
             Run.resume(stopped)
 
 
-def test_machine_facts_come_back(run: Run) -> None:
-    facts = {"cpu": {"model": "Zen"}, "threads": 2, "load": 0.25, "mhz": None, "blas": [{"é": "µ"}]}
-    run.write_machine({"old": True})
-    run.write_machine(facts)
-    assert store.machine(run.folder) == facts
+def test_the_machine_comes_back(run: Run) -> None:
+    machine = Machine(cpu=Cpu("Zen µ"), threads=2, load=0.25, blas=(Blas("é"),), clean=False)
+    run.write_machine(Machine(python="old"))
+    run.write_machine(machine)
+    assert store.machine(run.folder) == machine
     text = (run.folder / "machine.json").read_text(encoding="utf-8")
-    assert json.loads(text) == facts
+    assert json.loads(text)["cpu"]["model"] == "Zen µ"
     assert len(text.splitlines()) > 5  # for people too
 
 
-def test_a_run_without_machine_facts_has_none(run: Run) -> None:
-    assert store.machine(run.folder) == {}
+def test_of_a_run_without_machine_json_nothing_is_known(run: Run) -> None:
+    assert store.machine(run.folder) == Machine()
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[1]", b'{"a": nan}', b'{"a": "\xff"}'])
-def test_malformed_machine_facts_are_refused(run: Run, content: bytes) -> None:
+@pytest.mark.parametrize("content", [b"", b"{", b"[1]", b'{"a": nan}', b'{"os": "\xff"}'])
+def test_a_malformed_machine_json_is_refused(run: Run, content: bytes) -> None:
     (run.folder / "machine.json").write_bytes(content)
     with pytest.raises(BadInput, match=r"machine\.json: not "):
         store.machine(run.folder)
@@ -496,7 +497,7 @@ def derived(run: Run) -> Path:
     """cells.csv of the run, one cell measured and one refused."""
     refused_visit = visit(3, kernel="cupy_matmul", status="unavailable", reason="no GPU", device="")
     run.append(refused_visit, [])
-    cells = estimate.cells(
+    cells = rows_of(
         store.load(run.folder, Visit),
         store.load(run.folder, Block),
         {"cpu": Peaks("float32", 1e12, None, None)},

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 from commands import Done, bench, refused
 from machine_facts import HONEST, WORKER
+from msgspec import structs
 
 from bench import ROOT
 from bench.doctor import nvml, observe, show
@@ -44,9 +45,11 @@ STATE = GpuState(
 CPU_RUNS = Tried("numpy_dot", 0, "cpu", "ok", "")
 GPU_RUNS = Tried("cupy_matmul", 0, "cuda:0 NVIDIA H100 at 0000:17:00.0", "ok", "")
 
-LAPTOP = Seen(facts=HONEST, environment={}, driver=Driver(trouble=driver.ABSENT), tried=(CPU_RUNS,))
+LAPTOP = Seen(
+    machine=HONEST, environment={}, driver=Driver(trouble=driver.ABSENT), tried=(CPU_RUNS,)
+)
 GPU_BOX = Seen(
-    facts=HONEST,
+    machine=HONEST,
     environment={},
     driver=Driver(13000, (H100,)),
     choice=Choice("cuda13", ""),
@@ -182,8 +185,8 @@ class TestDiagnose:
     @pytest.mark.parametrize(
         ("changes", "words", "remedy"),
         [
-            ({"facts": HONEST | {"load": 3.5}}, "busy", "end what else runs"),
-            ({"facts": HONEST | {"blas": []}}, "NumPy's BLAS is not known", "PyPI"),
+            ({"machine": structs.replace(HONEST, load=3.5)}, "busy", "end what else runs"),
+            ({"machine": structs.replace(HONEST, blas=())}, "NumPy's BLAS is not known", "PyPI"),
             ({"quota": 1.5}, "a quota of 1.5 cores", "--cpus"),
             ({"environment": {"OMP_NUM_THREADS": "1"}}, "OMP_NUM_THREADS=1", "unset OMP"),
             ({"environment": {"OPENBLAS_NUM_THREADS": "64"}}, "NUM_THREADS=64", "unset OPENBLAS"),
@@ -379,8 +382,8 @@ class TestTrouble:
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """The doctor without its workers: one kernel, which runs on the CPU."""
-    monkeypatch.setattr(visit, "facts", lambda threads: WORKER)
-    monkeypatch.setattr(survey, "facts", lambda worker, threads: HONEST)
+    monkeypatch.setattr(visit, "software", lambda threads: WORKER)
+    monkeypatch.setattr(survey, "survey", lambda software, threads: HONEST)
     monkeypatch.setattr(observe, "_tried_all", lambda *_: [CPU_RUNS])
     monkeypatch.setattr(observe, "cards", lambda: ())
 

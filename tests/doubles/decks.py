@@ -10,30 +10,25 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import made_up
-import msgspec
 from pptx import Presentation
 from pptx.oxml.ns import qn
 
 from bench import ROOT
 from bench.data import store
+from bench.data.machine import Cpu, Machine, Peaks, dumps
 from bench.data.records import CellRow
 from bench.show.deck import findings, pages
+from bench.stats import run_data
 
 REFERENCE = ROOT / "results" / "reference"
 FORTY = tuple(f"kernel_{i:02}_with_a_name_of_forty_characters_"[:40] for i in range(30))
-MACHINE = {
-    "started": "2026-11-22T12:46:00+00:00",
-    "cpu": {"model": "made up", "cores_usable": 2},
-    "blas": [],
-    "threads": 2,
-    "commit": "a1b2c3d4e5f60718293a4b5c6d7e8f9012345678",
-    "peaks": {
-        "precision": "float32",
-        "measured_flop_per_s": 2.3e11,
-        "measured_bytes_per_s": 2e10,
-        "theoretical_flop_per_s": None,
-    },
-}
+MACHINE = Machine(
+    started="2026-11-22T12:46:00+00:00",
+    cpu=Cpu("made up", cores_usable=2),
+    threads=2,
+    commit="a1b2c3d4e5f60718293a4b5c6d7e8f9012345678",
+    peaks=Peaks("float32", 2.3e11, 2e10, None),
+)
 
 
 def cell(kernel: str, width: int, batch: int, rate: float | None = None, **known: Any) -> CellRow:
@@ -77,11 +72,11 @@ AWKWARD = {
 }
 
 
-def folder_of(cells: list[CellRow], folder: Path, machine: dict[str, Any] | None = None) -> Path:
+def folder_of(cells: list[CellRow], folder: Path, machine: Machine = MACHINE) -> Path:
     """A run that has its cells only."""
     folder.mkdir(parents=True)
     store.write_cells(folder, cells)
-    (folder / "machine.json").write_bytes(msgspec.json.encode(machine or MACHINE))
+    (folder / "machine.json").write_text(dumps(machine))
     return folder
 
 
@@ -92,7 +87,7 @@ RUNS = ("reference", *AWKWARD)
 def story(name: str) -> findings.Story:
     """What a deck is to say."""
     with TemporaryDirectory() as there:
-        return findings.read(folder(name, Path(there) / "run"))
+        return findings.read(run_data.read(folder(name, Path(there) / "run")))
 
 
 def folder(name: str, there: Path) -> Path:

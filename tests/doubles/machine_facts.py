@@ -1,7 +1,6 @@
 """An honest machine, as a worker and machine.json tell it."""
 
-from typing import Any
-
+from bench.data.machine import Blas, Cpu, Gpu, Gpus, Machine
 from bench.worker.messages import Software
 
 WORKER = Software(
@@ -24,26 +23,13 @@ WORKER = Software(
 )
 
 
-HONEST: dict[str, Any] = {
-    "cpu": {"model": "AMD EPYC 9R14", "cores_usable": 4, "governor": "performance", "mhz": 3700.0},
-    "memory_bytes": 2**34,
-    "python": "3.12.1",
-    "numpy": "2.4.0",
-    "blas": [
-        {
-            "library": "openblas",
-            "version": "0.3.30",
-            "core_type": "Zen",
-            "threads": 4,
-            "threading": "pthreads",
-        }
-    ],
-    "threads": 4,
-    "gpus": {
-        "driver": "13.0",
-        "devices": [{"name": "NVIDIA H100", "bus": "0000:17:00.0", "compute": "9.0"}],
-        "trouble": "",
-    },
-    "load": 0.5,
-    "overrides": {},
-}
+HONEST = Machine(
+    cpu=Cpu("AMD EPYC 9R14", cores_usable=4, governor="performance", mhz=3700.0),
+    memory_bytes=2**34,
+    python="3.12.1",
+    numpy="2.4.0",
+    blas=(Blas("openblas", "0.3.30", "Zen", 4, "pthreads"),),
+    threads=4,
+    gpus=Gpus("13.0", devices=(Gpu(name="NVIDIA H100", bus="0000:17:00.0", compute="9.0"),)),
+    load=0.5,
+)

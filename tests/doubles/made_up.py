@@ -4,33 +4,22 @@ import itertools
 from typing import Any
 
 import pandas as pd
+from msgspec import structs
 
 from bench.data import store
+from bench.data.machine import Cpu, Machine, Peaks
 from bench.data.records import CellRow
 from bench.show import charts
 
-MACHINE: dict[str, Any] = {
-    "cpu": {"model": "AMD EPYC 9R14 96-Core Processor"},
-    "started": "2026-11-22T12:46:00Z",
-    "commit": "a1b2c3d4e5f60718293a4b5c6d7e8f9012345678",
-    "peaks": {
-        "precision": "float32",
-        "measured_flop_per_s": 2.3e11,
-        "measured_bytes_per_s": 2e10,
-        "theoretical_flop_per_s": None,
-    },
-}
+MACHINE = Machine(
+    cpu=Cpu("AMD EPYC 9R14 96-Core Processor"),
+    started="2026-11-22T12:46:00Z",
+    commit="a1b2c3d4e5f60718293a4b5c6d7e8f9012345678",
+    peaks=Peaks("float32", 2.3e11, 2e10, None),
+)
+UNKNOWN = Machine()
 GPU = "cuda:0 made-up GPU at 0000:17:00.0"
-GPU_MACHINE = MACHINE | {
-    "device_peaks": {
-        GPU: {
-            "precision": "float32",
-            "measured_flop_per_s": 5e13,
-            "measured_bytes_per_s": 3e12,
-            "theoretical_flop_per_s": 6.7e13,
-        }
-    }
-}
+GPU_MACHINE = structs.replace(MACHINE, device_peaks={GPU: Peaks("float32", 5e13, 3e12, 6.7e13)})
 NOTHING = dict.fromkeys(
     (name for name, kind in CellRow.__annotations__.items() if "None" in str(kind))
 )
@@ -70,7 +59,7 @@ def cell(kernel: str, width: int, batch: int, **known: Any) -> CellRow:
     return CellRow(**row)
 
 
-def made(cells: list[CellRow], machine: dict[str, Any] = MACHINE) -> charts.Run:
+def made(cells: list[CellRow], machine: Machine = MACHINE) -> charts.Run:
     """The run of these cells, with five visits to each that has a time."""
     frame = store.table(cells)
     visits = frame[frame["time_s"].notna()].loc[:, [*charts.CELL, "time_s"]].assign(key=0)

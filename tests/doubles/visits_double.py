@@ -3,12 +3,13 @@
 import random
 from dataclasses import replace
 
+from made_up_runs import rows_of
+
 from bench.data.records import Block, Status, Visit
 from bench.measure import scheduler
 from bench.measure.visit import refusal
 from bench.plan.case import Case
 from bench.plan.cell import Cell
-from bench.stats import estimate
 
 SLOW, FAST = "slow", "fast"
 
@@ -64,7 +65,7 @@ class Bench:
         )
 
     def statuses(self) -> dict[tuple[str, int], str]:
-        return {(c.kernel, c.n_units): c.status for c in estimate.cells(self.rows, self.blocks, {})}
+        return {(c.kernel, c.n_units): c.status for c in rows_of(self.rows, self.blocks)}
 
 
 def cells(*kernels: str, widths: tuple[int, ...] = (16, 64, 256)) -> list[Cell]:

@@ -84,7 +84,7 @@ def test_a_run_that_was_cut_short_or_not_judged_tells_a_calibration_nothing(
     monkeypatch.setattr(command, "_compare", troubled)
     command.calibrate(WHAT)
     assert (
-        calibration.read(command.SPREADS, survey.facts(visit.software(1), 1)["fingerprint"]).runs
+        calibration.read(command.SPREADS, survey.survey(visit.software(1), 1).fingerprint).runs
         == 10
     )
     assert "a run that doesn't count: too noisy" in capsys.readouterr().err
@@ -102,7 +102,9 @@ def test_what_was_found_is_written_and_its_code_is_red(
     (verdict,) = store.load(tmp_path / "out", Verdict)
     assert verdict.says == "slower"
     assert len(store.load(tmp_path / "out", Round)) == 50
-    assert store.machine(tmp_path / "out")["comparison"]["says"] == "slower"
+    comparison = store.machine(tmp_path / "out").comparison
+    assert comparison is not None
+    assert comparison.says == "slower"
     assert '<failure message="slower: ' in (tmp_path / "out" / "junit.xml").read_text()
     assert "margins for a machine that was not calibrated" in capsys.readouterr().out
 

@@ -12,7 +12,7 @@ from asked import an_open
 from devices import TICK, Board, HostClock, prepare_on
 
 import kernels
-from bench.measure.visit import _told
+from bench.measure.visit import _device_columns
 from bench.plan.case import Case
 from bench.worker import messages, timing
 from bench.worker.server import Server
@@ -269,19 +269,21 @@ class TestWorker:
         assert measured(worker).state is None
 
     def test_a_row_has_the_state_in_its_columns(self) -> None:
-        told = _told(messages.DeviceState(1500.0, None, 61.0, 250.5, ("power cap", "power brake")))
+        told = _device_columns(
+            messages.DeviceState(1500.0, None, 61.0, 250.5, ("power cap", "power brake"))
+        )
         assert told == {
             "device_mhz": 1500.0,
             "device_memory_mhz": None,
             "device_celsius": 61.0,
             "device_watts": 250.5,
-            "device_throttled": "power cap; power brake",
+            "device_throttled": ("power cap", "power brake"),
         }
-        assert _told(None) == {}
+        assert _device_columns(None) == {}
 
     def test_a_number_that_the_file_may_not_hold_is_left_out(self) -> None:
-        told = _told(messages.DeviceState(1e300, -1.0, -300.0, float("inf"), ()))
-        assert set(told.values()) == {None, ""}
+        told = _device_columns(messages.DeviceState(1e300, -1.0, -300.0, float("inf"), ()))
+        assert set(told.values()) == {None, ()}
 
 
 class TestWarmUp:

@@ -6,10 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from bench import ROOT
-from bench.data import machine_file
+from bench.data import machine
+from bench.data.machine import Gpus, Machine
 from bench.machine import driver, survey
 from bench.machine.driver import Device, Driver
 
@@ -180,20 +182,12 @@ def test_machine_json_holds_it_and_is_read_back(here: pytest.MonkeyPatch, tmp_pa
     assert found["driver"] == "13.0"
     assert found["devices"][0]["compute"] == "9.0"
     (tmp_path / "machine.json").write_text(json.dumps({"gpus": found}))
-    assert machine_file.read(tmp_path / "machine.json")["gpus"] == found
+    assert json.loads(msgspec.json.encode(machine.read(tmp_path / "machine.json").gpus)) == found
 
 
 def test_a_run_is_told_apart_by_its_gpus(here: pytest.MonkeyPatch) -> None:
-    told = {
-        "cpu": {"model": "", "cores_usable": 1},
-        "memory_bytes": 1,
-        "python": "",
-        "numpy": "",
-        "blas": [],
-        "threads": 1,
-        "gpus": driver.record(driver.ask_here()),
-    }
-    assert survey.identity(told)["GPUs"] == "Stub GPU at 0000:17:00.0"
+    gpus = msgspec.convert(driver.record(driver.ask_here()), Gpus)
+    assert survey.identity(Machine(gpus=gpus))["GPUs"] == "Stub GPU at 0000:17:00.0"
 
 
 def test_it_needs_the_standard_library_alone() -> None:

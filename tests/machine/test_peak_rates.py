@@ -3,20 +3,20 @@
 import json
 import subprocess
 import sys
-from dataclasses import asdict
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from msgspec import structs
 
-from bench.data import peaks
+from bench.data.machine import Cpu, Machine, Peaks
 from bench.machine import peak_rates
 
-MACHINE: dict[str, Any] = {
-    "fingerprint": "abc123",
-    "cpu": {"vector_flags": ["avx2", "fma"], "mhz": 3000.0, "cores_usable": 4},
-}
+MACHINE = Machine(
+    fingerprint="abc123",
+    cpu=Cpu(vector_flags=("avx2", "fma"), mhz=3000.0, cores_usable=4),
+)
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,7 @@ MACHINE: dict[str, Any] = {
 def test_theory_is_flags_times_clock_times_cores(
     flags: list[str], precision: str, threads: int, flop_per_s: float
 ) -> None:
-    cpu = {"vector_flags": flags, "mhz": 3000.0, "cores_usable": 4}
+    cpu = Cpu(vector_flags=tuple(flags), mhz=3000.0, cores_usable=4)
     assert peak_rates.theoretical(precision, threads, cpu) == flop_per_s
 
 
@@ -45,14 +45,15 @@ def test_theory_is_flags_times_clock_times_cores(
     ("flags", "mhz"), [([], 3000.0), (["fma"], 3000.0), (["avx2"], None), (["avx2"], 0.0)]
 )
 def test_theory_of_an_unknown_cpu_is_unknown(flags: list[str], mhz: float | None) -> None:
-    cpu = {"vector_flags": flags, "mhz": mhz, "cores_usable": 4}
+    cpu = Cpu(vector_flags=tuple(flags), mhz=mhz, cores_usable=4)
     assert peak_rates.theoretical("float32", 4, cpu) is None
 
 
-def test_the_ceiling_is_the_larger_of_measured_and_stated() -> None:
-    assert peaks.ceiling({"peaks": asdict(peaks.Peaks("float32", 2e9, 1e9, 3e9))}) == 3e9
-    assert peaks.ceiling({"peaks": asdict(peaks.Peaks("float32", 4e9, 1e9, 3e9))}) == 4e9
-    assert peaks.ceiling({"peaks": asdict(peaks.Peaks("float32", 2e9, 1e9, None))}) == 2e9
+def test_the_peak_is_the_larger_of_measured_and_theoretical() -> None:
+    assert Peaks("float32", 2e9, 1e9, 3e9).flop_per_s == 3e9
+    assert Peaks("float32", 4e9, 1e9, 3e9).flop_per_s == 4e9
+    assert Peaks("float32", 2e9, 1e9, None).flop_per_s == 2e9
+    assert Peaks("float32", None, None, None).flop_per_s is None
 
 
 class Child:
@@ -83,7 +84,7 @@ def kept(tmp_path: Path) -> Path:
 
 
 def measure(
-    kept: Path, precision: str = "float32", threads: int = 4, machine: dict[str, Any] = MACHINE
+    kept: Path, precision: str = "float32", threads: int = 4, machine: Machine = MACHINE
 ) -> list[float | None]:
     found = peak_rates.of_cpu(precision, threads, machine, kept)
     assert found is not None
@@ -92,7 +93,7 @@ def measure(
 
 def test_a_child_with_the_workers_threads_measures(child: Child, kept: Path) -> None:
     found = peak_rates.of_cpu("float64", 3, MACHINE, kept)
-    assert found == peaks.Peaks("float64", 1e9, 2e9, 144e9)
+    assert found == Peaks("float64", 1e9, 2e9, 144e9)
     ((command, environment),) = child.asked
     assert command == [sys.executable, "-m", "bench.machine.peak_rates", "float64"]
     assert environment["OPENBLAS_NUM_THREADS"] == environment["OMP_NUM_THREADS"] == "3"
@@ -122,7 +123,11 @@ def test_where_they_cannot_be_measured_the_best_ever_seen_is_taken(
 
 @pytest.mark.parametrize(
     "other",
-    [{"precision": "float64"}, {"threads": 2}, {"machine": {**MACHINE, "fingerprint": "other"}}],
+    [
+        {"precision": "float64"},
+        {"threads": 2},
+        {"machine": structs.replace(MACHINE, fingerprint="other")},
+    ],
     ids=["precision", "threads", "machine"],
 )
 def test_the_best_is_that_of_the_same_machine_threads_and_precision(

@@ -1,7 +1,5 @@
 """What a machine is, said without saying whose; each warning fires when it should and only then."""
 
-import copy
-import json
 import platform
 import re
 import socket
@@ -10,27 +8,30 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import psutil
 import pytest
 from machine_facts import HONEST, WORKER
 
+from bench.data import machine
+from bench.data.machine import Machine
 from bench.machine import survey
 
 
-def changed(**changes: Any) -> dict[str, Any]:
+def changed(**changes: Any) -> Machine:
     """The honest machine, but for the fields given; "cpu__mhz" is one within "cpu"."""
-    found = copy.deepcopy(HONEST)
+    fields = msgspec.to_builtins(HONEST)
     for name, value in changes.items():
         *outer, last = name.split("__")
-        inner = found
+        inner = fields
         for part in outer:
             inner = inner[part]
         inner[last] = value
-    return found
+    return msgspec.convert(fields, Machine)
 
 
 def blas(**changes: Any) -> list[dict[str, Any]]:
-    return [{**HONEST["blas"][0], **changes}]
+    return [{**msgspec.to_builtins(HONEST.blas[0]), **changes}]
 
 
 class TestWarnings:
@@ -126,24 +127,24 @@ class TestIdentity:
     def test_what_changes_by_the_minute_is_no_difference(self, change: dict[str, Any]) -> None:
         assert survey.identity(changed(**change)) == survey.identity(HONEST)
 
-    def test_it_survives_machine_json(self) -> None:
-        assert survey.identity(json.loads(json.dumps(HONEST))) == survey.identity(HONEST)
+    def test_it_survives_machine_json(self, tmp_path: Path) -> None:
+        path = tmp_path / "machine.json"
+        path.write_text(machine.dumps(HONEST))
+        assert survey.identity(machine.read(path)) == survey.identity(HONEST)
 
 
-class TestFacts:
+class TestSurvey:
     """machine.json, of the machine that runs these tests."""
 
     def test_it_holds_what_the_rest_reads_from_it(self) -> None:
-        found = survey.facts(WORKER, threads=4)
-        assert set(HONEST) <= set(found)
-        assert set(HONEST["cpu"]) <= set(found["cpu"])
-        assert found["blas"] == HONEST["blas"]
-        assert (found["python"], found["numpy"], found["threads"]) == ("3.12.1", "2.4.0", 4)
-        assert found["cpu"]["model"]
-        assert found["cpu"]["cores_usable"] >= 1
-        assert found["memory_bytes"] > 2**20
-        assert found["warnings"] == survey.warnings(found)
-        assert json.loads(json.dumps(found)) == found
+        here = survey.survey(WORKER, threads=4)
+        assert here.blas == HONEST.blas
+        assert (here.python, here.numpy, here.threads) == ("3.12.1", "2.4.0", 4)
+        assert here.cpu.model
+        assert here.cpu.cores_usable >= 1
+        assert here.memory_bytes > 2**20
+        assert list(here.warnings) == survey.warnings(here)
+        assert msgspec.json.decode(machine.dumps(here), type=Machine) == here
 
     def test_it_names_neither_the_host_nor_anyones_folders(
         self, monkeypatch: pytest.MonkeyPatch
@@ -153,23 +154,23 @@ class TestFacts:
         monkeypatch.setattr(platform, "node", lambda: "secret-host")
         monkeypatch.setattr(socket, "gethostname", lambda: "secret-host")
         monkeypatch.setenv("HOSTNAME", "secret-host")
-        text = json.dumps(survey.facts(WORKER, threads=4))
+        text = machine.dumps(survey.survey(WORKER, threads=4))
         assert "secret-host" not in text
         assert "somebody" not in text
         assert str(Path.home()) not in text
 
     def test_the_fingerprint_is_the_identitys(self) -> None:
-        found = survey.facts(WORKER, threads=4)
-        assert re.fullmatch("[0-9a-f]{12}", found["fingerprint"])
-        assert survey.facts(WORKER, threads=4)["fingerprint"] == found["fingerprint"]
-        assert survey.facts(WORKER, threads=2)["fingerprint"] != found["fingerprint"]
+        fingerprint = survey.survey(WORKER, threads=4).fingerprint
+        assert re.fullmatch("[0-9a-f]{12}", fingerprint)
+        assert survey.survey(WORKER, threads=4).fingerprint == fingerprint
+        assert survey.survey(WORKER, threads=2).fingerprint != fingerprint
 
     def test_overrides_are_recorded(self, monkeypatch: pytest.MonkeyPatch) -> None:
         for name in survey.OVERRIDES:
             monkeypatch.delenv(name, raising=False)
-        assert survey.facts(WORKER, threads=4)["overrides"] == {}
+        assert survey.survey(WORKER, threads=4).overrides == {}
         monkeypatch.setenv("OPENBLAS_CORETYPE", "Haswell")
-        assert survey.facts(WORKER, threads=4)["overrides"] == {"OPENBLAS_CORETYPE": "Haswell"}
+        assert survey.survey(WORKER, threads=4).overrides == {"OPENBLAS_CORETYPE": "Haswell"}
 
     def test_a_machine_without_git_or_repository_has_no_commit(
         self, monkeypatch: pytest.MonkeyPatch
@@ -185,20 +186,20 @@ class TestFacts:
                 raise failure
 
             monkeypatch.setattr(subprocess, "run", fail)
-            found = survey.facts(WORKER, threads=4)
-            assert found["commit"] is None
-            assert not found["clean"]
+            here = survey.survey(WORKER, threads=4)
+            assert here.commit is None
+            assert not here.clean
 
-    def test_a_system_that_tells_little_still_has_facts(
+    def test_a_system_that_tells_little_is_surveyed_all_the_same(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         # as in some containers, and on other systems than Linux
         monkeypatch.setattr(survey, "_first_processor", dict)
         monkeypatch.setattr(psutil, "cpu_freq", lambda: None)
-        cpu = survey.facts(WORKER, threads=4)["cpu"]
-        assert cpu["model"]
-        assert cpu["mhz"] is None
-        assert cpu["vector_flags"] == []
+        cpu = survey.survey(WORKER, threads=4).cpu
+        assert cpu.model
+        assert cpu.mhz is None
+        assert cpu.vector_flags == ()
 
 
 def test_what_runs_leave_behind_does_not_make_the_tree_unclean(

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from asked import an_open
 from commands import Done, bench, refused
@@ -16,7 +17,7 @@ from visits_double import cells as planned
 import kernels
 from bench import ROOT
 from bench.data import records, store
-from bench.data.peaks import Peaks
+from bench.data.machine import Cpu, Gpus, Machine, Peaks
 from bench.data.records import Visit
 from bench.machine import peak_rates, survey, wheel
 from bench.measure import visit, worker_process
@@ -165,10 +166,10 @@ class TestVisitor:
             cell = Cell(BOARD, SMALL, 0, 1, "warm")
             for number in (1, 2):
                 visitor.visit(cell, number, number, None)
-            assert [len(found) for found in visitor.rates.values()] == [1]
-            visitor.rate()
-            (found,) = visitor.rates.values()
-        assert list(visitor.rates) == NAMES[:1]
+            assert [len(found) for found in visitor.peaks.values()] == [1]
+            visitor.ask_peaks()
+            (found,) = visitor.peaks.values()
+        assert list(visitor.peaks) == NAMES[:1]
         assert len(found) == 2
         assert all((rates.measured_flop_per_s or 0) > 1e6 for rates in found)
         assert found[0].theoretical_flop_per_s == 5e12
@@ -180,7 +181,7 @@ class TestVisitor:
                 for index in (0, 1)
             ]
             assert [row.device for row in rows] == NAMES
-            assert [row.device_throttled for row in rows] == ["", "power cap"]
+            assert [row.device_throttled for row in rows] == [(), ("power cap",)]
             assert len(visitor._workers) == 2
 
     def test_a_device_that_has_just_worked_is_said_to(
@@ -359,14 +360,14 @@ class TestRun:
     ) -> None:
         done, out = a_run
         rows = [v for v in store.load(out, Visit) if v.status == "ok"]
-        assert {v.device_throttled for v in rows if v.device == NAMES[1]} == {"power cap"}
-        assert {v.device_throttled for v in rows if v.device != NAMES[1]} == {""}
+        assert {v.device_throttled for v in rows if v.device == NAMES[1]} == {("power cap",)}
+        assert {v.device_throttled for v in rows if v.device != NAMES[1]} == {()}
         assert {v.device_mhz for v in rows if v.kernel == "board"} == {1500.0}
         assert {v.device_mhz for v in rows if v.device == "cpu"} == {None}
         cells = {c.device: c for c in store.load(out, records.CellRow) if c.status == "ok"}
         assert cells[NAMES[1]].throttled == cells[NAMES[1]].visits > 0
         assert cells[NAMES[0]].throttled == cells["cpu"].throttled == 0
-        held = sum(v.device_throttled != "" for v in rows)
+        held = sum(v.device_throttled != () for v in rows)
         assert f"{NAMES[1]} was throttled in {held} of {held} visits (power cap {held})" in done.out
         assert f"{NAMES[0]}: float32 ceiling: " in done.out
         assert f"{NAMES[0]} was throttled" not in done.out
@@ -390,7 +391,7 @@ def test_a_run_that_goes_on_keeps_the_ceilings_of_devices_that_it_does_not_come_
     assert cell.percent_of_measured is not None
 
 
-def told(device: str, *reasons: str) -> list[Visit]:
+def told(device: str, *reasons: tuple[str, ...]) -> list[Visit]:
     """Visits to a device, throttled for these reasons."""
     cell = Cell("k", SMALL, 0, 1, "warm")
     rows = [visit.refusal(cell, n, n, "ok", "") for n in range(1, len(reasons) + 1)]
@@ -405,9 +406,9 @@ class TestSaid:
 
     def test_throttling_is_counted_by_device_and_reason(self) -> None:
         rows = [
-            *told(NAMES[0], "power cap", "power cap; power brake", ""),
-            *told(NAMES[1], "", ""),
-            *told("cpu", ""),
+            *told(NAMES[0], ("power cap",), ("power cap", "power brake"), ()),
+            *told(NAMES[1], (), ()),
+            *told("cpu", ()),
         ]
         (line,) = table.throttling(rows)
         assert line.startswith(
@@ -415,8 +416,8 @@ class TestSaid:
         )
 
     def test_a_run_without_throttling_says_nothing_of_it(self) -> None:
-        assert table.throttling(told(NAMES[0], "", "")) == []
-        failed = [replace(v, status="wrong") for v in told(NAMES[0], "power cap")]
+        assert table.throttling(told(NAMES[0], (), ())) == []
+        failed = [replace(v, status="wrong") for v in told(NAMES[0], ("power cap",))]
         assert table.throttling(failed) == []
         assert table.throttling([]) == []
 
@@ -437,12 +438,9 @@ class TestSaid:
         assert "launch-bound" not in table.caption(free)
 
     def test_ceilings_that_are_half_known_are_said_as_far(self) -> None:
-        ceilings = {
-            "cpu": known(1e9, None),
-            NAMES[0]: known(1e12, 2e12),
-            NAMES[1]: known(None, None),
-        }
-        first, second = table.ceilings(ceilings)
+        others = {NAMES[0]: known(1e12, 2e12), NAMES[1]: known(None, None)}
+        machine = Machine(peaks=known(1e9, None), device_peaks=others)
+        first, second = table.device_peaks(machine)
         assert first == (
             f"{NAMES[0]}: float32 ceiling: 1.00 TFLOP/s (2.00 TFLOP/s by its units and clock);"
             " memory: not measured"
@@ -487,28 +485,18 @@ class TestPrecisions:
 class TestIdentity:
     """A run goes on with the same driver and the same CuPy only."""
 
-    def facts(self, driver: str | None, cupy: str) -> dict[str, Any]:
-        return {
-            "cpu": {"model": "a", "cores_usable": 2},
-            "memory_bytes": 1,
-            "python": "3",
-            "numpy": "2",
-            "blas": [],
-            "threads": 1,
-            "gpus": {"driver": driver, "devices": []},
-            "gpu_library": cupy,
-        }
+    def machine(self, driver: str | None = None, cupy: str = "") -> Machine:
+        return Machine(cpu=Cpu("a", cores_usable=2), gpus=Gpus(driver), gpu_library=cupy)
 
     def test_another_driver_or_cupy_is_another_machine(self) -> None:
-        before = survey.identity(self.facts("13.0", "cupy-cuda13x 14.2.0"))
-        assert survey.identity(self.facts("13.0", "cupy-cuda13x 14.2.0")) == before
-        assert survey.identity(self.facts("12.8", "cupy-cuda13x 14.2.0")) != before
-        assert survey.identity(self.facts("13.0", "cupy-cuda13x 14.2.1")) != before
+        before = survey.identity(self.machine("13.0", "cupy-cuda13x 14.2.0"))
+        assert survey.identity(self.machine("13.0", "cupy-cuda13x 14.2.0")) == before
+        assert survey.identity(self.machine("12.8", "cupy-cuda13x 14.2.0")) != before
+        assert survey.identity(self.machine("13.0", "cupy-cuda13x 14.2.1")) != before
 
     def test_a_run_from_before_this_was_noted_goes_on_without_a_gpu(self) -> None:
-        older = self.facts(None, "")
-        del older["gpu_library"], older["gpus"]["driver"]
-        assert survey.identity(older) == survey.identity(self.facts(None, ""))
+        older = msgspec.convert({"cpu": {"model": "a", "cores_usable": 2}}, Machine)
+        assert survey.identity(older) == survey.identity(self.machine(None, ""))
 
     def test_the_cupy_that_is_installed_is_named(self, monkeypatch: pytest.MonkeyPatch) -> None:
         there = {"numpy": "2.4.0", "cupy-cuda13x": "14.2.0"}

@@ -103,7 +103,7 @@ def test_a_signal_ends_a_run_that_is_complete(
     meanwhile(out, lambda: os.kill(os.getpid(), number))
     done = run(out, *ENDLESS)
     assert (done.code, said in done.out) == (code, True), done
-    assert store.machine(out)["stopped"] == word
+    assert store.machine(out).stopped == word
     (cell,) = store.load(out, records.CellRow)
     assert cell.status == "ok"
     assert cell.visits + cell.disturbed == len(good(out)) >= 2
@@ -152,7 +152,7 @@ def test_a_second_signal_spares_the_charts_and_leaves_no_half(
     monkeypatch.setattr(Path, "replace", interrupted)
     done = run(out, *ENDLESS)
     assert (done.code, done.err.splitlines()[-1]) == (130, "stopped: Ctrl-C"), done
-    assert store.machine(out)["stopped"] == "interrupted"
+    assert store.machine(out).stopped == "interrupted"
     assert len(store.load(out, records.CellRow)) == 1
     assert [path.name for path in (out / "plots").iterdir()] == ["batching.png"]
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from asked import an_open
 from commands import refused
+from made_up_runs import rows_of, run_of
 from rich.console import Console
 from rich.table import Table
 
@@ -21,7 +22,7 @@ from bench.plan.case import Case
 from bench.plan.cell import Cell
 from bench.plan.sweep import Sweep
 from bench.show import table
-from bench.stats import estimate
+from bench.stats.cell_visits import case_of
 from bench.terminal.errors import BadInput
 from bench.worker import messages
 from bench.worker.server import Server
@@ -36,7 +37,7 @@ def visited(case: Case, number: int = 1, seconds: float = 1e-6) -> tuple[Visit, 
 def cells(*cases: Case) -> list[CellRow]:
     """A row each, the first the slowest."""
     book = [visited(case, n, 1e-6 / n) for n, case in enumerate(cases, 1)]
-    return estimate.cells([visit for visit, _ in book], [block for _, block in book], {})
+    return rows_of([visit for visit, _ in book], [block for _, block in book])
 
 
 FC = Case(768, 3072, 128, "float32", "linear", "BERT [red]FFN[/]")
@@ -47,11 +48,11 @@ SQUARE = Case(768, 768, 1, "float32", "relu")
 def test_a_row_says_which_layer_it_is_of_and_says_it_again_when_it_is_read(tmp_path: Path) -> None:
     visit, block = visited(FC)
     assert visit.layer == FC.layer
-    assert estimate.case_of(visit) == FC
+    assert case_of(visit) == FC
     with Run.create(tmp_path / "run", Sweep(widths=(768,), batches=(1,))) as run:
         run.append(visit, [block])
     (read,) = store.load(tmp_path / "run", Visit)
-    assert estimate.case_of(read) == FC
+    assert case_of(read) == FC
     made = cells(FC)
     store.write_cells(tmp_path / "run", made)
     assert store.load(tmp_path / "run", CellRow)[0].layer == FC.layer
@@ -89,7 +90,7 @@ def test_the_headline_is_not_about_a_layer_with_a_name() -> None:
         case = Case(1000, 1000, 1, "float32", "relu", name)
         fast, slow = visited(case, 1, 1e-6), visited(case, 2, 1e-3)
         rows = [fast[0], replace(slow[0], kernel="python_loop")]
-        assert (table.headline(rows, [fast[1], slow[1]]) is not None) == said
+        assert (table.headline(run_of(rows, [fast[1], slow[1]])) is not None) == said
 
 
 def without_layers(folder: Path) -> Path:

@@ -9,15 +9,17 @@ from typing import Any
 
 import numpy as np
 import pytest
-from made_up import GPU, GPU_MACHINE, MACHINE, cell, gpu_box, laptop, made
+from made_up import GPU, GPU_MACHINE, MACHINE, UNKNOWN, cell, gpu_box, laptop, made
 from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
+from msgspec import structs
 from pictures import CHARTS, LIGHT, faults, points, said, words
 
 from bench import ROOT
 from bench.data import store
+from bench.data.machine import Machine, Peaks
 from bench.data.records import CellRow
 from bench.show import charts
 from bench.show.charts import (
@@ -72,7 +74,7 @@ def test_draw_all_writes_the_same_bytes_twice(
 
 
 def test_draw_all_draws_only_what_was_asked(tmp_path: Path) -> None:
-    written = draw_all([made([], {})], [tmp_path], only=["speedup"], theme="dark")
+    written = draw_all([made([], UNKNOWN)], [tmp_path], only=["speedup"], theme="dark")
     assert [path.name for path in written] == ["speedup-dark.png", "speedup-dark.svg"]
 
 
@@ -88,7 +90,7 @@ def test_draw_all_draws_only_what_was_asked(tmp_path: Path) -> None:
 )
 def test_what_cannot_be_drawn_is_named(tmp_path: Path, asked: dict[str, Any], why: str) -> None:
     with pytest.raises(ValueError, match=why):
-        draw_all([made([], {})], [tmp_path], **asked)
+        draw_all([made([], UNKNOWN)], [tmp_path], **asked)
 
 
 def test_drawing_leaves_matplotlib_as_it_was() -> None:
@@ -130,13 +132,13 @@ def test_throughput_tells_how_near_the_ceiling_is() -> None:
     text = said(drawn("throughput"))
     assert "One matmul reaches 70 % of this machine's ceiling; the Python loop 0.015 %" in text
     assert "Throughput of one dense layer, by width" in said(
-        throughput.draw(made(laptop(), {}), LIGHT)
+        throughput.draw(made(laptop(), UNKNOWN), LIGHT)
     )
 
 
 def test_throughput_draws_the_interval() -> None:
     at = cell("k", 64, 1, flop_per_s=4e9, flop_per_s_low=3e9, flop_per_s_high=6e9)
-    (line,) = throughput.draw(made([at], {}), LIGHT).axes[0].containers
+    (line,) = throughput.draw(made([at], UNKNOWN), LIGHT).axes[0].containers
     assert isinstance(line, ErrorbarContainer)
     ((_, low), (_, high)) = line.lines[2][0].get_segments()[0]
     assert (low, high) == pytest.approx((3e9, 6e9))
@@ -154,15 +156,16 @@ def test_throughput_names_what_it_does_not_show() -> None:
 def test_batching_shows_the_share_of_its_best_that_a_kernel_reaches() -> None:
     rates = {1: 1e10, 32: 5e10, 1024: 1e11}
     cells = [cell("numpy_matmul", 1000, b, flop_per_s=r) for b, r in rates.items()]
-    figure = batching.draw(made([*cells, cell("numpy_matmul", 64, 1, flop_per_s=9e11)], {}), LIGHT)
+    figure = batching.draw(
+        made([*cells, cell("numpy_matmul", 64, 1, flop_per_s=9e11)], UNKNOWN), LIGHT
+    )
     assert points(figure) == {(0, "numpy_matmul"): pytest.approx({1: 10, 32: 50, 1024: 100})}
     assert "With one example at a time, one matmul reaches 10 % of its best" in said(figure)
-    assert "Throughput by batch, 1000 units" in said(batching.draw(made(cells[2:], {}), LIGHT))
+    assert "Throughput by batch, 1000 units" in said(batching.draw(made(cells[2:], UNKNOWN), LIGHT))
 
 
 def test_roofline_puts_a_cell_at_its_intensity_under_measured_and_predicted_roofs() -> None:
-    machine = {"peaks": MACHINE["peaks"] | {"measured_bytes_per_s": 1e10}}
-    machine["peaks"]["theoretical_flop_per_s"] = 3e11
+    machine = Machine(peaks=Peaks("float32", 2.3e11, 1e10, 3e11))
     rates = {1: 1e9, 1024: 2e11}
     cells = [cell("k", 1000, b, flop_per_s=r, bytes=4_000_000) for b, r in rates.items()]
     figure = roofline.draw(made(cells, machine), LIGHT)
@@ -173,7 +176,7 @@ def test_roofline_puts_a_cell_at_its_intensity_under_measured_and_predicted_roof
     assert "One example brings 0.5 FLOPs a byte; full speed takes 23" in said(figure)
     assert "measured ceiling" in said(figure)
     assert "predicted by the CPU's flags and clock" in said(figure)
-    without = said(roofline.draw(made(cells, {}), LIGHT))
+    without = said(roofline.draw(made(cells, UNKNOWN), LIGHT))
     assert "Throughput by arithmetic intensity" in without
     assert "measured ceiling" not in without
     assert "ceiling of CPU: not measured" in without
@@ -185,7 +188,7 @@ def test_time_shows_both_times_and_the_slope_of_the_work() -> None:
         cell("numpy_matmul", w, 1, time_s=s, latency_s=2 * s, flop_per_s=2 * w * w / s)
         for w, s in seconds.items()
     ]
-    figure = time.draw(made(cells, {}), LIGHT)
+    figure = time.draw(made(cells, UNKNOWN), LIGHT)
     assert points(figure) == {
         (0, "numpy_matmul"): pytest.approx({w: 2 * s for w, s in seconds.items()}),
         (1, "numpy_matmul"): pytest.approx(seconds),
@@ -197,13 +200,13 @@ def test_time_shows_both_times_and_the_slope_of_the_work() -> None:
 
 def test_spread_shows_every_visit_the_disturbed_ones_hollow() -> None:
     cells = [cell("numpy_matmul", 1000, 1, flop_per_s=1e9)]
-    figure = spread.draw(made(cells, {}), LIGHT)
+    figure = spread.draw(made(cells, UNKNOWN), LIGHT)
     full, hollow = (line for line in figure.axes[0].lines if line.get_marker() == "D")
     assert np.asarray(full.get_xdata(), float) == pytest.approx([-0.02, -0.01, 0, 0.01], abs=1e-9)
     assert np.asarray(hollow.get_xdata(), float) == pytest.approx([0.3])
     assert hollow.get_markerfacecolor() == _colours.THEMES["light"].paper
     assert "1 of 5 visits to one matmul was disturbed and set aside" in said(figure)
-    bare = charts.Run("a", store.table(cells), {})
+    bare = charts.Run("a", store.table(cells), UNKNOWN)
     assert "have no visit to show" in said(spread.draw(bare, LIGHT))
 
 
@@ -222,7 +225,7 @@ def a_small_gpu() -> list[CellRow]:
 
 
 def test_crossover_tells_where_a_gpu_starts_to_win_with_and_without_transfers() -> None:
-    text = said(crossover.draw(made(a_small_gpu(), {}), LIGHT))
+    text = said(crossover.draw(made(a_small_gpu(), UNKNOWN), LIGHT))
     assert "The GPU wins from 256 units at batch 1; with transfers from about 1000 units" in text
     assert "with transfers" in text
     assert "3.33x?" in text  # no interval with transfers
@@ -332,7 +335,9 @@ def test_spread_shows_the_interval_as_a_band() -> None:
 def test_the_footer_names_devices_and_code_that_was_changed() -> None:
     rows = store.table(gpu_box((64,), (1,)))
     assert "cuda:0 made-up GPU · 2 threads" in _footer.footer(rows, MACHINE)
-    assert "commit a1b2c3d with changes" in _footer.footer(rows, MACHINE | {"clean": False})
+    assert "commit a1b2c3d with changes" in _footer.footer(
+        rows, structs.replace(MACHINE, clean=False)
+    )
 
 
 def test_crossover_calls_no_winner_where_intervals_meet() -> None:
@@ -341,7 +346,7 @@ def test_crossover_calls_no_winner_where_intervals_meet() -> None:
         cell(k, 64, 1, time_s=t, time_low_s=t * 0.98, time_high_s=t * 1.02)
         for k, t in times.items()
     ]
-    text = said(crossover.draw(made(cells, {}), LIGHT))
+    text = said(crossover.draw(made(cells, UNKNOWN), LIGHT))
     assert "no difference" in text
     assert "The fastest kernel by width and batch" in text
 
@@ -365,7 +370,7 @@ def test_machines_compares_runs_at_the_largest_batch_that_all_have() -> None:
 def test_a_void_cell_reaches_no_chart() -> None:
     voids = ("wrong", "impossible")
     bad = [cell(v, 64, 1, status=v, flop_per_s=9e15, speedup=9e9) for v in voids]
-    run = made([*bad, cell("good", 64, 1, flop_per_s=1e9, speedup=30.0)], {})
+    run = made([*bad, cell("good", 64, 1, flop_per_s=1e9, speedup=30.0)], UNKNOWN)
     assert points(throughput.draw(run, LIGHT)) == {(0, "good"): {64: 1e9}}
     for draw in CHARTS.values():
         text = said(draw(run, LIGHT))
@@ -374,13 +379,13 @@ def test_a_void_cell_reaches_no_chart() -> None:
 
 def test_a_crash_keeps_the_numbers_of_its_good_visits() -> None:
     cells = [cell("k", 64, 1, status="crashed", reason="signal 9", flop_per_s=1e9)]
-    assert points(throughput.draw(made(cells, {}), LIGHT)) == {(0, "k"): {64: 1e9}}
+    assert points(throughput.draw(made(cells, UNKNOWN), LIGHT)) == {(0, "k"): {64: 1e9}}
 
 
 def test_a_line_is_broken_where_a_width_failed() -> None:
     cells = [cell("k", w, 1, flop_per_s=1e9) for w in (16, 256)]
     cells += [cell("k", 64, 1, status="error"), cell("other", 64, 1, flop_per_s=1e9)]
-    figure = throughput.draw(made(cells, {}), LIGHT)
+    figure = throughput.draw(made(cells, UNKNOWN), LIGHT)
     (line,) = [c for c in figure.axes[0].containers if c.get_label() == "k"]
     assert isinstance(line, ErrorbarContainer)
     assert np.isnan(np.asarray(line.lines[0].get_ydata(), float)).tolist() == [False, True, False]
@@ -403,11 +408,11 @@ def test_one_of_each_is_drawn_and_said() -> None:
         cell("k", 256, 1, flop_per_s=4e9),
         cell("k", 64, 1, flop_per_s=5e9, precision="float64"),
     ]
-    figure = throughput.draw(made(cells, {}), LIGHT)
+    figure = throughput.draw(made(cells, UNKNOWN), LIGHT)
     assert points(figure) == {(0, "k"): {64: 1e9, 256: 4e9}}
     assert "float32 only · relu · warm caches only · square layers only" in said(figure)
     cold = [cell("k", 64, 1, flop_per_s=2e9, cache="cold", n_in=784)]
-    assert "cold caches · 784 inputs" in said(throughput.draw(made(cold, {}), LIGHT))
+    assert "cold caches · 784 inputs" in said(throughput.draw(made(cold, UNKNOWN), LIGHT))
 
 
 def test_speedup_tells_what_one_matmul_is() -> None:
@@ -426,7 +431,7 @@ def test_speedup_tells_what_one_matmul_is() -> None:
 
 def test_speedup_bars_are_log_and_begin_at_one() -> None:
     figure = speedup.draw(
-        made([cell("numpy_dot", 1000, 1, flop_per_s=1e9, speedup=30.0)], {}), LIGHT
+        made([cell("numpy_dot", 1000, 1, flop_per_s=1e9, speedup=30.0)], UNKNOWN), LIGHT
     )
     (axes,) = figure.axes
     (bar,) = axes.patches
@@ -439,12 +444,12 @@ def test_speedup_bars_are_log_and_begin_at_one() -> None:
 
 def test_an_interval_that_holds_one_is_no_speedup() -> None:
     level = cell("numpy_matmul", 1000, 1, speedup=1.03, speedup_low=0.97, speedup_high=1.09)
-    text = said(speedup.draw(made([level], {}), LIGHT))
+    text = said(speedup.draw(made([level], UNKNOWN), LIGHT))
     assert "no measurable difference" in text
     assert "1.03x" not in text
     assert "Speed-up over the Python loop, 1000 units" in text
     alone = cell("numpy_matmul", 1000, 1, speedup=9.0, speedup_low=None, speedup_high=None)
-    text = said(speedup.draw(made([alone], {}), LIGHT))
+    text = said(speedup.draw(made([alone], UNKNOWN), LIGHT))
     assert "9.00x no interval" in text
     assert "Speed-up over" in text
 
@@ -467,14 +472,14 @@ def test_a_run_without_a_number_says_so() -> None:
 
 
 def test_a_run_without_a_loop_says_so() -> None:
-    text = said(speedup.draw(made([cell("numpy_dot", 1000, 1, flop_per_s=1e9)], {}), LIGHT))
+    text = said(speedup.draw(made([cell("numpy_dot", 1000, 1, flop_per_s=1e9)], UNKNOWN), LIGHT))
     assert "numpy_dot: no loop to compare with (its only cell)" in text
     assert "no cell has a number" not in text
 
 
 def test_a_kernel_looks_the_same_in_any_company() -> None:
     def colour(cells: list[CellRow]) -> object:
-        figure = throughput.draw(made(cells, {}), LIGHT)
+        figure = throughput.draw(made(cells, UNKNOWN), LIGHT)
         (line,) = [c for c in figure.axes[0].containers if c.get_label() == "mine"]
         assert isinstance(line, ErrorbarContainer)
         return line.lines[0].get_color()

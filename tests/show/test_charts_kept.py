@@ -13,6 +13,7 @@ from PIL import Image
 from bench import ROOT
 from bench.show import charts
 from bench.show.charts import _page, batching
+from bench.stats import run_data
 
 BASELINE = ROOT / "tests" / "show" / "baseline"
 TOLERANCE = 6.0  # of 255, in the mean of a block of 8 x 8 pixels
@@ -34,7 +35,7 @@ def distance(one: Image.Image, two: Image.Image) -> float:
 
 @cache
 def reference() -> charts.Run:
-    return charts.read(ROOT / "results" / "reference")
+    return charts.read(run_data.read(ROOT / "results" / "reference"))
 
 
 @pytest.mark.parametrize("chart", CHARTS)

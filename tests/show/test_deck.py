@@ -35,11 +35,12 @@ from pptx.enum.shapes import MSO_SHAPE_TYPE
 from pptx.oxml import parse_xml
 from pptx.oxml.ns import qn
 
-from bench.data import peaks, records, store
+from bench.data import store
 from bench.data.records import CellRow
 from bench.show import charts, deck, table
 from bench.show.charts import _colours, _page, batching, roofline, speedup, throughput, time
 from bench.show.deck import findings, lines, oxml, pages
+from bench.stats import run_data
 from bench.terminal import units
 
 
@@ -231,7 +232,8 @@ def test_the_workbooks_hold_what_the_charts_show(name: str) -> None:
 
 
 def test_titles_are_the_findings_of_the_charts() -> None:
-    run = charts.read(REFERENCE)
+    data = run_data.read(REFERENCE)
+    run = charts.read(data)
     titles = [slide.shapes.title.text_frame.text for slide in opened("reference").slides]
     for chart in (speedup, batching, roofline, time):
         first = chart.draw(run, _page.Sheet()).findobj(Text)
@@ -240,9 +242,8 @@ def test_titles_are_the_findings_of_the_charts() -> None:
     for batch, words in ((1, "one example"), (1024, "batch 1024")):
         rows = run.cells[(run.cells["batch"] == batch) & run.cells["flop_per_s"].notna()]
         assert f"{throughput.title(rows, run.machine)} ({words})" in titles
-    visits, blocks = store.load(REFERENCE, records.Visit), store.load(REFERENCE, records.Block)
-    assert titles[0] == table.headline(visits, blocks, peaks.of(dict(run.machine)))
-    quiet = table.quietness(visits, blocks)
+    assert titles[0] == table.headline(data)
+    quiet = table.quietness(data)
     assert quiet
     assert titles[-1].lower() == quiet.lower()
     assert len(titles) == 9
@@ -296,7 +297,7 @@ def test_a_line_is_broken_where_a_width_failed() -> None:
     cells = grid({"a": 1e9, "b": 2e9}, (16, 64, 256), (1,))
     cells[1] = cell("a", 64, 1, status="crashed", reason="signal 9")
     with TemporaryDirectory() as there:
-        told = findings.read(folder_of(cells, Path(there) / "run"))
+        told = findings.read(run_data.read(folder_of(cells, Path(there) / "run")))
     made = Presentation(io.BytesIO(pages.deck(told)))
     chart = next(
         shape.chart
@@ -314,7 +315,7 @@ def test_a_line_is_broken_where_a_width_failed() -> None:
 def test_a_void_cell_reaches_no_slide(status: str) -> None:
     cells = [cell("good", 64, 1, 1e9), cell("bad", 64, 1, 9e15, status=status, reason="void")]
     with TemporaryDirectory() as there:
-        told = findings.read(folder_of(cells, Path(there) / "run"))
+        told = findings.read(run_data.read(folder_of(cells, Path(there) / "run")))
     for slide in told.slides[:-1]:
         assert f"bad: {status} (its only cell)" in slide.gone
         assert "bad" not in slide.alt
@@ -344,7 +345,9 @@ def test_a_log_axis_says_so() -> None:
 
 def test_the_same_files_give_the_same_bytes_without_the_time_of_writing(tmp_path: Path) -> None:
     run = folder_of(AWKWARD["as usual"], tmp_path / "run")
-    one, two = (deck.write(run, tmp_path / name / deck.NAME).read_bytes() for name in "ab")
+    one, two = (
+        deck.write(run_data.read(run), tmp_path / name / deck.NAME).read_bytes() for name in "ab"
+    )
     assert one == two
     with zipfile.ZipFile(io.BytesIO(one)) as package:
         assert {member.date_time for member in package.infolist()} == {oxml.EPOCH}
@@ -361,7 +364,7 @@ def test_a_deck_that_cannot_be_written_leaves_nothing_half_done(tmp_path: Path) 
     run = folder_of(AWKWARD["one cell"], tmp_path / "run")
     (tmp_path / "deck.pptx").mkdir()
     with pytest.raises(OSError, match=r"deck\.pptx"):
-        deck.write(run, tmp_path / "deck.pptx")
+        deck.write(run_data.read(run), tmp_path / "deck.pptx")
     assert not (tmp_path / "deck.pptx.half").exists()
 
 
@@ -398,7 +401,7 @@ def test_layers_with_names_are_told_in_sentences_and_kept_out_of_the_charts(tmp_
         for batch in (1, 128)
         for kernel, rate in (("numpy_dot", 1e9), ("numpy_matmul", 4e9 + i))
     ]
-    told = findings.read(folder_of(named, tmp_path / "layers"))
+    told = findings.read(run_data.read(folder_of(named, tmp_path / "layers")))
     slides = [s for s in told.slides if s.title.startswith("One matmul is fastest in 10 of 10")]
     assert len(slides) == 3
     pictures = [s.picture for s in slides if isinstance(s.picture, findings.Points)]
@@ -409,7 +412,7 @@ def test_layers_with_names_are_told_in_sentences_and_kept_out_of_the_charts(tmp_
     )
     assert [f"layer {i}, " in "".join(points) for i in range(5)] == [True] * 5
     squares = [cell("numpy_matmul", width, 1, 1e9) for width in (16, 64, 256)]
-    both = findings.read(folder_of([*named, *squares], tmp_path / "both"))
+    both = findings.read(run_data.read(folder_of([*named, *squares], tmp_path / "both")))
     drawn = [s.picture for s in both.slides if isinstance(s.picture, findings.Lines)]
     assert drawn
     assert {line.kernel for picture in drawn for line in picture.lines} == {"numpy_matmul"}

@@ -20,6 +20,7 @@ from pptx.util import Pt
 
 from bench.show.charts import _fit
 from bench.show.deck import brush, findings, pages
+from bench.stats import run_data
 
 
 def inches(length: Any) -> float:
@@ -142,7 +143,9 @@ def test_whatever_was_measured_fits(
     kernels: dict[str, float], widths: tuple[int, ...], batches: tuple[int, ...]
 ) -> None:
     with TemporaryDirectory() as there:
-        told = findings.read(folder_of(grid(kernels, widths, batches), Path(there) / "run"))
+        told = findings.read(
+            run_data.read(folder_of(grid(kernels, widths, batches), Path(there) / "run"))
+        )
     made = Presentation(io.BytesIO(pages.deck(told)))
     words_fit(made)
     charts_fit(made)

@@ -9,7 +9,8 @@ from decks import AWKWARD, REFERENCE, cell, folder_of, grid
 
 from bench.data import store
 from bench.data.records import CellRow, Verdict
-from bench.show import deck, markdown, runs, table
+from bench.show import deck, markdown, table
+from bench.stats import run_data
 
 
 def lines_of(text: str) -> list[list[str]]:
@@ -20,7 +21,7 @@ def lines_of(text: str) -> list[list[str]]:
 
 def test_the_table_has_a_row_a_case_with_times_rates_speedups_and_intervals() -> None:
     cells = store.load(REFERENCE, CellRow)
-    text = markdown.read(REFERENCE, cells)
+    text = markdown.of(run_data.read(REFERENCE))
     heading, ruler, *rows = lines_of(text)
     kernels = ["python\\_loop", "numpy\\_dot", "numpy\\_matmul"]
     assert heading == ["layer", "batch", *kernels]  # CuPy has no number
@@ -41,7 +42,7 @@ def test_the_table_has_a_row_a_case_with_times_rates_speedups_and_intervals() ->
 
 
 def test_below_it_stand_the_conditions_and_why_what_is_missing_is_missing() -> None:
-    text = markdown.read(REFERENCE, store.load(REFERENCE, CellRow))
+    text = markdown.of(run_data.read(REFERENCE))
     assert text.startswith("**1000 units, one example: one matmul is 785 times the Python loop")
     for said in (
         "float32, relu, 2 threads, warm caches; ± is half the 95 % interval",
@@ -78,9 +79,7 @@ def test_report_makes_both_and_says_where(tmp_path: Path) -> None:
         "table:",
         str(there / markdown.NAME),
     ]
-    assert (there / markdown.NAME).read_text(encoding="utf-8") == markdown.read(
-        run, runs.derive(run)
-    )
+    assert (there / markdown.NAME).read_text(encoding="utf-8") == markdown.of(run_data.read(run))
     assert (there / deck.NAME).read_bytes()[:2] == b"PK"
 
 

@@ -4,14 +4,15 @@ import io
 from dataclasses import replace
 
 import pytest
+from made_up_runs import rows_of, run_of
 from rich.console import Console
 
-from bench.data.records import STATUSES, Block, CellRow, Status, Visit
+from bench.data.machine import Blas, Cpu, Machine, Peaks
+from bench.data.records import STATUSES, Basis, Block, CellRow, Status, Visit
 from bench.measure.visit import refusal
 from bench.plan.case import Case
 from bench.plan.cell import Cell
 from bench.show import table
-from bench.stats import estimate
 
 
 def visited(
@@ -39,7 +40,7 @@ def run(*cells: tuple[list[Visit], list[Block]]) -> tuple[list[Visit], list[Bloc
 def cell(kernel: str = "numpy_dot", width: int = 16, batch: int = 1) -> CellRow:
     """A measured cell: 20 µs, give or take a tenth."""
     book = run(visited(kernel, [18e-6, 20e-6, 22e-6] * 2, width, batch))
-    (made,) = estimate.cells(*book, {})
+    (made,) = rows_of(*book)
     return made
 
 
@@ -47,9 +48,7 @@ def without_number(status: Status) -> CellRow:
     """A cell that was refused."""
     (visits, _) = visited("numpy_dot", [1.0], width=16)
     refused = replace(visits[0], status=status, reason="the reason")
-    if status == "skipped":
-        refused = replace(refused, reason="predicted 2.5 s a launch, limit 0.3 s")
-    (made,) = estimate.cells([refused], [], {})
+    (made,) = rows_of([refused], [])
     return made
 
 
@@ -140,7 +139,7 @@ class TestTable:
 class TestSpeedup:
     """A speed-up never claims more than its interval."""
 
-    def shown(self, low: float, value: float, high: float, basis: str = "measured") -> str:
+    def shown(self, low: float, value: float, high: float, basis: Basis = "measured") -> str:
         made = replace(cell(), speedup=value, speedup_low=low, speedup_high=high)
         return table.speedup(replace(made, speedup_basis=basis))
 
@@ -178,7 +177,7 @@ class TestReasons:
         assert lines == [
             "numpy_dot: unavailable (1 cell): the reason",
             "python_loop: crashed (1 cell): the reason",
-            "python_loop: skipped (2 cells): predicted 2.5 s a launch, limit 0.3 s",
+            "python_loop: skipped (2 cells): the reason",
         ]
 
     def test_a_good_run_needs_none(self) -> None:
@@ -194,30 +193,30 @@ class TestHeadline:
 
     def test_it_holds_the_paired_ratios_and_their_intervals(self) -> None:
         matmul = visited("numpy_matmul", [1e-4, 1e-4, 1e-4, 1e-4, 1e-4, 1e-4])
-        said = table.headline(*run(self.loop, self.dots, matmul))
+        said = table.headline(run_of(*run(self.loop, self.dots, matmul)))
         assert said == (
             "1000 units, one example: one matmul is 400 times the Python loop (286 to 642),"
             " 20.0 times 1000 dots (14.3 to 32.1)."
         )
 
     def test_a_machine_that_changes_speed_between_passes_cancels(self) -> None:
-        said = table.headline(*run(self.loop, self.dots, self.matmul))
+        said = table.headline(run_of(*run(self.loop, self.dots, self.matmul)))
         assert said == (
             "1000 units, one example: one matmul is 400 times the Python loop (400 to 400),"
             " 20.0 times 1000 dots (20.0 to 20.0)."
         )
 
     def test_without_the_loop_it_is_about_the_dots(self) -> None:
-        said = table.headline(*run(self.dots, self.matmul))
+        said = table.headline(run_of(*run(self.dots, self.matmul)))
         expected = "one matmul is 20.0 times 1000 dots (20.0 to 20.0)."
         assert said == f"1000 units, one example: {expected}"
 
     def test_a_ratio_that_cannot_be_told_from_one_is_left_out(self) -> None:
         dots = visited("numpy_dot", [0.9e-4, 2e-4, 2e-4, 2e-4, 2e-4, 2e-4])
-        said = table.headline(*run(self.loop, dots, self.matmul))
+        said = table.headline(run_of(*run(self.loop, dots, self.matmul)))
         assert said is not None
         assert "dots" not in said
-        assert table.headline(*run(dots, self.matmul)) is None
+        assert table.headline(run_of(*run(dots, self.matmul))) is None
 
     @pytest.mark.parametrize(
         "missing",
@@ -235,7 +234,7 @@ class TestHeadline:
         ids=["all", "matmul", "the others", "width 1000", "one example", "a warm cache"],
     )
     def test_without_the_data_there_is_none(self, missing: tuple[list[Visit], list[Block]]) -> None:
-        assert table.headline(*missing) is None
+        assert table.headline(run_of(*missing)) is None
 
     def test_without_a_common_pass_there_is_none(self) -> None:
         visits, blocks = run(self.loop, self.matmul)
@@ -243,7 +242,7 @@ class TestHeadline:
             replace(v, pass_number=v.pass_number + 10) if v.kernel == "python_loop" else v
             for v in visits
         ]
-        assert table.headline(apart, blocks) is None
+        assert table.headline(run_of(apart, blocks)) is None
 
     @pytest.mark.parametrize("kernel", ["python_loop", "numpy_matmul"])
     @pytest.mark.parametrize("status", ["wrong", "impossible"])
@@ -251,35 +250,27 @@ class TestHeadline:
         visits, blocks = run(self.loop, self.matmul)
         last = next(v for v in reversed(visits) if v.kernel == kernel)
         void = replace(last, visit=99, pass_number=99, status=status, reason="row 0 is nan")
-        assert table.headline([*visits, void], blocks) is None
+        assert table.headline(run_of([*visits, void], blocks)) is None
 
     def test_a_kernel_that_crashed_later_is(self) -> None:
         visits, blocks = run(self.loop, self.matmul)
         crash = replace(visits[-1], visit=99, pass_number=99, status="crashed", device="")
-        said = table.headline([*visits, crash], blocks)
+        said = table.headline(run_of([*visits, crash], blocks))
         assert said is not None
         assert "400 times the Python loop" in said
 
 
 def test_the_machine_is_told_in_two_lines_with_its_ceilings() -> None:
-    found = {
-        "cpu": {"model": "A CPU", "cores_usable": 2},
-        "blas": [{"library": "openblas", "version": "0.3", "core_type": "Zen"}],
-        "threads": 2,
-        "peaks": {
-            "precision": "float32",
-            "measured_flop_per_s": 2.05e11,
-            "measured_bytes_per_s": 3.1e10,
-            "theoretical_flop_per_s": 2.5e11,
-        },
-    }
-    assert table.machine(found) == [
+    cpu, blas = Cpu("A CPU", cores_usable=2), Blas("openblas", "0.3", "Zen")
+    peaks = Peaks("float32", 2.05e11, 3.1e10, 2.5e11)
+    assert table.machine(Machine(cpu=cpu, blas=(blas,), threads=2, peaks=peaks)) == [
         "A CPU, 2 usable cores; openblas 0.3 for Zen, 2 threads",
         "float32 ceiling: 205 GFLOP/s (250 GFLOP/s by its flags and clock); memory: 31.0 GB/s",
     ]
-    assert table.machine(found | {"peaks": None, "blas": []}) == [
+    assert table.machine(Machine(cpu=cpu, threads=2)) == [
         "A CPU, 2 usable cores; no BLAS found, 2 threads"
     ]
+    assert table.machine(Machine()) == []
 
 
 def test_a_run_of_few_visits_says_what_its_intervals_are_worth() -> None:
@@ -311,7 +302,7 @@ def disturbed(*controls: float) -> tuple[list[Visit], list[Block]]:
     ],
 )
 def test_a_run_says_how_quiet_the_machine_was(controls: list[float], said: str) -> None:
-    sentence = table.quietness(*disturbed(*controls))
+    sentence = table.quietness(run_of(*disturbed(*controls)))
     assert sentence is not None
     assert said in sentence
     assert sentence.startswith("the machine was ")
@@ -321,7 +312,7 @@ def test_a_run_says_how_quiet_the_machine_was(controls: list[float], said: str) 
 def test_a_cell_without_a_quiet_visit_is_named() -> None:
     noisy, noisy_blocks = visited("numpy_matmul", [1.0] * 2)
     noisy = [replace(v, control_s=1.4) for v in noisy]
-    said = table.quietness(*run(disturbed(*[1.0] * 8), (noisy, noisy_blocks)))
+    said = table.quietness(run_of(*run(disturbed(*[1.0] * 8), (noisy, noisy_blocks))))
     assert said is not None
     assert said.endswith("they are set aside, but for 1 cell that had no other (--budget for more)")
 
@@ -329,13 +320,13 @@ def test_a_cell_without_a_quiet_visit_is_named() -> None:
 def test_a_machine_that_slept_is_told_in_words() -> None:
     visits, blocks = disturbed(*[1.0] * 8)
     visits[3] = replace(visits[3], suspended_s=60.0)
-    said = table.quietness(visits, blocks)
+    said = table.quietness(run_of(visits, blocks))
     assert said is not None
     assert "12% of 8 visits (typically asleep, or its clock set)" in said
 
 
 def test_without_a_good_visit_nothing_is_said_of_the_machine() -> None:
-    assert table.quietness([], []) is None
+    assert table.quietness(run_of([], [])) is None
 
 
 def test_a_kernel_that_cannot_run_here_has_no_column_but_a_reason() -> None:

@@ -19,7 +19,8 @@ from bench.data.records import Block, Visit
 from bench.measure import visit
 from bench.plan.case import Case
 from bench.plan.cell import Cell
-from bench.stats import estimate
+from bench.stats import interval
+from bench.stats.cell_visits import CellVisits, by_visit, gather
 from bench.worker import messages
 from bench.worker.server import Server
 
@@ -51,7 +52,7 @@ class NoisyMachine(SimulatedDevice):
         return [CONTROL_S * self.factor * (1 + 0.01 * self.random.random())]
 
 
-def measured(machine: NoisyMachine, visits: int) -> estimate.Gathered:
+def measured(machine: NoisyMachine, visits: int) -> CellVisits:
     """Visits to one cell, through the worker, as the harness makes them."""
     worker = Server(clock=machine.clock, sleep=machine.clock.sleep)
     device = _Timed(machine)
@@ -71,7 +72,7 @@ def measured(machine: NoisyMachine, visits: int) -> estimate.Gathered:
         row = visit.refusal(CELL, number, number, "ok", "")
         rows.append(replace(row, control_s=times.control_s))
         blocks += [Block(number, "time", opened.loops, s) for s in times.seconds]
-    (found,) = estimate.gather(rows, blocks).values()
+    (found,) = gather(rows, by_visit(blocks)).values()
     return found
 
 
@@ -94,7 +95,7 @@ class _Timed(SimulatedDevice):
 def test_the_headline_is_true_on_a_machine_that_misbehaves(work_ticks: int, visits: int) -> None:
     found = measured(NoisyMachine(work_ticks % 7, work_ticks), visits)
     truth = work_ticks * 1e-9
-    time = estimate.of_visits(list(found.good.values()))
+    time = interval.of_visits(list(found.good.values()))
     assert abs(time.value - truth) <= max(0.005 * truth, 100e-9)
     # without the control it would be the neighbour's time
     assert median(found.times.values()) > 1.3 * truth

@@ -1,6 +1,7 @@
 """What devices can do: stated by compute capability, measured on a simulated one, kept, used."""
 
-from dataclasses import asdict, replace
+import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,16 +10,16 @@ import pytest
 from asked import an_open
 from cupy_double import HOST_NS, MATMUL_NS, MEMSET_NS
 from devices import Board, HostClock, SimulatedDevice, prepare_on
+from made_up_runs import rows_of
 
 import kernels
-from bench.data import machine_file, peaks
-from bench.data.peaks import Peaks
+from bench.data import machine
+from bench.data.machine import Machine, Peaks
 from bench.data.records import Block, CellRow, Quantity, Visit
 from bench.machine import peak_rates
 from bench.measure.visit import refusal
 from bench.plan.case import Case
 from bench.plan.cell import Cell
-from bench.stats import estimate
 from bench.terminal.errors import BadInput
 from bench.worker import device_peaks, messages, timing
 from bench.worker.server import Server
@@ -245,8 +246,9 @@ class TestWorker:
     ) -> None:
         reply = ask(board(), monkeypatch)
         assert isinstance(reply, messages.DevicePeaks)
-        assert reply.measured_flop_per_s == pytest.approx(1e12, rel=1e-3)
-        assert (reply.theoretical_flop_per_s, reply.theoretical_bytes_per_s) == (2e12, None)
+        assert reply.peaks.measured_flop_per_s == pytest.approx(1e12, rel=1e-3)
+        assert reply.peaks.theoretical_flop_per_s == 2e12
+        assert reply.peaks.theoretical_bytes_per_s is None
 
     def test_a_device_without_ceilings_is_refused(self, monkeypatch: pytest.MonkeyPatch) -> None:
         reply = ask(SimulatedDevice(HostClock(), 1, 1), monkeypatch)
@@ -260,54 +262,51 @@ class TestWorker:
         assert not reply.rated
 
 
-RATES = messages.DevicePeaks(1e12, 1e11, 2e12, None)
+READING = Peaks("float32", 1e12, 1e11, 2e12, None)
 
 
 class TestKept:
     """The best of a device's ceilings, in the run and between runs."""
 
     def test_the_best_of_several_readings_counts(self, tmp_path: Path) -> None:
-        found = [RATES, messages.DevicePeaks(3e12, 5e10, 2e12, None)]
-        assert peak_rates.of_device(BOARD, "float32", found, tmp_path / "kept") == Peaks(
-            "float32", 3e12, 1e11, 2e12, None
-        )
+        readings = [READING, Peaks("float32", 3e12, 5e10, 2e12, None)]
+        best = peak_rates.of_device(BOARD, readings, tmp_path / "kept")
+        assert best == Peaks("float32", 3e12, 1e11, 2e12, None)
 
     def test_the_best_ever_seen_is_kept_for_each_device_and_precision(self, tmp_path: Path) -> None:
         kept = tmp_path / "kept"
-        peak_rates.of_device(BOARD, "float32", [RATES], kept)
-        slow = messages.DevicePeaks(1e10, 1e10, None, None)
-        again = peak_rates.of_device(BOARD, "float32", [slow], kept)
+        peak_rates.of_device(BOARD, [READING], kept)
+        slow = Peaks("float32", 1e10, 1e10, None, None)
+        again = peak_rates.of_device(BOARD, [slow], kept)
         assert (again.measured_flop_per_s, again.measured_bytes_per_s) == (1e12, 1e11)
-        other = peak_rates.of_device(BOARD.replace("17", "18"), "float32", [slow], kept)
+        other = peak_rates.of_device(BOARD.replace("17", "18"), [slow], kept)
         assert other.measured_flop_per_s == 1e10
-        assert peak_rates.of_device(BOARD, "float16", [slow], kept).measured_flop_per_s == 1e10
+        half = Peaks("float16", 1e10, 1e10, None, None)
+        assert peak_rates.of_device(BOARD, [half], kept).measured_flop_per_s == 1e10
 
     def test_a_device_without_room_keeps_what_it_states(self, tmp_path: Path) -> None:
-        full = messages.DevicePeaks(None, None, 2e12, 1e12)
-        found = peak_rates.of_device(BOARD, "float32", [full], tmp_path / "kept")
+        full = Peaks("float32", None, None, 2e12, 1e12)
+        found = peak_rates.of_device(BOARD, [full], tmp_path / "kept")
         assert found == Peaks("float32", None, None, 2e12, 1e12)
         assert found.flop_per_s == 2e12
 
     def test_each_device_has_its_own_ceiling(self) -> None:
         cpu = Peaks("float32", 4e11, 1e10, 3e11)
-        machine = {
-            "peaks": asdict(cpu),
-            "device_peaks": {BOARD: asdict(Peaks("float32", 1e12, 1e11, 2e12))},
-        }
-        assert peaks.ceiling(machine) == 4e11
-        assert peaks.ceiling(machine, BOARD) == 2e12
-        assert peaks.ceiling(machine, "another") is None
-        assert peaks.of(machine)["cpu"] == cpu
-        assert peaks.of({"peaks": None}) == {}
+        gpu = Peaks("float32", 1e12, 1e11, 2e12)
+        both = Machine(peaks=cpu, device_peaks={BOARD: gpu})
+        assert both.peaks_by_device == {"cpu": cpu, BOARD: gpu}
+        assert Machine().peaks_by_device == {}
 
-    def test_an_older_runs_ceilings_are_read(self) -> None:
+    def test_an_older_runs_peaks_are_read(self, tmp_path: Path) -> None:
         older = {
             "precision": "float32",
             "measured_flop_per_s": 2e11,
             "measured_bytes_per_s": 1e10,
             "theoretical_flop_per_s": None,
         }
-        assert peaks.of({"peaks": older}) == {"cpu": Peaks("float32", 2e11, 1e10, None)}
+        path = tmp_path / "machine.json"
+        path.write_text(json.dumps({"peaks": older}))
+        assert machine.read(path).peaks == Peaks("float32", 2e11, 1e10, None)
 
     @pytest.mark.parametrize("rate", ["-1.0", "0", '"fast"'])
     def test_a_bad_ceiling_in_machine_json_is_named(self, tmp_path: Path, rate: str) -> None:
@@ -317,7 +316,7 @@ class TestKept:
             ' "measured_bytes_per_s": null, "theoretical_flop_per_s": null}}}'
         )
         with pytest.raises(BadInput, match="device_peaks"):
-            machine_file.read(path)
+            machine.read(path)
 
 
 CASE = Case(100, 100, 10, "float32", "relu")
@@ -340,7 +339,7 @@ def cell(
         visits.append(replace(row, device=device, error=0.5, **changes))
         blocks.append(Block(number, "time", 1, time_s))
         blocks += [Block(number, name, 1, s) for name, s in (trip or {}).items()]
-    (made,) = estimate.cells(visits, blocks, known)
+    (made,) = rows_of(visits, blocks, known)
     return made
 
 
@@ -408,13 +407,17 @@ class TestState:
     """What a cell's device was doing, of the visits that count."""
 
     def test_medians_and_how_many_were_throttled(self) -> None:
-        states = [(1500.0, "power cap"), (1800.0, ""), (1900.0, "power cap; power brake")]
+        states: list[tuple[float, tuple[str, ...]]] = [
+            (1500.0, ("power cap",)),
+            (1800.0, ()),
+            (1900.0, ("power cap", "power brake")),
+        ]
         visits, blocks = [], []
         for number, (mhz, why) in enumerate(states, 1):
             row = refusal(Cell("k", CASE, 0, 1, "warm"), number, number, "ok", "")
             visits.append(replace(row, device=BOARD, device_mhz=mhz, device_throttled=why))
             blocks.append(Block(number, "time", 1, 1e-3))
-        (made,) = estimate.cells(visits, blocks, {})
+        (made,) = rows_of(visits, blocks)
         assert (made.device_mhz, made.throttled, made.visits) == (1800.0, 2, 3)
         assert made.device_watts is None
 
@@ -429,9 +432,9 @@ class TestState:
                     device=BOARD,
                     control_s=2e-5 if slow else 1e-5,
                     device_celsius=99.0 if slow else 50.0,
-                    device_throttled="power brake" if slow else "",
+                    device_throttled=("power brake",) if slow else (),
                 )
             )
             blocks.append(Block(number, "time", 1, 1e-3))
-        (made,) = estimate.cells(visits, blocks, {})
+        (made,) = rows_of(visits, blocks)
         assert (made.disturbed, made.device_celsius, made.throttled) == (1, 50.0, 0)

@@ -20,13 +20,15 @@ underscore are what charts share:
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.data.records import Block, Verdict, Visit
+from bench.data.machine import Machine
+from bench.data.records import Verdict
+from bench.stats.run_data import RunData
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,33 +44,26 @@ class Run:
 
     name: str
     cells: pd.DataFrame  # cells.csv
-    machine: Mapping[str, Any]  # machine.json
+    machine: Machine  # machine.json
     visits: pd.DataFrame | None = None  # a row a visit that was measured: its cell, seconds, quiet
 
 
-def read(folder: Path, measured: tuple[list[Visit], list[Block]] | None = None) -> Run:
-    """A run, from its files alone. `measured`: its visits and blocks, where they are at hand."""
+def read(run: RunData) -> Run:
+    """A run as charts take it."""
     import pandas as pd
 
     from bench.data import store
-    from bench.stats import estimate
 
     rows = []
-    if measured is None and (folder / store.FILES[Visit]).is_file():
-        measured = store.load(folder, Visit), store.load(folder, Block)
-    if measured is not None:
-        visits, blocks = measured
-        for cell in estimate.gather(visits, blocks).values():
-            good = cell.good
-            for visit in cell.visits:
-                if visit.pass_number in cell.times and visit.status == "ok":
-                    mine = {name: getattr(visit, name) for name in CELL}
-                    seconds, quiet = cell.times[visit.pass_number], visit.pass_number in good
-                    rows.append(
-                        mine | {"pass": visit.pass_number, "seconds": seconds, "quiet": quiet}
-                    )
+    for cell in run.by_cell.values():
+        good = cell.good
+        for visit in cell.visits:
+            if visit.pass_number in cell.times and visit.status == "ok":
+                mine = {name: getattr(visit, name) for name in CELL}
+                seconds, quiet = cell.times[visit.pass_number], visit.pass_number in good
+                rows.append(mine | {"pass": visit.pass_number, "seconds": seconds, "quiet": quiet})
     table = pd.DataFrame(rows, columns=[*CELL, "pass", "seconds", "quiet"])
-    return Run(folder.name, store.frame(folder), store.machine(folder), table)
+    return Run(run.folder.name, store.table(run.cells), run.machine, table)
 
 
 CELL = [

@@ -1,12 +1,11 @@
 """What the machine could do: the ceilings that charts draw."""
 
 import textwrap
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import pandas as pd
 
+from bench.data.machine import Machine
 from bench.show.charts._panels import Guide
 
 
@@ -40,24 +39,23 @@ class Ceiling:
         return self.flop_per_s / self.bytes_per_s if known else None  # type: ignore[operator]
 
 
-def of(machine: Mapping[str, Any], rows: pd.DataFrame) -> list[Ceiling]:
+def of(machine: Machine, rows: pd.DataFrame) -> list[Ceiling]:
     """The ceilings of the devices that these cells ran on, the CPU's first."""
     devices = sorted({str(name) for name in rows["device"]} - {""}, key=lambda d: (d != "cpu", d))
     precisions = set(rows["precision"])
     return [_of(machine, device, precisions) for device in devices]
 
 
-def _of(machine: Mapping[str, Any], device: str, precisions: set[str]) -> Ceiling:
+def _of(machine: Machine, device: str, precisions: set[str]) -> Ceiling:
     """A device's, where it was measured at the one precision that is shown."""
-    everywhere = (machine.get("device_peaks") or {}) | {"cpu": machine.get("peaks")}
-    peaks = everywhere.get(device)
-    if not peaks or precisions != {peaks.get("precision")}:
+    peaks = machine.peaks_by_device.get(device)
+    if not peaks or precisions != {peaks.precision}:
         return Ceiling(device)
-    names = ("measured_flop_per_s", "measured_bytes_per_s", "theoretical_flop_per_s")
-    return Ceiling(device, *(peaks.get(name) or None for name in names))
+    measured = peaks.measured_flop_per_s, peaks.measured_bytes_per_s
+    return Ceiling(device, *measured, peaks.theoretical_flop_per_s)
 
 
-def guides(machine: Mapping[str, Any], rows: pd.DataFrame, ends: list[float]) -> list[Guide]:
+def guides(machine: Machine, rows: pd.DataFrame, ends: list[float]) -> list[Guide]:
     """A level line a ceiling that is known, from end to end."""
     ceilings = of(machine, rows)
     among = len(ceilings) > 1  # then each says whose it is
@@ -72,6 +70,6 @@ def guides(machine: Mapping[str, Any], rows: pd.DataFrame, ends: list[float]) ->
     ]
 
 
-def unknown(machine: Mapping[str, Any], rows: pd.DataFrame) -> list[str]:
+def unknown(machine: Machine, rows: pd.DataFrame) -> list[str]:
     """A phrase for each device that has none."""
     return [f"ceiling of {c.short}: not measured" for c in of(machine, rows) if not c.flop_per_s]

@@ -1,25 +1,22 @@
 """The line below every chart: where and when this was measured, and how often."""
 
-from collections.abc import Mapping
-from typing import Any
-
 import pandas as pd
 
+from bench.data.machine import Machine
 from bench.show.charts import _words
 from bench.terminal.text import plain
 
 
-def footer(rows: pd.DataFrame, machine: Mapping[str, Any]) -> str:
+def footer(rows: pd.DataFrame, machine: Machine) -> str:
     """CPU, devices, threads, precision, date, commit and sample, of what is known."""
-    commit = machine.get("commit")
-    changed = " with changes" if machine.get("clean") is False else ""
+    changed = " with changes" if machine.clean is False else ""
     parts = [
-        (machine.get("cpu") or {}).get("model"),
+        machine.cpu.model,
         *devices(rows),
         _words.from_to([int(n) for n in rows["threads"]], "thread", "threads"),
         *sorted(set(rows["precision"])),
-        str(machine.get("started") or "")[:10],
-        f"commit {str(commit)[:7]}{changed}" if commit else "",
+        machine.started[:10],
+        f"commit {machine.commit[:7]}{changed}" if machine.commit else "",
         _words.from_to([int(n) for n in rows["visits"] if n > 0], "visit a cell", "visits a cell"),
     ]
     return plain(" · ".join(part for part in parts if part))

@@ -1,10 +1,11 @@
 """A comparison of two commits: every cell's change with its interval, and what was asked about."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from matplotlib.figure import Figure
 
+from bench.data.machine import Comparison, Machine
 from bench.data.records import Verdict
 from bench.show.charts import _fit, _page, _words
 from bench.terminal.text import plain
@@ -19,12 +20,12 @@ MARKS = {"slower": (">", "#CC3311"), "faster": ("<", "#00916A"), "can't tell": (
 
 
 @_page.applied()
-def draw(verdicts: Sequence[Verdict], machine: Mapping[str, Any], sheet: _page.Sheet) -> Figure:
+def draw(verdicts: Sequence[Verdict], machine: Machine, sheet: _page.Sheet) -> Figure:
     """A row a cell that moved or can't be told; the cells that are not slower, a row a kernel.
 
     `machine` is machine.json with its "comparison".
     """
-    asked = machine.get("comparison") or {}
+    asked = machine.comparison or Comparison()
     page = _page.page(
         sheet,
         title(verdicts, asked),
@@ -39,13 +40,13 @@ def draw(verdicts: Sequence[Verdict], machine: Mapping[str, Any], sheet: _page.S
     calm = [verdict for verdict in known if verdict.says == NOT_SLOWER]
     moved = sorted((v for v in known if v.says != NOT_SLOWER), key=lambda v: -v.change)
     room = int((page.top - page.bottom - AXIS) / ROW) - len({v.kernel for v in calm})
-    return _draw(page, moved, calm, room, float(asked.get("slower_than", 0.05)))
+    return _draw(page, moved, calm, room, asked.slower_than)
 
 
-def title(verdicts: Sequence[Verdict], asked: Mapping[str, Any]) -> str:
+def title(verdicts: Sequence[Verdict], asked: Comparison) -> str:
     """What was found, in a line."""
-    if asked.get("problem"):
-        return plain(f"Can't tell: {asked['problem']}")
+    if asked.problem:
+        return plain(f"Can't tell: {asked.problem}")
     red = [verdict for verdict in verdicts if verdict.says == "slower" and not verdict.accepted]
     if red:
         worst = max(red, key=lambda verdict: verdict.change)
@@ -54,25 +55,25 @@ def title(verdicts: Sequence[Verdict], asked: Mapping[str, Any]) -> str:
     unknown = sum(verdict.says == "can't tell" for verdict in verdicts)
     if unknown:
         return f"{unknown} of {len(verdicts)} cells can't be told"
-    return f"No cell of {len(verdicts)} is {100 * asked.get('slower_than', 0.05):g} % slower"
+    return f"No cell of {len(verdicts)} is {100 * asked.slower_than:g} % slower"
 
 
-def _conditions(asked: Mapping[str, Any]) -> str:
-    if not asked:
+def _conditions(asked: Comparison) -> str:
+    if not asked.head:
         return ""
-    env = ", each on its own lock's packages" if asked.get("locked") else ""
-    return plain(f"{str(asked['head'])[:12]} against {str(asked['base'])[:12]}{env}")
+    env = ", each on its own lock's packages" if asked.locked else ""
+    return plain(f"{asked.head[:12]} against {asked.base[:12]}{env}")
 
 
 def _unknown(verdicts: Sequence[Verdict]) -> list[str]:
     return [f"{v.cell} (too few rounds)" for v in verdicts if v.change_low is None]
 
 
-def _footer(verdicts: Sequence[Verdict], machine: Mapping[str, Any]) -> str:
+def _footer(verdicts: Sequence[Verdict], machine: Machine) -> str:
     parts = [
-        (machine.get("cpu") or {}).get("model"),
+        machine.cpu.model,
         "1 thread, both sides on one core",
-        str(machine.get("started") or "")[:10],
+        machine.started[:10],
         _words.from_to([verdict.rounds for verdict in verdicts], "round a cell", "rounds a cell"),
     ]
     return plain(" · ".join(part for part in parts if part))

@@ -1,11 +1,9 @@
 """Arithmetic against memory: each cell at its intensity, under its own device's ceilings."""
 
-from collections.abc import Mapping
-from typing import Any
-
 import pandas as pd
 from matplotlib.figure import Figure
 
+from bench.data.machine import Machine
 from bench.show.charts import Run, _ceilings, _cells, _fit, _footer, _lines, _page
 
 NUMBER = "flop_per_s"
@@ -48,7 +46,7 @@ def _say(intensity: float) -> str:
     return f"{intensity:.3g}"
 
 
-def title(shown: pd.DataFrame, machine: Mapping[str, Any]) -> str:
+def title(shown: pd.DataFrame, machine: Machine) -> str:
     """How far the smallest batch is from the ridges, where a larger one passes them."""
     ceilings = _ceilings.of(machine, shown)
     first = shown[shown["batch"] == shown["batch"].min()]
@@ -64,7 +62,7 @@ def title(shown: pd.DataFrame, machine: Mapping[str, Any]) -> str:
     return "Throughput by arithmetic intensity"
 
 
-def roofs(machine: Mapping[str, Any], shown: pd.DataFrame) -> list[_lines.Guide]:
+def roofs(machine: Machine, shown: pd.DataFrame) -> list[_lines.Guide]:
     """Of each device the measured roof, bent where memory is the limit, and the stated one."""
     low, high = float(shown["intensity"].min()) / 1.15, float(shown["intensity"].max()) * 1.15
     ceilings, found = _ceilings.of(machine, shown), []

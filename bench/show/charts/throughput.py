@@ -1,13 +1,12 @@
 """How much arithmetic a kernel does a second, by width: a line a kernel, a panel a batch."""
 
 import math
-from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from bench.data.machine import Machine
 from bench.show.charts import Run, _ceilings, _cells, _footer, _lines, _page, _words
 
 NUMBER = "flop_per_s"
@@ -46,7 +45,7 @@ def draw(run: Run, sheet: _page.Sheet) -> Figure:
     return _lines.draw(page, panels, along, _lines.Y("FLOP/s (log scale)"))
 
 
-def title(shown: pd.DataFrame, machine: Mapping[str, Any]) -> str:
+def title(shown: pd.DataFrame, machine: Machine) -> str:
     """How near to the ceiling the fastest kernel of each device comes; where there is but one
     device, how far from it the slowest stays. A ceiling that was passed is no ceiling.
     """
@@ -76,8 +75,6 @@ def _spread(values: list[int], most: int) -> list[int]:
     return [values[round(i)] for i in np.linspace(0, len(values) - 1, most)]
 
 
-def _ceiling(
-    machine: Mapping[str, Any], shown: pd.DataFrame, widths: list[int]
-) -> list[_lines.Guide]:
+def _ceiling(machine: Machine, shown: pd.DataFrame, widths: list[int]) -> list[_lines.Guide]:
     ends = [widths[0] / math.sqrt(2), widths[-1] * math.sqrt(2)]
     return _ceilings.guides(machine, shown, ends)

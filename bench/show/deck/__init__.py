@@ -19,21 +19,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from bench.data.records import Block, Visit
+    from bench.stats.run_data import RunData
 
 NAME = "deck.pptx"
 
 
-def write(
-    folder: Path, path: Path, measured: "tuple[list[Visit], list[Block]] | None" = None
-) -> Path:
-    """Make the deck of the run in `folder`. Raises BadInput for files that are not a run's.
-
-    `measured`: its visits and blocks, where they are at hand.
-    """
+def write(run: "RunData", path: Path) -> Path:
+    """Make the deck of a run."""
     from bench.show.deck import findings, pages
 
-    story = findings.read(folder, measured)
+    story = findings.read(run)
     content = pages.deck(story)
     path.parent.mkdir(parents=True, exist_ok=True)
     half = path.with_name(f"{path.name}.half")

@@ -4,13 +4,10 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pandas as pd
 
-from bench.data import peaks
-from bench.data.records import Block, Visit
-from bench.show import charts, runs, table
+from bench.show import charts, table
 from bench.show.charts import (
     _ceilings,
     _cells,
@@ -27,6 +24,7 @@ from bench.show.charts import (
     time,
 )
 from bench.show.deck import method
+from bench.stats.run_data import RunData
 from bench.terminal import units
 
 MOST_KERNELS = 8
@@ -89,12 +87,9 @@ class Story:
     slides: Sequence[Slide] = field(default_factory=list)
 
 
-def read(folder: Path, measured: tuple[list[Visit], list[Block]] | None = None) -> Story:
-    """The deck of the run in `folder`, from its files alone."""
-    visits, blocks = runs.measured(folder) if measured is None else measured
-    run = charts.read(folder, (visits, blocks))
-    headline = table.headline(visits, blocks, peaks.of(run.machine))
-    return tell(run, headline, table.quietness(visits, blocks))
+def read(run: RunData) -> Story:
+    """The deck of a run."""
+    return tell(charts.read(run), table.headline(run), table.quietness(run))
 
 
 def tell(run: charts.Run, headline: str | None, quietness: str | None) -> Story:
@@ -108,7 +103,7 @@ def tell(run: charts.Run, headline: str | None, quietness: str | None) -> Story:
     slides.append(_method(run, quietness))
     return Story(
         headline or "One dense layer, A_out = g(A_in @ W + b), written several ways",
-        method.machine(run.machine),
+        table.machine(run.machine),
         method.HEADLINE,
         slides[-1].footer,
         _started(run),
@@ -119,7 +114,7 @@ def tell(run: charts.Run, headline: str | None, quietness: str | None) -> Story:
 def _started(run: charts.Run) -> datetime:
     """When the run began, which is what its deck is dated."""
     try:
-        return datetime.fromisoformat(str(run.machine.get("started"))).astimezone(UTC)
+        return datetime.fromisoformat(run.machine.started).astimezone(UTC)
     except ValueError:
         return datetime(1980, 1, 1, tzinfo=UTC)
 

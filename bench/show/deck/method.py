@@ -1,8 +1,5 @@
 """How a run's numbers came about: the words of a deck that don't follow from them."""
 
-from collections.abc import Mapping
-from typing import Any
-
 from bench.show import charts, table
 
 _COMMON = (
@@ -60,12 +57,6 @@ METHOD = (
 )
 
 
-def machine(found: Mapping[str, Any]) -> list[str]:
-    """What it was measured on; nothing of a machine that isn't known."""
-    known = {"cpu", "peaks", "blas", "threads"} <= found.keys()
-    return table.machine(found) if known else []
-
-
 def points(run: charts.Run) -> list[str]:
     """How a run was measured, a sentence each, with its own counts."""
     visits, aside = (int(run.cells[name].sum()) for name in ("visits", "disturbed"))
@@ -75,4 +66,4 @@ def points(run: charts.Run) -> list[str]:
         "A number is the median over quiet visits of their fastest block; bars: 95 % interval",
         f"{visits:,} visits count; {aside:,} are set aside, told by a control beside the kernel",
     ]
-    return [*said, *machine(run.machine)]
+    return [*said, *table.machine(run.machine)]

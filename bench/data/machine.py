@@ -1,0 +1,148 @@
+"""machine.json: what a run was measured on and what that machine can do, as a type.
+
+A field that a file lacks has its default here (older runs have fewer), and a field that is not here
+is passed over (newer runs have more). What a file does have is checked.
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from bench.data.records import Says
+from bench.terminal.errors import BadInput
+
+Whole = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+Rate = Annotated[float, Meta(gt=0, lt=1e30)]
+
+CPU = "cpu"
+"""The CPU's name as a device, as `kernels.Host` has it."""
+
+
+class Cpu(msgspec.Struct, frozen=True):
+    """The processor."""
+
+    model: str = ""
+    cores_present: Whole | None = None
+    cores_usable: Whole = 0  # by this process
+    mhz: Annotated[float, Meta(ge=0, lt=1e9)] | None = None  # the highest clock rate that it states
+    vector_flags: tuple[str, ...] = ()
+    governor: str | None = None
+
+
+class Blas(msgspec.Struct, frozen=True):
+    """A library of matrix products that NumPy uses."""
+
+    library: str | None = None
+    version: str | None = None
+    core_type: str | None = None  # the CPU that it takes this one for
+    threads: Whole | None = None
+    threading: str | None = None
+
+
+class Gpu(msgspec.Struct, frozen=True, kw_only=True):
+    """A device, as the driver describes it; None for what it doesn't say."""
+
+    index: Whole = 0  # CUDA's number of it
+    name: str
+    bus: str  # its PCI address
+    compute: str = ""  # its compute capability
+    memory_bytes: Whole | None = None
+    clock_hz: Whole | None = None
+    multiprocessors: Whole | None = None
+    memory_clock_hz: Whole | None = None
+    memory_bus_bits: Whole | None = None
+    l2_bytes: Whole | None = None
+
+
+class Gpus(msgspec.Struct, frozen=True):
+    """What the NVIDIA driver says."""
+
+    driver: str | None = None  # the CUDA version that it can do, like "12.8"
+    version: Whole | None = None  # the same as CUDA's number, 12080
+    devices: tuple[Gpu, ...] = ()
+    status: int = 0  # of the call that failed
+    trouble: str = ""  # why there are no devices
+
+
+class Peaks(msgspec.Struct, frozen=True):
+    """The peak rates of one device, the CPU's of all threads together; None for what isn't known.
+
+    `theoretical` is what its units and the clock rate that it states would give (a CPU's vector
+    flags, a GPU's multiprocessors); its true clock may be higher, or lower under load.
+    """
+
+    precision: str
+    measured_flop_per_s: Rate | None
+    measured_bytes_per_s: Rate | None
+    theoretical_flop_per_s: Rate | None
+    theoretical_bytes_per_s: Rate | None = None
+
+    @property
+    def flop_per_s(self) -> float | None:
+        """The larger of the measured and the theoretical peak of arithmetic."""
+        known = (self.measured_flop_per_s or 0.0, self.theoretical_flop_per_s or 0.0)
+        return max(known) or None
+
+
+class Comparison(msgspec.Struct, frozen=True):
+    """What a comparison of two commits was asked, and what it says."""
+
+    base: str = ""  # a commit, or worktree
+    head: str = ""
+    slower_than: float = 0.05
+    locked: bool = False
+    says: Says = "can't tell"
+    problem: str | None = None
+    seed: int = 0
+
+
+class Machine(msgspec.Struct, frozen=True, kw_only=True):
+    """All of machine.json."""
+
+    started: str = ""  # date and time (UTC) in ISO 8601
+    cpu: Cpu = Cpu()
+    memory_bytes: Whole = 0
+    os: str = ""
+    python: str = ""
+    numpy: str = ""
+    blas: tuple[Blas, ...] = ()
+    threads: Whole = 0  # that the libraries were told to use
+    gpus: Gpus = Gpus()
+    gpu_library: str = ""  # CuPy's wheel and version
+    commit: str | None = None
+    clean: bool | None = None  # whether the checkout was as that commit has it
+    load: float = 0.0  # average over the minute before the run
+    overrides: dict[str, str] = {}  # environment variables that make a library run other code
+    fingerprint: str = ""  # hash of what has to be the same for times to be comparable
+    warnings: tuple[str, ...] = ()
+    peaks: Peaks | None = None  # the CPU's
+    stopped: str = ""  # why the run ended
+    device_peaks: dict[str, Peaks] = {}  # those of other devices, by the device's name
+    comparison: Comparison | None = None  # where two commits were compared
+
+    @property
+    def peaks_by_device(self) -> dict[str, Peaks]:
+        """All that are known, the CPU's among them."""
+        return self.device_peaks | ({CPU: self.peaks} if self.peaks else {})
+
+
+def read(path: Path) -> Machine:
+    """The machine, each field checked. Raises BadInput, naming file and field."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Machine)
+    except OSError as error:
+        raise BadInput(f"{path} can't be read: {error.strerror}") from error
+    except msgspec.ValidationError as error:
+        what, _, field = str(error).partition(" - at `$.")
+        if not field:
+            raise BadInput(f"{path}: not an object") from error
+        raise BadInput(f"{path}, field {field.rstrip('`')}: {what}") from error
+    except (ValueError, RecursionError) as error:
+        raise BadInput(f"{path}: not JSON: {error}") from error
+
+
+def dumps(machine: Machine) -> str:
+    """The text of machine.json."""
+    return msgspec.json.format(msgspec.json.encode(machine), indent=2).decode() + "\n"

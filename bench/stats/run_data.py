@@ -1,0 +1,42 @@
+"""A run on disk, read once: its machine, its visits and blocks, and the cells that follow."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.data import store
+from bench.data.machine import Machine
+from bench.data.records import Block, CellRow, Visit
+from bench.plan.cell import Cell
+from bench.stats import cell_visits, cells
+from bench.stats.cell_visits import CellVisits, Seconds
+
+
+@dataclass(frozen=True, slots=True)
+class RunData:
+    """What table, charts, slides and a run that goes on are made from."""
+
+    folder: Path
+    machine: Machine
+    visits: Sequence[Visit]
+    blocks: Mapping[int, Seconds]  # by visit; those of a visit that was never finished, too
+    by_cell: Mapping[Cell, CellVisits]
+    cells: Sequence[CellRow]  # as cells.csv has them
+
+
+def read(folder: Path) -> RunData:
+    """A run, from its files alone; from its cells alone where it has no visits. Raises BadInput."""
+    machine = store.machine(folder)
+    if not (folder / store.FILES[Visit]).is_file():
+        return RunData(folder, machine, (), {}, {}, store.load(folder, CellRow))
+    return derive(folder, machine, store.load(folder, Visit), store.load(folder, Block))
+
+
+def derive(
+    folder: Path, machine: Machine, visits: Sequence[Visit], blocks: Iterable[Block]
+) -> RunData:
+    """A run from what was measured. Raises BadInput for a good visit without blocks."""
+    by_visit = cell_visits.by_visit(blocks)
+    by_cell = cell_visits.gather(visits, by_visit)
+    rows = cells.rows(by_cell.values(), machine.peaks_by_device)
+    return RunData(folder, machine, visits, by_visit, by_cell, store.as_written(rows))
