@@ -3,7 +3,8 @@
 Seconds are SI seconds; every other unit is in the column's name. A number that does not exist is
 empty in the file and `None` here. A column with a default came later: older files end before it.
 `visits.csv` and `blocks.csv` are the truth and are only appended to; `cells.csv` follows from them
-and `bench.stats.estimate` at any time.
+and `bench.stats` at any time. The comment above a column is its meaning in the documentation
+(`bench.data.meanings`).
 """
 
 import re
@@ -13,17 +14,28 @@ from typing import Literal, get_args
 from bench.plan.case import LARGEST, Activation, Cache, Precision
 
 Status = Literal[
-    "ok",  # measured and right
-    "pending",  # the run stopped before its first visit
-    "unavailable",  # the kernel can't run here
-    "unsupported",  # the kernel doesn't do this precision or activation
-    "skipped",  # predicted to cost more than the sweep allows
-    "timeout",  # took far longer than predicted
+    # measured, and the answers were right
+    "ok",
+    # the run ended before the cell's first visit
+    "pending",
+    # the kernel can't run on this machine: the reason says what it lacks
+    "unavailable",
+    # the kernel does not do this precision or activation
+    "unsupported",
+    # one launch was predicted, or found, to take longer than the sweep's limit
+    "skipped",
+    # no answer came in far more time than was predicted, and the kernel's process was ended
+    "timeout",
+    # the cell's arrays do not fit into memory
     "out_of_memory",
-    "error",  # the kernel raised
-    "crashed",  # the kernel's process died
-    "wrong",  # the answer was not right: its times reach no chart
-    "impossible",  # faster than this machine's arithmetic can be: its times reach no chart
+    # the kernel raised an exception, or broke a rule of the contract
+    "error",
+    # the kernel's process died
+    "crashed",
+    # an answer was wrong: the cell has no time
+    "wrong",
+    # faster than the device's arithmetic can be: the cell has no time
+    "impossible",
 ]
 STATUSES: tuple[str, ...] = get_args(Status)
 
@@ -94,72 +106,126 @@ PREDICTED = re.compile(r"predicted ([0-9.e+-]+) s a launch")
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """A row of visits.csv: one visit to a cell, or the one refusal that ended it."""
+    """A row of visits.csv: one visit to a cell, or the reason why the cell was not visited."""
 
-    visit: int  # number of the visit in this run, from 1
-    pass_number: int  # which pass over the cells, from 1
+    # number of the visit in this run, from 1; blocks.csv refers to it
+    visit: int
+    # number of the pass over all cells in which the visit took place, from 1
+    pass_number: int
+    # name of the kernel: its file without `.py`
     kernel: str
-    kernel_hash: str  # of the kernel's source, 12 hex digits
+    # hash of the kernel's source code, 12 hex digits; empty where the kernel was not loaded
+    kernel_hash: str
+    # inputs of the layer: rows of W
     n_in: int
+    # units of the layer: columns of W
     n_units: int
+    # examples in one launch: rows of A_in
     batch: int
+    # precision of the arithmetic: float64, float32, tf32, float16 or bfloat16
     precision: str
+    # the layer's activation function: linear, relu, sigmoid or tanh
     activation: str
-    device_index: int  # the device asked for
-    device: str  # the device's own name; empty where none was reached
-    threads: int  # threads the libraries were told to use
-    cache: str  # warm | cold
+    # number of the GPU that was asked for, from 0; a kernel on the CPU ignores it
+    device_index: int
+    # name of the device that computed: `cpu`, or a GPU's name and PCI address; empty where the
+    # kernel reached none
+    device: str
+    # threads that the libraries were told to use
+    threads: int
+    # state of the caches before a launch: `warm`, or `cold` where they were flushed
+    cache: str
+    # how the visit ended: `ok`, or why there is no number
     status: Status
-    reason: str  # with every status but ok
-    error: (
-        float | None
-    )  # RMS error in units of what the precision should give (1 is typical; see bench.worker.check)
-    at_s: float  # when the visit began, seconds since the epoch
-    wall_s: float | None  # the visit's length on the wall clock
-    cpu_s: float | None  # CPU time that the worker used in it, all threads
-    quiet_s: float | None  # waited afterwards until the worker's threads stood still
-    control_s: float | None  # what the control took beside the blocks, on the slowest core
-    measured_s: float | None  # how long the blocks and the control took together
-    waited_s: float | None  # in that time, for a core, all threads of the worker together
-    preempted: int | None  # times that the worker's main thread was put aside for another process
-    steal_s: float | None  # CPU time that the hypervisor took from this machine in the visit
-    pressure_s: float | None  # time in it that some process of the machine waited for a core
-    throttled_s: float | None  # time in it that a CPU quota held this container back
-    suspended_s: float | None  # time in it that the machine slept
-    stepped_s: float | None  # what the wall clock was set forward by in it
-    device_mhz: float | None = None  # the device's clocks as its last block's work was queued,
-    device_memory_mhz: float | None = None  # where it has clocks of its own and tells them
+    # why there is no number, in words for people; empty where the status is `ok`
+    reason: str
+    # root mean square of the output's errors against float64, in units of what rounding gives at
+    # this precision: about 0.5 is typical, hundreds mean a lower precision
+    error: float | None
+    # when the visit began, in seconds since 1970-01-01 00:00 UTC
+    at_s: float
+    # length of the whole visit on the wall clock, in seconds
+    wall_s: float | None
+    # CPU time that the kernel's process used during the visit, all threads together, in seconds
+    cpu_s: float | None
+    # time after the visit until the threads of the kernel stood still, in seconds
+    quiet_s: float | None
+    # time of one run of the speed probe beside the blocks, on the slowest core, in seconds
+    control_s: float | None
+    # time that the blocks and the speed probe took together, in seconds
+    measured_s: float | None
+    # time that threads of the kernel's process, ready to run, waited for a core meanwhile, added up
+    # over all of them, in seconds
+    waited_s: float | None
+    # how often the operating system took the core from the kernel's main thread for another process
+    preempted: int | None
+    # CPU time that the hypervisor gave to other virtual machines during the visit, in seconds
+    steal_s: float | None
+    # time during the visit in which some process of this machine waited for a core, in seconds
+    pressure_s: float | None
+    # time during the visit in which a CPU quota held this container back, in seconds
+    throttled_s: float | None
+    # time during the visit in which the machine was suspended, in seconds
+    suspended_s: float | None
+    # how far the wall clock was set forward during the visit, in seconds
+    stepped_s: float | None
+    # clock rate of the device's processors while its last block ran, in MHz; empty where the device
+    # reports none
+    device_mhz: float | None = None
+    # clock rate of the device's memory at that moment, in MHz; empty where it reports none
+    device_memory_mhz: float | None = None
+    # temperature of the device at that moment, in degrees Celsius; empty where it reports none
     device_celsius: float | None = None
+    # power that the device drew at that moment, in watts; empty where it reports none
     device_watts: float | None = None
-    device_throttled: str = ""  # why its clock was held back then; empty where it was not
-    cores_busy: float | None = None  # CPU seconds a second while the blocks ran, all threads
-    layer: str = ""  # the layer's name, where it has one
+    # why the device's clock was held back at that moment, such as `power cap`; several reasons are
+    # separated by `; `; empty where it was not held back
+    device_throttled: str = ""
+    # cores that the kernel kept busy while the blocks ran: CPU seconds per second, all threads
+    cores_busy: float | None = None
+    # name of the layer; empty for a layer of the sweep's widths
+    layer: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A row of blocks.csv: `loops` launches (or transfers) between two clock marks."""
+    """A row of blocks.csv: `loops` launches (or transfers) between two readings of the clock."""
 
+    # number of the visit, as in visits.csv
     visit: int
+    # what was timed: `time` (launches one after the other), `latency` (one launch until its result
+    # is there), `launch` (the call alone), `send`, `fetch` or `end_to_end`
     quantity: Quantity
+    # launches, or transfers, in the block
     loops: int
-    seconds: float  # per launch, or per transfer
+    # time of one launch, or of one transfer, in seconds: the block's time divided by `loops`
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """A row of rounds.csv: what one round of a comparison says of one cell."""
+    """A row of rounds.csv: what one round of a comparison measured of one cell."""
 
+    # number of the round in this comparison, from 1
     round_number: int
+    # `screen`, where all cells are measured, or `confirm`, where the doubtful ones are again
     phase: Phase
+    # name of the cell: kernel, layer and batch
     cell: str
+    # name of the kernel: its file without `.py`
     kernel: str
-    base_s: float  # median seconds of a launch in the round
+    # time of one launch with the base commit, in seconds: median of the round's blocks
+    base_s: float
+    # time of one launch with the head commit, in seconds: median of the round's blocks
     head_s: float
-    log_ratio: float  # median over neighbouring blocks of log(head / base)
-    control_log_ratio: float  # the same of the fixed work beside them
+    # natural logarithm of head's time over base's: median over neighbouring blocks
+    log_ratio: float
+    # the same of the speed probe, which is identical code on both sides
+    control_log_ratio: float
+    # pairs of neighbouring blocks that were measured
     pairs: int
-    dropped: int  # pairs that were set aside because the machine was disturbed
+    # pairs that do not count, because the machine was disturbed meanwhile
+    dropped: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,66 +235,124 @@ class Verdict:
     Changes are ratios less 1: 0.05 is five percent slower.
     """
 
+    # name of the cell: kernel, layer and batch
     cell: str
+    # name of the kernel: its file without `.py`
     kernel: str
+    # the verdict: `slower`, `can't tell`, `not slower` or `faster`
     says: Says
+    # change of the time from base to head: 0.05 is 5 % slower
     change: float
-    change_low: float | None  # its 95 % interval; empty under six rounds
+    # lower end of the change's 95 % interval; empty with fewer than six rounds
+    change_low: float | None
+    # upper end of the change's 95 % interval; empty with fewer than six rounds
     change_high: float | None
-    visible: float | None  # the smallest slowdown that these rounds could have shown
+    # the smallest slowdown that these rounds could have shown; empty where they could show none
+    visible: float | None
+    # rounds behind the verdict
     rounds: int
-    accepted: str = ""  # why this slowdown is accepted, if it is (bench.gate.accepted)
+    # why this slowdown was accepted beforehand; empty where it was not
+    accepted: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
     """A row of cells.csv: everything a table or a chart says about one kernel on one case."""
 
+    # name of the kernel: its file without `.py`
     kernel: str
+    # hash of the kernel's source code, 12 hex digits; empty where the kernel was not loaded
     kernel_hash: str
+    # inputs of the layer: rows of W
     n_in: int
+    # units of the layer: columns of W
     n_units: int
+    # examples in one launch: rows of A_in
     batch: int
+    # precision of the arithmetic: float64, float32, tf32, float16 or bfloat16
     precision: str
+    # the layer's activation function: linear, relu, sigmoid or tanh
     activation: str
+    # number of the GPU that was asked for, from 0; a kernel on the CPU ignores it
     device_index: int
+    # name of the device that computed: `cpu`, or a GPU's name and PCI address; empty where the
+    # kernel reached none
     device: str
+    # threads that the libraries were told to use
     threads: int
+    # state of the caches before a launch: `warm`, or `cold` where they were flushed
     cache: str
+    # `ok`, or why there is no number, or why there will be no more visits
     status: Status
+    # the status explained, in words for people; empty where the status is `ok`
     reason: str
-    visits: int  # good and quiet visits: those behind the numbers
-    disturbed: int  # good visits that were set aside (bench.stats.disturbance)
-    time_s: float | None  # the headline: one launch; median over quiet visits of the fastest block
-    time_low_s: float | None  # its 95 % interval; empty under six visits
+    # visits that count: those that ended well while the machine was not disturbed
+    visits: int
+    # visits that ended well and do not count, because the machine was disturbed
+    disturbed: int
+    # time of one launch, the number in table and charts, in seconds: median, over the visits that
+    # count, of each visit's fastest block
+    time_s: float | None
+    # lower end of the 95 % interval of `time_s`, in seconds; empty with fewer than six visits
+    time_low_s: float | None
+    # upper end of the 95 % interval of `time_s`, in seconds; empty with fewer than six visits
     time_high_s: float | None
-    median_s: float | None  # median over visits of the visit's median block
-    best_s: float | None  # the fastest block seen
-    latency_s: float | None  # one launch and its fence, on the host's clock
-    launch_s: float | None  # what the host itself spends on a launch
-    send_s: float | None  # input to where the kernel computes
-    fetch_s: float | None  # output back to the host
-    end_to_end_s: float | None  # send, launch, fence, fetch
-    flops: int  # floating-point operations of one launch: 2*batch*n_in*n_units + batch*n_units
-    bytes: int  # each array read or written once
-    flop_per_s: float | None  # flops / time_s
+    # median, over the visits that count, of each visit's median block: seconds per launch
+    median_s: float | None
+    # the fastest block of all visits that ended well: seconds per launch
+    best_s: float | None
+    # time of a single launch until its result is there, on the host's clock, in seconds
+    latency_s: float | None
+    # time that the host needs to start a launch, in seconds; on a CPU the launch itself
+    launch_s: float | None
+    # time to move the input to where the kernel computes, in seconds
+    send_s: float | None
+    # time to move the output back to the host, in seconds
+    fetch_s: float | None
+    # time of one launch with both transfers, in seconds
+    end_to_end_s: float | None
+    # floating-point operations of one launch: 2 * batch * n_in * n_units + batch * n_units
+    flops: int
+    # bytes of the input, W, b and the output, each counted once
+    bytes: int
+    # floating-point operations per second: `flops` / `time_s`
+    flop_per_s: float | None
+    # lower end of the 95 % interval of `flop_per_s`; empty with fewer than six visits
     flop_per_s_low: float | None
+    # upper end of the 95 % interval of `flop_per_s`; empty with fewer than six visits
     flop_per_s_high: float | None
-    percent_of_peak: float | None  # of the machine's arithmetic ceiling at this precision
-    speedup: float | None  # python_loop's time over this one's, on the same case
-    speedup_low: float | None  # its 95 % interval
+    # `flop_per_s` in percent of the device's peak at this precision: the larger of the measured and
+    # the theoretical one
+    percent_of_peak: float | None
+    # how many times as fast as `python_loop` on the same case
+    speedup: float | None
+    # lower end of the 95 % interval of `speedup`; empty with fewer than six visits
+    speedup_low: float | None
+    # upper end of the 95 % interval of `speedup`; empty with fewer than six visits
     speedup_high: float | None
-    speedup_basis: (
-        str  # measured (paired by pass) | predicted (the loop was too slow to run) | empty
-    )
-    predicted_s: float | None  # of a skipped cell: what it was predicted to take
-    error: float | None  # the largest RMS error over its visits, as in visits.csv
-    percent_of_measured: float | None = None  # of what a large product reached on its device
-    percent_of_stated: float | None = None  # of what the device's data sheet gives
-    launch_bound: str = ""  # yes | no: does time_s consist of launch_s; empty where not known
-    device_mhz: float | None = None  # these three: medians over the visits behind the numbers
+    # origin of python_loop's time: `measured` (in the same passes), `predicted` (from smaller
+    # layers, because this one would take too long), or empty
+    speedup_basis: str
+    # predicted time of one launch of a cell that was skipped, in seconds
+    predicted_s: float | None
+    # largest error of all visits, in the units of visits.csv
+    error: float | None
+    # `flop_per_s` in percent of the rate that a large matrix product reached on the device
+    percent_of_measured: float | None = None
+    # `flop_per_s` in percent of the device's theoretical peak: its units times their clock rate
+    percent_of_stated: float | None = None
+    # `yes` where the GPU idled because Python could not submit launches fast enough, `no` where it
+    # did not; empty where that is not known
+    launch_bound: str = ""
+    # clock rate of the device's processors, in MHz: median over the visits that count
+    device_mhz: float | None = None
+    # temperature of the device, in degrees Celsius: median over the visits that count
     device_celsius: float | None = None
+    # power that the device drew, in watts: median over the visits that count
     device_watts: float | None = None
-    throttled: int = 0  # of those visits, the ones with a clock held back
-    cores_busy: float | None = None  # median over quiet visits: what blocks kept busy of `threads`
-    layer: str = ""  # the layer's name; empty for a square of the sweep's widths
+    # of the visits that count, those in which the device's clock was held back
+    throttled: int = 0
+    # cores that the kernel kept busy: median over the visits that count
+    cores_busy: float | None = None
+    # name of the layer; empty for a layer of the sweep's widths
+    layer: str = ""
