@@ -31,62 +31,69 @@ app = typer.Typer(
 @app.command()
 def run(
     sweep: Annotated[
-        str, typer.Option(help="quick, default, full, layers, or a TOML file.")
+        str, typer.Option(help="What to measure: quick, default, full, layers, or a TOML file.")
     ] = "default",
     kernel: Annotated[
         list[str] | None,
         typer.Option(
-            help="A name from kernels/, a .py file, or all; may be repeated. None: the sweep's."
+            help="A name from kernels/, a .py file, or all; may be repeated."
+            " Without it: the sweep's kernels."
         ),
     ] = None,
     widths: Annotated[
-        str | None, typer.Option(help="Units of the layers, like 16,256,1000.")
+        str | None, typer.Option(help="Widths of the layers (n_units = n_in), like 16,256,1000.")
     ] = None,
     layer: Annotated[
         list[str] | None,
         typer.Option(
-            help="Your own: FILE.npz or FILE.safetensors, with :NAME where it has several;"
-            " may be repeated.",
+            help="A layer of your own: FILE.npz or FILE.safetensors, with :NAME where the file has"
+            " several; may be repeated.",
         ),
     ] = None,
     transposed: Annotated[  # noqa: FBT002 - a flag
         bool,
-        typer.Option("--transposed", help="Its W is (n_units, n_in), as PyTorch keeps it."),
+        typer.Option("--transposed", help="--layer's W is (n_units, n_in), as PyTorch stores it."),
     ] = False,
-    batches: Annotated[str | None, typer.Option(help="Examples at a time, like 1,64.")] = None,
+    batches: Annotated[
+        str | None, typer.Option(help="How many examples to compute at once, like 1,64.")
+    ] = None,
     precision: Annotated[
-        str | None, typer.Option(help="float64, float32, tf32, float16 or bfloat16.")
+        str | None,
+        typer.Option(help="Precision: float64, float32, tf32, float16 or bfloat16."),
     ] = None,
     activation: Annotated[str | None, typer.Option(help=f"{options.either(ACTIVATIONS)}.")] = None,
     device: Annotated[
-        str | None, typer.Option(help="Which GPU, from 0; several like 0,1, or all.")
+        str | None, typer.Option(help="Number of the GPU, from 0; several like 0,1; or all.")
     ] = None,
     threads: Annotated[
-        int | None, typer.Option(help="Threads of the libraries; 0: one a usable core.")
+        int | None, typer.Option(help="Threads for the libraries; 0 is one for each usable core.")
     ] = None,
     cache: Annotated[
-        str | None, typer.Option(help="warm, or cold: caches flushed before each launch.")
+        str | None, typer.Option(help="warm, or cold: flush the caches before each launch.")
     ] = None,
     budget: Annotated[
         str | None, typer.Option(help="Stop after this long, like 90s or 5m.")
     ] = None,
     target: Annotated[
-        float | None, typer.Option(help="Stop at this relative half-width, like 0.02.")
+        float | None,
+        typer.Option(help="Stop when each time is known to within this, like 0.02 for ±2 %."),
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="Of the inputs' values.")] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Seed of the random numbers in the inputs.")
+    ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="The run's directory. None: results/<time>-<sweep>.")
+        Path | None, typer.Option(help="Folder for the run. Without it: results/<time>-<sweep>.")
     ] = None,
     resume: Annotated[
         Path | None,
-        typer.Option(help="Go on with this run; --kernel, --widths and --batches add to it."),
+        typer.Option(help="Continue this run; --kernel, --widths and --batches add to it."),
     ] = None,
 ) -> None:
-    """Measure: sweep kernels over widths and batches, check every answer, write CSV and charts.
+    """Measure kernels on layers of many sizes, check their answers, write CSV files and charts.
 
-    Exits with 0; 1 where a kernel was wrong, crashed or raised; 2 for bad input or a disk that
-    can't be written; 130 on Ctrl-C, 143 on SIGTERM, 129 on SIGHUP, with all that was measured on
-    disk.
+    Exit codes: 0 done; 1 a kernel was wrong, impossible, crashed or raised an error; 2 bad input,
+    or a disk that can't be written; 130 Ctrl-C, 143 SIGTERM, 129 SIGHUP: what was measured by then
+    is on disk.
     """
     changes: dict[str, Any] = {
         "kernels": kernel,
@@ -101,7 +108,7 @@ def run(
     }
     limits: dict[str, Any] = {"budget_s": options.duration(budget), "target": target}
     if transposed and not layer:
-        raise BadInput("--transposed is about --layer, which is not given")
+        raise BadInput("--transposed describes the file of --layer: give --layer too")
     if resume is None:
         code = session.start(sweep, changes | limits, out, layer or (), transposed=transposed)
     else:
@@ -109,7 +116,9 @@ def run(
         changes |= {"layer": layer, "out": out}
         given = [name for name, value in changes.items() if value is not None]
         if given:
-            raise BadInput(f"--resume goes on as the run began: leave out {', '.join(given)}")
+            raise BadInput(
+                f"a run that is resumed keeps its settings: leave out {', '.join(given)}"
+            )
         code = session.go_on(str(resume), added, limits)
     raise typer.Exit(code)
 
@@ -118,34 +127,35 @@ def run(
 def plot(
     run: Annotated[
         list[str] | None,
-        typer.Argument(help="A run's directory, its name, or latest; several are also compared."),
+        typer.Argument(help="A run's folder, its name, or latest; several are also compared."),
     ] = None,
     only: Annotated[
-        list[str] | None, typer.Option(help="Just this chart; may be repeated.")
+        list[str] | None, typer.Option(help="Draw this chart only; may be repeated.")
     ] = None,
     theme: Annotated[str, typer.Option(help="light or dark.")] = "light",
     size: Annotated[str, typer.Option(help="slide (16:9) or paper.")] = "slide",
     format: Annotated[  # noqa: A002 - the option's name
-        list[str] | None, typer.Option(help="png, svg or pdf; may be repeated. None: png and svg.")
+        list[str] | None,
+        typer.Option(help="png, svg or pdf; may be repeated. Without it: png, svg."),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="Where to. None: plots/<run>. Of several, a folder a run.")
+        Path | None, typer.Option(help="Folder for the charts, of several runs one in it for each.")
     ] = None,
 ) -> None:
-    """Draw runs' charts from their files: light slides as PNG and SVG, if nothing else is said."""
+    """Draw the charts of one or several runs from their files."""
     from bench.show import progress
 
     folders = list(dict.fromkeys(run_folder.find(name) for name in run or ["latest"]))
     comparisons = [folder for folder in folders if run_folder.compared(folder)]
     if comparisons and len(folders) > 1:
-        raise BadInput(f"{comparisons[0]} is a comparison: draw it by itself")
+        raise BadInput(f"{comparisons[0]} compares two commits: draw it by itself")
     if comparisons and set(only or ["gate"]) != {"gate"}:
-        raise BadInput(f"{comparisons[0]} is a comparison, and its one chart is gate")
+        raise BadInput(f"{comparisons[0]} compares two commits, and its only chart is gate")
     outs = [run_folder.plots(folder) for folder in folders]
     if out is not None:
         outs = [out / folder.name for folder in folders] if len(folders) > 1 else [out]
     if len(set(outs)) < len(outs):
-        raise BadInput("two of these runs have one name: draw them one by one, or rename one")
+        raise BadInput("two of these runs have the same name: rename one, or draw each alone")
     looks = theme, size, format or ["png", "svg"]
     if comparisons:
         drawn = runs.draw_comparison(folders[0], outs[0], *looks)
@@ -156,27 +166,27 @@ def plot(
 
 @app.command()
 def report(
-    run: Annotated[str, typer.Argument(help="A run's directory, its name, or latest.")] = "latest",
+    run: Annotated[str, typer.Argument(help="A run's folder, its name, or latest.")] = "latest",
     pptx: Annotated[
         bool | None,
-        typer.Option("--pptx", help="A 16:9 deck of charts that PowerPoint can edit."),
+        typer.Option("--pptx", help="Slides (16:9), with charts that PowerPoint can edit."),
     ] = None,
     markdown: Annotated[
         bool | None, typer.Option("--markdown", help="The table for a README or a pull request.")
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(help="The one file. None: plots/<run>/; --markdown alone: stdout."),
+        typer.Option(help="File to write. Without it: in plots/<run>; --markdown alone: stdout."),
     ] = None,
 ) -> None:
-    """Make a run's slides and its table, from its files: both, if nothing else is said."""
+    """Make slides and a table in Markdown from a run's files; without an option, both."""
     from bench.show import deck, progress
     from bench.show import markdown as tables
 
     if not pptx and not markdown:
         pptx = markdown = True
     if pptx and markdown and out is not None:
-        raise BadInput("--out is one file: give one of --pptx and --markdown with it")
+        raise BadInput("--out names one file: give either --pptx or --markdown with it")
     folder = run_folder.find(run)
     if run_folder.compared(folder):
         raise BadInput(f"{folder} compares two commits: python -m bench plot {folder} draws it")
@@ -198,37 +208,35 @@ def report(
 @app.command()
 def gate(
     base: Annotated[
-        str | None, typer.Option(help="A commit, branch or tag: what is compared with.")
+        str | None, typer.Option(help="The commit, branch or tag to compare with.")
     ] = None,
-    head: Annotated[str, typer.Option(help="Another, or worktree: the files as they are.")] = (
+    head: Annotated[str, typer.Option(help="The other commit; worktree: your files.")] = (
         "worktree"
     ),
-    sweep: Annotated[str, typer.Option(help="gate, another sweep, or a TOML file.")] = "gate",
+    sweep: Annotated[str, typer.Option(help="What to measure: a sweep or a TOML file.")] = "gate",
     kernel: Annotated[
         list[str] | None,
-        typer.Option(help="Just this one, or all; may be repeated. None: the sweep's."),
+        typer.Option(help="This kernel only, or all; may be repeated. Without it: the sweep's."),
     ] = None,
-    budget: Annotated[str | None, typer.Option(help="About how long, like 90s or 5m.")] = None,
-    slower_than: Annotated[str, typer.Option(help="The slowdown that is asked about.")] = "5%",
+    budget: Annotated[str | None, typer.Option(help="How long to measure, like 90s or 5m.")] = None,
+    slower_than: Annotated[str, typer.Option(help="The slowdown to look for.")] = "5%",
     env: Annotated[
-        str, typer.Option(help="locked: each side on the packages that its own lock names.")
+        str, typer.Option(help="shared: your packages; locked: those of each side's lock file.")
     ] = "shared",
-    inconclusive: Annotated[str, typer.Option(help="warn: can't tell exits with 0.")] = "fail",
+    inconclusive: Annotated[str, typer.Option(help="warn: exit with 0 for can't tell.")] = "fail",
     calibrate: Annotated[  # noqa: FBT002 - a flag
-        bool, typer.Option("--calibrate", help="Learn what runs of identical code differ by here.")
+        bool, typer.Option("--calibrate", help="Learn how much this machine varies by itself.")
     ] = False,
-    seed: Annotated[
-        int | None, typer.Option(help="Of the rounds' order. None: another each time.")
-    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of the rounds' random order.")] = None,
     out: Annotated[
-        Path | None, typer.Option(help="A directory for the rounds. None: results/<time>-gate.")
+        Path | None, typer.Option(help="Folder for the files. Without it: results/<time>-gate.")
     ] = None,
 ) -> None:
     """Compare the kernels of two commits: did one get slower?
 
-    Both sides are measured here and now, in turn on one core, one thread. Exits with 0; 1 where a
-    kernel got slower; 2 for bad input, or where a cell can't be measured on both sides; 3 where it
-    can't tell.
+    Both commits are measured here and now, taking turns on one core, with one thread. Exit codes:
+    0 none got slower; 1 a kernel got slower; 2 bad input, or a cell that can't be measured on both
+    sides; 3 can't tell.
     """
     from bench.gate import command
 
@@ -249,7 +257,7 @@ def gate(
         command.calibrate(what)
         raise typer.Exit(0)
     if base is None:
-        raise BadInput("--base is needed: a commit, branch or tag to compare with")
+        raise BadInput("--base is missing: give a commit, branch or tag to compare with")
     folder = out or ROOT / "results" / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-gate"
     if folder.exists():
         raise BadInput(f"{folder} exists: take another --out")
@@ -262,11 +270,11 @@ def gate(
 @app.command()
 def kernels(
     kernel: Annotated[
-        list[str] | None, typer.Option(help="Just this one; may be repeated.")
+        list[str] | None, typer.Option(help="This kernel only; may be repeated.")
     ] = None,
-    device: Annotated[int, typer.Option(help="Which GPU, from 0.")] = 0,
+    device: Annotated[int, typer.Option(help="Number of the GPU, from 0.")] = 0,
 ) -> None:
-    """Each kernel, whether it runs here, and if not, why."""
+    """List the kernels, whether each runs on this machine, and if not, why."""
     from rich.table import Table
     from rich.text import Text
 
@@ -277,7 +285,7 @@ def kernels(
 
     threads = usable_cores()
     shown = Table(box=None, header_style="bold", pad_edge=False)
-    for heading in ("kernel", "here", "what it is, or why not"):
+    for heading in ("kernel", "runs here", "what it is, or why it does not run"):
         shown.add_column(heading, overflow="fold")
     known = visit.software(threads).kernels
     for name in session.absolute(kernel or []) or known:
@@ -293,15 +301,17 @@ def kernels(
 @app.command()
 def doctor(
     kernel: Annotated[
-        list[str] | None, typer.Option(help="Shall run; may be repeated. None: all that can here.")
+        list[str] | None, typer.Option(help="A kernel that you want to run; may be repeated.")
     ] = None,
-    device: Annotated[int | None, typer.Option(help="Shall run: this GPU, from 0.")] = None,
-    json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,  # noqa: FBT002
+    device: Annotated[
+        int | None, typer.Option(help="The GPU that you want to use, from 0.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,  # noqa: FBT002
 ) -> None:
-    """What can run here and, for each thing that can't, why and what to do.
+    """Say what can run on this machine and, for each thing that can't, why and what to do.
 
-    Exits with 0 where everything asked for can run: by default, what this machine has the hardware
-    for; 1 where something can't; 2 for bad input.
+    Exit codes: 0 everything that you asked for can run (without an option: everything that this
+    machine has the hardware for); 1 something can't; 2 bad input.
     """
     from bench.doctor import diagnose, observe, show
     from bench.doctor.seen import Asked
@@ -351,7 +361,7 @@ def main() -> NoReturn:
             code = 130
         except Exception:  # noqa: BLE001 - Python would exit with 1: a slower kernel, or a wrong one
             traceback.print_exc()
-            _fail("this is a mistake in the program itself: please report it, with what is above")
+            _fail("this is a bug in the program: please report it, with the lines above")
     sys.exit(code or 0)
 
 

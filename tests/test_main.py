@@ -68,7 +68,7 @@ def test_help_answers_at_once_and_imports_nothing_heavy() -> None:
         (["report", "no-such-run"], "no run 'no-such-run'"),
         (
             ["report", "reference", "--out", "x"],
-            "--out is one file: give one of --pptx and --markdown",
+            "--out names one file: give either --pptx or --markdown",
         ),
         (["sweep"], "sweep"),
     ],
@@ -111,7 +111,7 @@ def test_a_mistake_of_the_program_itself_is_no_slower_kernel(
     done = bench("gate", "--base", "main")
     assert done.code == 2  # 1 would say that a kernel got slower
     assert "ZeroDivisionError: nobody thought of it" in done.err
-    assert done.err.splitlines()[-1].startswith("error: this is a mistake in the program itself")
+    assert done.err.splitlines()[-1].startswith("error: this is a bug in the program")
 
 
 @pytest.mark.parametrize(
@@ -319,7 +319,7 @@ def test_the_gate_compares_two_commits(tmp_path: Path) -> None:
     look = ["--only", "gate", "--format", "svg", "--out", str(plots)]
     assert bench("plot", str(out), *look).code == 0
     assert [path.name for path in plots.iterdir()] == ["gate.svg"]
-    assert "its one chart is gate" in refused("plot", str(out), "--only", "speedup")
+    assert "its only chart is gate" in refused("plot", str(out), "--only", "speedup")
 
 
 @pytest.mark.parametrize(
@@ -332,7 +332,7 @@ def test_the_gate_compares_two_commits(tmp_path: Path) -> None:
         (["--base", "HEAD", "--slower-than", "1%"], "should be like 5%, over 2.5%"),
         (["--base", "HEAD", "--slower-than", "much"], "--slower-than is 'much'"),
         (["--base", "HEAD", "--inconclusive", "shrug"], "should be warn or fail"),
-        ([], "--base is needed"),
+        ([], "--base is missing"),
     ],
 )
 def test_a_gate_of_nonsense_is_refused_in_one_line(options: list[str], words: str) -> None:

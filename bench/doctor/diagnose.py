@@ -14,14 +14,16 @@ from bench.worker import environment
 
 Level = Literal["ok", "advice", "problem"]
 
-SETUP = "make setup, which picks CuPy for this driver (if nothing changes: make clean, then again)"
+SETUP = (
+    "make setup, which picks CuPy for this driver (if that changes nothing, make clean before it)"
+)
 
 INSTALL = f"install NVIDIA's driver, {NEEDED_13} or newer ({NEEDED} at least, and for cards before"
 INSTALL += " compute capability 7.5); in a container: start it with --gpus all"
 
 DRIVER_REMEDIES = {
-    34: "the toolkit's stub was found first: take its folder out of LD_LIBRARY_PATH",
-    46: "end what else uses it, or set its compute mode back to default",
+    34: "the toolkit's stub of the driver was found: take its folder out of LD_LIBRARY_PATH",
+    46: "end the program that uses it, or set its compute mode back to default",
     driver.NO_DEVICE: "lspci and dmesg say whether the card is there; a container needs --gpus all",
     802: "start nvidia-fabricmanager (machines with NVSwitch), then ask again",
     803: "reboot: after an update, the driver's library and its kernel module differ;"
@@ -35,6 +37,8 @@ DMESG = "dmesg (NVRM, Xid) says more; reboot, or reinstall the driver"
 INSUFFICIENT_DRIVER = 35
 """cudaErrorInsufficientDriver: also what CUDA's runtime says where there is no driver at all."""
 
+END = "end the program that holds it, or choose another --device"
+
 SIGNS = (
     ("ModuleNotFoundError: ", "CuPy can't be imported", SETUP),
     ("cannot open shared object file", "a CUDA library is missing", SETUP),
@@ -43,14 +47,14 @@ SIGNS = (
     ("CUDA headers", "CUDA's headers are missing", SETUP),
     ("--gpu-architecture", "the compiler doesn't know this card", SETUP),
     ("cudaErrorNoKernelImageForDevice", "CuPy has no code for this card", SETUP),
-    ("OutOfMemoryError: ", "its memory is taken", "end what holds it, or another --device"),
-    ("cudaErrorMemoryAllocation", "its memory is taken", "end what holds it, or another --device"),
+    ("OutOfMemoryError: ", "its memory is in use", END),
+    ("cudaErrorMemoryAllocation", "its memory is in use", END),
     ("WrongAnswer: ", "it computes wrong answers", "don't use it; have it checked"),
 )
 """What an error of CuPy says -> what it means, and what to do."""
 
 HELD_BACK = {
-    0x2: "clocks that somebody set",
+    0x2: "a clock rate that someone has set",
     0x4: "its power limit",
     0x8: "its hardware (heat or power)",
     0x20: "heat",
@@ -59,7 +63,7 @@ HELD_BACK = {
 }
 """NVML's clock event reasons that make a GPU slower than it is. Idle (0x1) is none."""
 
-COOL = "better cooling, or a higher power limit; a run marks the visits that it meets"
+COOL = "better cooling, or a higher power limit; a run marks the visits in which it happens"
 
 BUSY = 0.1
 """A share of the time in which others compute that is worth a word."""
@@ -112,17 +116,19 @@ def _cpu(seen: Seen) -> Iterator[Finding]:
         said = "NumPy's BLAS is not known: its threads can't be counted or set"
         yield Finding("CPU", "advice", said, "a NumPy from PyPI, which has OpenBLAS")
     if seen.quota is not None:
-        said = f"a quota of {seen.quota:g} cores: threads are stopped whenever it is used up"
-        yield Finding("CPU", "advice", said, "raise it (docker run --cpus), or fewer --threads")
+        said = f"this container may use {seen.quota:g} cores: threads pause when that is used up"
+        yield Finding(
+            "CPU", "advice", said, "raise that limit (docker run --cpus), or use fewer --threads"
+        )
     cores = seen.machine.cpu.cores_usable
     for name in environment.THREAD_VARIABLES:
         value = seen.environment.get(name, "")
         if value.isdecimal() and int(value) != cores:
-            said = f"{name}={value}: a run sets its own (--threads), make suite goes by this"
+            said = f"{name}={value}: bench run ignores it (see --threads), make suite obeys it"
             yield Finding("CPU", "advice", said, f"unset {name}")
     if seen.free_bytes < LITTLE_BYTES:
-        said = f"{_gb(seen.free_bytes)} of memory are free: large layers will not fit"
-        yield Finding("memory", "advice", said, "end what holds it")
+        said = f"only {_gb(seen.free_bytes)} of memory are free: large layers will not fit"
+        yield Finding("memory", "advice", said, "end the programs that hold it")
 
 
 def _driver(seen: Seen, asked: Asked) -> Iterator[Finding]:
@@ -131,7 +137,7 @@ def _driver(seen: Seen, asked: Asked) -> Iterator[Finding]:
         yield _absent(seen, asked)
         return
     if found.version is not None and found.version < LOWEST:
-        said = f"the driver is too old: it has CUDA {found.release}, CuPy needs 12.0 or newer"
+        said = f"the driver is too old: it supports CUDA {found.release}, CuPy needs 12.0 or newer"
         yield Finding("driver", "problem", said, f"driver {NEEDED} or newer")
         return
     if found.trouble:
@@ -142,33 +148,33 @@ def _driver(seen: Seen, asked: Asked) -> Iterator[Finding]:
             said = f"{variable}={seen.environment[variable]!r} hides every device"
             remedy = f"unset {variable}"
         elif found.status == driver.NO_DEVICE:
-            said = f"a driver (CUDA {found.release}), but no device: {found.trouble}"
+            said = f"the driver (CUDA {found.release}) finds no device: {found.trouble}"
         yield Finding("driver", "problem", said, remedy)
         return
     count = "1 device" if len(found.devices) == 1 else f"{len(found.devices)} devices"
-    yield Finding("driver", "ok", f"NVIDIA's, with CUDA {found.release}; {count}")
+    yield Finding("driver", "ok", f"NVIDIA's, supports CUDA {found.release}; {count}")
     if asked.device is not None and asked.device >= len(found.devices):
-        said = f"there is none: this machine has {count}, counted from 0"
-        yield Finding(f"cuda:{asked.device}", "problem", said, "another --device")
+        said = f"there is no such device: this machine has {count}, counted from 0"
+        yield Finding(f"cuda:{asked.device}", "problem", said, "choose another --device")
     if seen.environment.get("CUDA_LAUNCH_BLOCKING", "0") != "0":
         said = "CUDA_LAUNCH_BLOCKING is set: each launch waits until the last one is done"
         yield Finding("driver", "advice", said, "unset CUDA_LAUNCH_BLOCKING")
     for name in ("CUPY_TF32", "NVIDIA_TF32_OVERRIDE"):
         if name in seen.environment:
-            said = f"{name}={seen.environment[name]}: float32 may be computed as TF32, or TF32 not"
+            said = f"{name}={seen.environment[name]}: TF32 and float32 may be swapped"
             yield Finding("driver", "advice", said, f"unset {name}, and choose by --precision")
 
 
 def _absent(seen: Seen, asked: Asked) -> Finding:
     """No driver: a problem where there is something that it could drive."""
     if seen.cards:
-        said = f"an NVIDIA card is here ({seen.cards[0]}), but no driver (libcuda.so.1)"
+        said = f"there is an NVIDIA card ({seen.cards[0]}), but no driver (libcuda.so.1)"
         return Finding("driver", "problem", said, INSTALL)
     if seen.amd:
-        said = f"{ABSENT}; an AMD GPU is here, which nothing here sets up"
-        remedy = "CuPy for ROCm 7 is the package cupy-rocm-7-0: untried here"
+        said = f"{ABSENT}; there is an AMD GPU, which this project does not set up"
+        remedy = "CuPy for ROCm 7 is the package cupy-rocm-7-0: this project has not tried it"
     else:
-        said, remedy = f"{ABSENT}: the CPU's kernels alone can run", INSTALL
+        said, remedy = f"{ABSENT}: only the CPU's kernels can run", INSTALL
     return Finding("driver", "advice" if asked.device is None else "problem", said, remedy)
 
 
@@ -194,7 +200,7 @@ def unfit(wheel: str, found: driver.Driver) -> str:
     if wheel != "cupy-cuda13x":
         return f"{wheel} is not a wheel that this project knows"
     if (found.version or 0) < THIRTEEN:
-        return f"{wheel} needs driver {NEEDED_13} or newer, this one has CUDA {found.release}"
+        return f"{wheel} needs driver {NEEDED_13} or newer, this one supports CUDA {found.release}"
     for device in found.devices:
         if device.capability < TURING:
             return f"{wheel} can't compile for {device.name} (compute capability {device.compute})"
@@ -215,7 +221,7 @@ def _devices(seen: Seen) -> Iterator[Finding]:
         if state is not None:
             yield from _state(subject, state)
     if seen.probes and seen.nvml:
-        said = f"clocks, heat and other users are not known: {seen.nvml}"
+        said = f"its clocks, temperature and other users can't be read: {seen.nvml}"
         there = "it comes with the driver; a container needs NVIDIA_DRIVER_CAPABILITIES=all"
         yield Finding("NVML", "advice", said, SETUP if "not installed" in seen.nvml else there)
 
@@ -225,7 +231,7 @@ def trouble(probe: Probe, seen: Seen) -> tuple[str, str]:
     if probe.outcome == "hung":
         return "it gave no answer: the driver or the card hangs", DMESG
     if probe.outcome == "ended":
-        return f"a small product took its process down: it {probe.text}", DMESG
+        return f"a small matrix product ended its process: it {probe.text}", DMESG
     said = f"{probe.error}: {probe.text}"
     if probe.status == INSUFFICIENT_DRIVER:
         has = f"CUDA {seen.driver.release}" if seen.driver.version else "not there"
@@ -250,18 +256,18 @@ def _state(subject: str, state: GpuState) -> Iterator[Finding]:
         processes = f"{len(state.others)} other processes" if state.others else "others"
         if len(state.others) == 1:
             processes = f"another process ({state.others[0]})"
-        said = f"{processes} used it just before{busy}: times will not be its best"
-        yield Finding(subject, "advice", said, "wait, end it, or another --device")
+        said = f"{processes} used it just before{busy}: times may be longer than usual"
+        yield Finding(subject, "advice", said, "wait, end it, or choose another --device")
     if state.compute_mode == EXCLUSIVE and state.others:
-        said = "its compute mode lets one process in, and one is there"
-        yield Finding(subject, "problem", said, "wait for it, or end it")
+        said = "its compute mode allows one process, and another one is using it"
+        yield Finding(subject, "problem", said, "wait for that process, or end it")
     free, total = state.free_bytes, state.total_bytes
     if free is not None and total is not None and free < total / 2:
-        said = f"{_gb(free)} of {_gb(total)} are free: large layers will not fit"
-        yield Finding(subject, "advice", said, "end what holds it, or another --device")
+        said = f"only {_gb(free)} of {_gb(total)} are free: large layers will not fit"
+        yield Finding(subject, "advice", said, END)
     limit, default = state.power_limit_w, state.power_default_w
     if limit is not None and default is not None and limit < default:
-        said = f"its power is capped at {limit:.0f} W, {default:.0f} W is its default"
+        said = f"its power is capped at {limit:.0f} W (default: {default:.0f} W)"
         yield Finding(
             subject, "advice", said, f"nvidia-smi -pl {default:.0f}, by its administrator"
         )
@@ -280,9 +286,11 @@ def _kernel(tried: Tried, asked: Asked, gpu: Sequence[Finding]) -> Finding:
         level: Level = "problem" if asked.kernels else "advice"
         cause = next((f.subject for f in gpu if f.level != "ok"), None)
         above = cause is not None and GPU_WORDS.search(tried.reason)
-        remedy = f"see {cause} above" if above else "put right what it names, or leave it out"
+        remedy = (
+            f"see {cause} above" if above else "fix what the reason names, or leave this kernel out"
+        )
         return Finding(tried.kernel, level, words, remedy)
-    remedy = "its file is at fault, or the library it uses: run it alone, with --kernel"
+    remedy = "its file or its library is at fault: run it alone, with --kernel, to see more"
     return Finding(tried.kernel, "problem", words, remedy)
 
 

@@ -84,7 +84,7 @@ def _environment(side: Side, lock: Path) -> str:
         if done.returncode:
             said = (done.stderr or done.stdout).strip().splitlines() or ["no reason given"]
             message = f"the {side.name}'s environment can't be made: {said[-1]}"
-            raise BadInput(f"{message}: nothing to compare, and no green light")
+            raise BadInput(f"{message}: the sides can't be compared")
     return str(python)
 
 

@@ -79,7 +79,7 @@ def judge(what: What, base: str, head: str, folder: Path, *, locked: bool) -> Sa
 def _grounds(spread: decide.Spread, slower_than: float) -> tuple[str, ...]:
     kernels = spread.by_kernel or {"": spread.default}
     margins = [math.expm1(spread.margin(kernel, slower_than)) for kernel in kernels]
-    most = f"what is surely above {100 * max(margins):.1f}% is slower"
+    most = f"a cell is slower if its change is surely above {100 * max(margins):.1f}%"
     if spread.runs:
         return (f"{most}: margins from {spread.runs} runs of identical code on this machine",)
     return (f"{most}: margins for a machine that was not calibrated (gate --calibrate)",)
@@ -111,7 +111,7 @@ def _compare(
     """Measure both sides of the cells that were asked for. Raises BadInput."""
     settled = sweep.read(what.sweep)
     if settled.weights:
-        raise BadInput("the gate draws its inputs: leave layers with weights out of the sweep")
+        raise BadInput("the gate uses random weights: leave layers with a file out of the sweep")
     base, head = (set(reply.kernels) for reply in compare.software(both))
     known = sorted(base | head)
     for kernel in what.kernels:
@@ -130,7 +130,7 @@ def _compare(
         watch=lambda phase, left_s: shown.line(f"{phase}; at most {units.seconds(left_s)} left"),
     )
     if new := sorted(head - base - set(kernels)):
-        note = f"new on the head's side, and not in the sweep: {', '.join(new)}"
+        note = f"new kernels of the head that the sweep does not name: {', '.join(new)}"
         found = replace(found, notes=(*found.notes, note))
     return found
 
@@ -169,11 +169,11 @@ def calibrate(what: What) -> None:
             shown.note(f"a run that doesn't count: {found.problem}; {left}")
     if len(runs) < calibration.LEAST_RUNS:
         least = units.seconds(calibration.LEAST_RUNS * took)
-        raise BadInput(f"{len(runs)} runs are too few to tell: --budget of {least} or more")
+        raise BadInput(f"{len(runs)} runs are too few: give a --budget of {least} or more")
     by_kernel = calibration.spread(runs)
     calibration.write(SPREADS, machine.fingerprint, len(runs), by_kernel)
     kept = decide.Spread(by_kernel=by_kernel)
     for kernel, its in sorted(by_kernel.items()):
-        line = f"{kernel}: runs differ by {100 * its:.2f}% (SD), margin"
+        line = f"{kernel}: runs differ by {100 * its:.2f}% (standard deviation), slower is above"
         shown.note(f"{line} {100 * kept.margin(kernel, what.slower_than):.1f}%")
     progress.paths("spread", [SPREADS])

@@ -58,14 +58,14 @@ def software(sides: Sequence[Side]) -> list[messages.Software]:
             found.append(arm.software())
         except worker_process.WorkerLost as lost:
             said = f"the {side.name}'s side can't start: {lost}"
-            raise BadInput(f"{said}: nothing to compare, and no green light") from lost
+            raise BadInput(f"{said}: the sides can't be compared") from lost
         finally:
             arm.end()
     if len({reply.contract for reply in found}) > 1:
         said = ", ".join(
             f"{side.name} {reply.contract}" for side, reply in zip(sides, found, strict=True)
         )
-        raise BadInput(f"the sides speak different kernel contracts ({said}): no comparison")
+        raise BadInput(f"the sides have different kernel contracts ({said}): no comparison")
     return found
 
 
@@ -81,9 +81,8 @@ def measurable(
     base, head = sides
     there = [reply.kernels for reply in software(sides)]
     if gone := {cell.kernel for cell in cells} & set(there[0]) - set(there[1]):
-        said = f"{', '.join(sorted(gone))}: gone on the head's side: nothing to compare"
-        remedy = "name others with --kernel, or a sweep without it with --sweep"
-        raise BadInput(f"{said}, and no green light: {remedy}")
+        said = f"the head has no kernel {', '.join(sorted(gone))}: it can't be compared"
+        raise BadInput(f"{said}: name others with --kernel, or a sweep without it with --sweep")
     new = [cell for cell in cells if cell.kernel in there[1] and cell.kernel not in there[0]]
     left_out = [CantMeasure(cell, "base", "unavailable", "the kernel is new") for cell in new]
     on_base = _try([cell for cell in cells if cell not in new], base, limit_s)
@@ -111,7 +110,7 @@ def _nothing(problem: CantMeasure, sides: Sequence[Side]) -> BadInput:
     said = str(problem)
     for side in sides:  # where its files are is gone by the time that this is read
         said = said.replace(f"{side.folder}/", "")
-    return BadInput(f"{said}: nothing to compare, and no green light")
+    return BadInput(f"{said}: the sides can't be compared")
 
 
 def _try(cells: Sequence[Cell], side: Side, limit_s: float) -> dict[Cell, CantMeasure]:
@@ -121,7 +120,7 @@ def _try(cells: Sequence[Cell], side: Side, limit_s: float) -> dict[Cell, CantMe
     arm = rounds.Arm(side, None)
     try:
         for key, cell in enumerate(cells, start=1):
-            limit = f"over {limit_s:g} s a launch"
+            limit = f"a launch takes over {limit_s:g} s"
             if cell.case.flops >= slow.get(cell.kernel, cell.case.flops + 1):
                 problems[cell] = CantMeasure(cell, side.name, "skipped", limit)
                 continue
@@ -192,8 +191,8 @@ class _Work:
         if (done := len(self.measured) // len(cells)) < SCREEN_ROUNDS:
             one = took or self.spent_s  # setting up opens each cell on both sides, like a round
             needed = units.seconds(self.spent_s + (2 * SCREEN_ROUNDS - done) * one)
-            time_for = f"there was time for {done} of the first {SCREEN_ROUNDS} rounds"
-            raise NoTime(f"{time_for}: --budget of {needed} or more, or fewer cells")
+            time_for = f"there was time for only {done} of the first {SCREEN_ROUNDS} rounds"
+            raise NoTime(f"{time_for}: give a --budget of {needed} or more, or fewer cells")
         return took / len(cells)
 
 
@@ -235,7 +234,7 @@ def compare(
     judged = judge(work.measured, spread, slower_than, left_out, alike=alike)
     if not (left := worth[count:]):
         return judged
-    note = f"no time to confirm {len(left)} of {len(worth)} cells (--budget for more)"
+    note = f"no time to measure {len(left)} of {len(worth)} doubtful cells again (longer --budget)"
     return replace(judged, notes=(*judged.notes, note))
 
 
@@ -276,5 +275,6 @@ def judge(
         verdicts = [v if v.cell in far else replace(v, says="can't tell") for v in verdicts]
         problem = decide.moved_by(control)
         if far:
-            problem, notes = None, (f"{problem}: only what moved far more is told",)
+            far_more = f"a cell is slower only if its change is above {decide.FAR} times that"
+            problem, notes = None, (f"{problem}: {far_more}; others can't be told",)
     return Found(list(measured), verdicts, problem, list(left_out), notes)

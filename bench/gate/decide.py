@@ -269,7 +269,9 @@ def trouble(
     only its steadiness is looked at.
     """
     if dropped > DROPPED:
-        return f"{100 * dropped:.0f}% of the pairs were disturbed: the machine is too noisy"
+        return (
+            f"{100 * dropped:.0f}% of the pairs of blocks were disturbed: the machine is too noisy"
+        )
     if len(control) < LEAST_ROUNDS:
         return f"{len(control)} rounds are too few to judge by"
     low, high = interval(control if alike else [d - median(control) for d in control])

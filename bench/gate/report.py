@@ -27,7 +27,7 @@ class Asked:
 
     def words(self) -> str:
         """The comparison and its conditions in a line."""
-        env = "each on the packages of its own lock" if self.locked else "both on the same packages"
+        env = "each with its own lock's packages" if self.locked else "both with the same packages"
         return f"{self.head[:12]} against {self.base[:12]}, {env}, one thread, one core"
 
 
@@ -93,7 +93,7 @@ def _counted(names: Sequence[str]) -> str:
 def table(verdicts: Sequence[Verdict]) -> Table:
     """A row a cell."""
     shown = Table(header_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
-    for heading in ("cell", "verdict", "change", "could have seen", "rounds"):
+    for heading in ("cell", "verdict", "change", "detectable from", "rounds"):
         shown.add_column(heading, justify="left" if heading in ("cell", "verdict") else "right")
     for verdict in ordered(verdicts):
         shown.add_row(
@@ -115,9 +115,11 @@ def sentence(found: Found, slower_than: float) -> str:
         case "slower":
             return f"slower: {tally}"
         case "can't tell":
-            return f"can't tell: {found.problem or f'{tally} (--budget for more rounds)'}"
+            return (
+                f"can't tell: {found.problem or f'{tally} (a longer --budget gives more rounds)'}"
+            )
         case _:
-            but = " but what was accepted" if any(v.accepted for v in found.verdicts) else ""
+            but = " but accepted ones" if any(v.accepted for v in found.verdicts) else ""
             return f"no cell is {100 * slower_than:g}% slower{but}: {tally}"
 
 
@@ -132,7 +134,7 @@ def markdown(found: Found, asked: Asked) -> str:
     listed = [v for v in ordered(found.verdicts) if v.says != "not slower"]
     if listed:
         lines += [
-            "| cell | verdict | change (95 %) | could have seen | rounds |",
+            "| cell | verdict | change (95 %) | detectable from | rounds |",
             "| --- | --- | --- | --- | --- |",
         ]
         lines += [

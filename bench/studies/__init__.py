@@ -1,4 +1,4 @@
-"""Scripts behind the figures that README publishes about the harness itself.
+"""Scripts behind the figures about the harness itself in results/studies/README.md.
 
 Each is run as `python -m bench.studies.NAME`, prints its finding with the spread, and writes a
 small CSV to results/studies/ that is committed. None of them runs in CI: they need a quiet machine.

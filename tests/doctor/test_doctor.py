@@ -90,7 +90,7 @@ class TestDiagnose:
     def test_a_laptop_can_run_what_it_has_hardware_for(self) -> None:
         (said,) = troubles(LAPTOP)
         assert said.level == "advice"
-        assert said.words == "no NVIDIA driver (libcuda.so.1): the CPU's kernels alone can run"
+        assert said.words == "no NVIDIA driver (libcuda.so.1): only the CPU's kernels can run"
         assert "580 or newer (525.60.13 at least" in said.remedy
 
     @pytest.mark.parametrize(
@@ -99,13 +99,13 @@ class TestDiagnose:
             (
                 {"driver": Driver(11040, (H100,))},
                 "driver",
-                "the driver is too old: it has CUDA 11.4, CuPy needs 12.0 or newer",
+                "the driver is too old: it supports CUDA 11.4, CuPy needs 12.0 or newer",
                 "driver 525.60.13 or newer",
             ),
             (
                 {"driver": Driver(trouble=driver.ABSENT), "probes": ()},
                 "driver",
-                "an NVIDIA card is here (0000:17:00.0), but no driver (libcuda.so.1)",
+                "there is an NVIDIA card (0000:17:00.0), but no driver (libcuda.so.1)",
                 "install NVIDIA's driver",
             ),
             (
@@ -133,7 +133,7 @@ class TestDiagnose:
                 {"driver": Driver(13000, (), 34, "cuInit: CUDA error 34")},
                 "driver",
                 "CUDA error 34",
-                "the toolkit's stub was found first",
+                "the toolkit's stub of the driver was found",
             ),
             ({"cupys": {}}, "CuPy", "not installed", "make setup"),
             (
@@ -152,7 +152,7 @@ class TestDiagnose:
             (
                 {"probes": (Probe(0, "ended", text="was killed by SIGSEGV"),)},
                 "cuda:0",
-                "took its process down: it was killed by SIGSEGV",
+                "a small matrix product ended its process: it was killed by SIGSEGV",
                 "dmesg",
             ),
             (
@@ -187,20 +187,24 @@ class TestDiagnose:
         [
             ({"machine": structs.replace(HONEST, load=3.5)}, "busy", "end what else runs"),
             ({"machine": structs.replace(HONEST, blas=())}, "NumPy's BLAS is not known", "PyPI"),
-            ({"quota": 1.5}, "a quota of 1.5 cores", "--cpus"),
+            ({"quota": 1.5}, "may use 1.5 cores", "--cpus"),
             ({"environment": {"OMP_NUM_THREADS": "1"}}, "OMP_NUM_THREADS=1", "unset OMP"),
             ({"environment": {"OPENBLAS_NUM_THREADS": "64"}}, "NUM_THREADS=64", "unset OPENBLAS"),
             ({"environment": {"CUDA_LAUNCH_BLOCKING": "1"}}, "each launch waits", "unset CUDA_"),
             ({"environment": {"CUPY_TF32": "1"}}, "CUPY_TF32=1", "--precision"),
             ({"environment": {"NVIDIA_TF32_OVERRIDE": "0"}}, "OVERRIDE=0", "--precision"),
-            ({"free_bytes": 10**9}, "1 GB of memory are free", "end what holds it"),
-            ({"nvml": "nvidia-ml-py is not installed"}, "clocks, heat", "make setup"),
+            ({"free_bytes": 10**9}, "only 1 GB of memory are free", "end the programs"),
+            ({"nvml": "nvidia-ml-py is not installed"}, "clocks, temperature", "make setup"),
             ({"nvml": "NVML Shared Library Not Found"}, "Not Found", "NVIDIA_DRIVER_CAPABILITIES"),
             ({"states": (replace(STATE, busy=0.93),)}, "others used it just before, 93 %", "wait"),
             ({"states": (replace(STATE, others=(7,)),)}, "another process (7)", "wait"),
             ({"states": (replace(STATE, others=(7, 8)),)}, "2 other processes", "wait"),
             ({"states": (replace(STATE, free_bytes=10**10),)}, "10 GB of 80 GB are free", "end"),
-            ({"states": (replace(STATE, power_limit_w=250.0),)}, "capped at 250 W, 700 W", "-pl"),
+            (
+                {"states": (replace(STATE, power_limit_w=250.0),)},
+                "capped at 250 W (default: 700 W",
+                "-pl",
+            ),
             ({"states": (replace(STATE, reasons=0x4),)}, "by its power limit (at 60 °C)", "cool"),
             ({"states": (replace(STATE, reasons=0x20),)}, "held back under load by heat", "cool"),
             ({"states": (replace(STATE, reasons=0x8),)}, "by its hardware", "cool"),
@@ -209,7 +213,7 @@ class TestDiagnose:
             (
                 {"tried": (Tried("nvmath_fused", 0, "", "unavailable", "no nvmath"),)},
                 "unavailable: no nvmath",
-                "leave it out",
+                "leave this kernel out",
             ),
         ],
         ids=lambda value: value if isinstance(value, str) else "",
@@ -264,7 +268,9 @@ class TestDiagnose:
         assert troubles(replace(LAPTOP, tried=(no,)))[-1].remedy == "see driver above"
         assert troubles(replace(GPU_BOX, tried=(no,), cupys={}))[-1].remedy == "see CuPy above"
         other = replace(no, reason="jax is not installed")
-        assert troubles(replace(LAPTOP, tried=(other,)))[-1].remedy.startswith("put right what")
+        assert troubles(replace(LAPTOP, tried=(other,)))[-1].remedy.startswith(
+            "fix what the reason"
+        )
 
     def test_a_gpu_that_nobody_asked_for_stops_nobody(self) -> None:
         broken = replace(GPU_BOX, probes=(Probe(0, "hung"),), tried=(CPU_RUNS,))
@@ -277,7 +283,7 @@ class TestDiagnose:
         assert can_run(diagnose(GPU_BOX, Asked(device=0)))
         found = diagnose(GPU_BOX, Asked(device=3))
         (said,) = [finding for finding in found if finding.subject == "cuda:3"]
-        assert said.words == "there is none: this machine has 1 device, counted from 0"
+        assert said.words == "there is no such device: this machine has 1 device, counted from 0"
         assert not can_run(found)
 
     def test_two_cupys_without_a_gpu_are_no_problem(self) -> None:
@@ -310,7 +316,12 @@ class TestUnfit:
             ("cupy-cuda13x", 13000, (H100,), ""),
             ("cupy-cuda12x", 12080, (H100,), ""),
             ("cupy-cuda12x", 13000, (H100, V100), ""),
-            ("cupy-cuda13x", 12080, (H100,), "needs driver 580 or newer, this one has CUDA 12.8"),
+            (
+                "cupy-cuda13x",
+                12080,
+                (H100,),
+                "needs driver 580 or newer, this one supports CUDA 12.8",
+            ),
             ("cupy-cuda13x", 13000, (H100, V100), "can't compile for Tesla V100"),
             ("cupy-cuda11x", 13000, (H100,), "is not a wheel that this project knows"),
         ],
@@ -363,8 +374,8 @@ class TestTrouble:
                 "no code",
                 "make setup",
             ),
-            ("OutOfMemoryError", None, "Out of memory allocating", "memory is taken", "end what"),
-            ("CUDARuntimeError", 2, "cudaErrorMemoryAllocation: x", "memory is taken", "end what"),
+            ("OutOfMemoryError", None, "Out of memory allocating", "memory is in use", "end the"),
+            ("CUDARuntimeError", 2, "cudaErrorMemoryAllocation: x", "memory is in use", "end the"),
             ("CUDARuntimeError", 46, "cudaErrorDevicesUnavailable", "Unavailable", "compute mode"),
             ("WrongAnswer", None, "0.0 to 63.0 in place of 63", "wrong answers", "don't use it"),
             ("CUBLASError", 14, "CUBLAS_STATUS_INTERNAL_ERROR", "doesn't work", "dmesg"),
@@ -417,7 +428,8 @@ class TestOnAStubDriver:
         done, said = doctor()
         assert done.code == 1
         assert (
-            "cupy-cuda13x needs driver 580 or newer, this one has CUDA 12.8" in said["CuPy"].words
+            "cupy-cuda13x needs driver 580 or newer, this one supports CUDA 12.8"
+            in said["CuPy"].words
         )
         assert "make setup" in said["CuPy"].remedy
         words = said["cuda:0"].words
@@ -433,7 +445,7 @@ class TestOnAStubDriver:
         done, said = doctor()
         assert done.code == 1
         assert said["driver"].words == (
-            "a driver (CUDA 13.0), but no device: cuInit: CUDA error 100, CUDA_ERROR_NO_DEVICE"
+            "the driver (CUDA 13.0) finds no device: cuInit: CUDA error 100, CUDA_ERROR_NO_DEVICE"
         )
         assert "lspci" in said["driver"].remedy
 
@@ -450,7 +462,7 @@ class TestOnAStubDriver:
         monkeypatch.setenv("STUB_VERSION", "11040")
         done, said = doctor()
         assert done.code == 1
-        assert "it has CUDA 11.4" in said["driver"].words
+        assert "it supports CUDA 11.4" in said["driver"].words
         assert said["driver"].remedy == "driver 525.60.13 or newer"
         assert not {"CuPy", "cuda:0"} & set(said)  # no other CuPy would help
 
@@ -487,7 +499,10 @@ class TestOnAStubDriver:
         assert "cuda:0" not in said
         done, said = doctor("--device", "2")
         assert done.code == 1
-        assert said["cuda:2"].words == "there is none: this machine has 2 devices, counted from 0"
+        assert (
+            said["cuda:2"].words
+            == "there is no such device: this machine has 2 devices, counted from 0"
+        )
 
 
 @real_cupy

@@ -195,7 +195,7 @@ def test_few_rounds_have_no_interval_and_no_verdict() -> None:
     ("control", "dropped", "words"),
     [
         ([0.001, -0.001] * 10, 0.0, None),
-        ([0.001, -0.001] * 10, 0.4, "40% of the pairs were disturbed"),
+        ([0.001, -0.001] * 10, 0.4, "40% of the pairs of blocks were disturbed"),
         ([0.02, 0.021] * 10, 0.0, None),  # that it moved is weighed, not refused
         ([0.2, -0.2] * 10, 0.0, "too unsteady"),
         ([0.6, 0.0] * 10, 0.0, "too unsteady"),

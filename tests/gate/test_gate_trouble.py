@@ -192,7 +192,7 @@ def test_a_slowdown_is_found_or_it_is_said_that_it_could_not_be(
         slower = {cell for cell, its in says.items() if its == "slower"}
         assert slower <= set(SLOWED)
         if trouble in TOO_NOISY:
-            assert "of the pairs were disturbed" in str(found.problem)
+            assert "of the pairs of blocks were disturbed" in str(found.problem)
         elif trouble in UNTELLABLE:
             assert sum(says[cell] == "can't tell" for cell in SLOWED) >= len(SLOWED) - 1
             blind = [v for v in found.verdicts if v.says == "can't tell"]
@@ -205,14 +205,18 @@ def test_a_slowdown_is_found_or_it_is_said_that_it_could_not_be(
 def test_an_arm_that_dies_is_never_green_and_never_red(
     compared: Callable[[Machine], Found],
 ) -> None:
-    with pytest.raises(BadInput, match=r"crashed on the head's side: .*SIGSEGV: .*no green light"):
+    with pytest.raises(
+        BadInput, match=r"crashed on the head's side: .*SIGSEGV: .*can't be compared"
+    ):
         compared(Machine(1, dies_at=2.0))
 
 
 def test_a_clock_that_stands_still_is_never_green_and_never_red(
     compared: Callable[[Machine], Found],
 ) -> None:
-    with pytest.raises(BadInput, match=r"takes no time: .* clock stands still: .*no green light"):
+    with pytest.raises(
+        BadInput, match=r"takes no time: .* clock stands still: .*can't be compared"
+    ):
         compared(Machine(1, stands_still=True))
 
 
@@ -233,7 +237,9 @@ def test_a_budget_without_time_for_a_screen_is_named_and_never_green(
     compared: Callable[[Machine], Found],
 ) -> None:
     for setup_s, done in ((0.13, 4), (1.0, 0)):
-        with pytest.raises(compare.NoTime, match=rf"for {done} of the first 6 .*--budget of .* or"):
+        with pytest.raises(
+            compare.NoTime, match=rf"for only {done} of the first 6 .*--budget of .* or"
+        ):
             compared(Machine(3, setup_s=setup_s))
 
 
@@ -246,7 +252,7 @@ def test_where_all_is_slower_and_time_is_short_some_are_still_found(
     slower = sum(verdict.says == "slower" for verdict in found.verdicts)
     assert 0 < slower < len(CELLS)
     (note,) = found.notes
-    assert note == f"no time to confirm {12 - slower} of 12 cells (--budget for more)"
+    assert note == f"no time to measure {12 - slower} of 12 doubtful cells again (longer --budget)"
 
 
 @pytest.mark.parametrize(

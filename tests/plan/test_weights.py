@@ -487,4 +487,4 @@ def test_a_users_layer_is_measured_under_its_name_and_goes_on_unchanged_only(
 
 
 def test_transposed_without_a_layer_is_refused() -> None:
-    assert "--transposed is about --layer" in refused("run", "--transposed")
+    assert "--transposed describes the file of --layer" in refused("run", "--transposed")

@@ -1,0 +1,258 @@
+"""The documentation and the code say the same: links, commands, columns, figures."""
+
+import os
+import re
+import shlex
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import typer.main
+from commands import bench
+
+from bench import ROOT, __main__
+from bench.data import meanings, records
+from bench.terminal import units
+
+DOCS = sorted(
+    [
+        *ROOT.glob("*.md"),
+        *(path for top in ("bench", "kernels") for path in (ROOT / top).rglob("*.md")),
+        *(ROOT / "results" / name for name in ("README.md", "studies/README.md")),
+    ]
+)
+COMMANDS = typer.main.get_command(__main__.app).commands  # type: ignore[attr-defined]
+
+of_each = pytest.mark.parametrize(
+    "doc", [pytest.param(path, id=str(path.relative_to(ROOT))) for path in DOCS]
+)
+
+
+def text_of(name: str) -> str:
+    """A document with each paragraph and each row of a table on one line."""
+    return " ".join((ROOT / name).read_text(encoding="utf-8").split())
+
+
+def test_the_readme_is_short() -> None:
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 130
+
+
+# Links
+
+
+@of_each
+def test_what_is_linked_is_there(doc: Path) -> None:
+    text = doc.read_text(encoding="utf-8")
+    links = [link for link in re.findall(r"\]\(([^)]+)\)", text) if "://" not in link]
+    links += re.findall(r'(?:src|srcset)="([^"]+)"', text)
+    assert [link for link in links if not leads_somewhere(doc, link)] == []
+
+
+def leads_somewhere(doc: Path, link: str) -> bool:
+    """Whether the file is there, and has the heading that the link names, as GitHub writes it."""
+    name, _, anchor = link.partition("#")
+    target = doc.parent / name if name else doc
+    if not target.exists():
+        return False
+    headings = re.findall(r"^#+ (.*)$", target.read_text() if anchor else "", re.MULTILINE)
+    anchors = [re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings]
+    return not anchor or anchor in anchors
+
+
+@pytest.mark.parametrize("link", ["nowhere.md", "README.md#nowhere", "#nowhere"])
+def test_a_link_to_nowhere_is_seen(link: str) -> None:
+    assert not leads_somewhere(ROOT / "README.md", link)
+
+
+# Commands
+
+
+@of_each
+def test_commands_are_understood(doc: Path) -> None:
+    for code in codes(doc):
+        for module in re.findall(r"-m (bench\.[\w.]+)", code):
+            path = ROOT / (module.replace(".", "/") + ".py")
+            assert path.is_file(), code
+        if "-m bench " in code:
+            understood(code.partition("-m bench ")[2])
+        for words in re.findall(r"^make (.*)", code):
+            made(shlex.split(words, comments=True))
+
+
+@of_each
+def test_options_that_are_named_are_there(doc: Path) -> None:
+    known = {option for command in COMMANDS.values() for p in command.params for option in p.opts}
+    known |= {"--help", "--theme dark"}
+    named = {
+        option
+        for code in codes(doc)
+        if code.startswith("--")
+        for option in re.findall(r"--[a-z-]+", code)
+    }
+    assert named <= known
+
+
+def codes(doc: Path) -> Iterator[str]:
+    """A document's code: each line of its blocks, and what stands between backticks in a line."""
+    parts = doc.read_text(encoding="utf-8").split("```")
+    for number, part in enumerate(parts):
+        if number % 2:
+            yield from part.splitlines()[1:]
+        else:
+            yield from re.findall(r"`([^`]+)`", part)
+
+
+def understood(words: str) -> None:
+    """Parse a command of the program, without running it."""
+    command, *arguments = shlex.split(words, comments=True)
+    if "--help" not in arguments:
+        COMMANDS[command].make_context(command, arguments)
+
+
+def made(words: list[str]) -> None:
+    """Fail unless each word is one of the Makefile's targets, or sets one of its variables."""
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    for word in words:
+        name, sets, _ = word.partition("=")
+        there = rf"^{name} \?=|\$\({name}[):]|\$\(or \$\({name}\)" if sets else rf"^{name}:.*##"
+        assert re.search(there, makefile, re.MULTILINE), word
+
+
+@pytest.mark.parametrize("words", ["run --no-such-option", "run --budget", "walk"])
+def test_a_command_that_is_not_there_is_seen(words: str) -> None:
+    with pytest.raises((KeyError, typer.TyperException)):
+        understood(words)
+
+
+# Columns and statuses
+
+
+def test_the_tables_of_columns_are_the_records_comments() -> None:
+    path = ROOT / "results" / "README.md"
+    text = path.read_text(encoding="utf-8")
+
+    def filled(place: re.Match[str]) -> str:
+        return f"<!-- table: {place[1]} -->\n\n{meanings.table(place[1])}\n<!-- end -->"
+
+    place = re.compile(r"<!-- table: (\w+) -->\n(?:(?!<!--).*\n)*<!-- end -->")
+    assert set(place.findall(text)) == meanings.RECORDS.keys()
+    renewed = place.sub(filled, text)
+    if os.environ.get("RENEW"):
+        path.write_text(renewed, encoding="utf-8")
+        return
+    assert text == renewed, "renew it: CONTRIBUTING.md, Add a column to cells.csv"
+
+
+def test_every_verdict_is_explained() -> None:
+    gate = text_of("bench/gate/README.md")
+    assert [says for says in records.WORDS["says"] if f"| {says} |" not in gate] == []
+
+
+# Figures
+
+
+def test_the_headline_is_the_reference_runs(tmp_path: Path) -> None:
+    folder = shutil.copytree(ROOT / "results" / "reference", tmp_path / "reference")
+    headline = bench("report", str(folder), "--markdown").out.splitlines()[0]
+    assert re.fullmatch(r"\*\*1000 units, .*\.\*\*", headline)
+    assert headline in text_of("README.md")
+
+
+def test_the_rates_are_the_reference_runs() -> None:
+    cells = pd.read_csv(ROOT / "results" / "reference" / "cells.csv")
+    matmul = cells[(cells.kernel == "numpy_matmul") & (cells.n_units == 1000)].set_index("batch")
+    rates = [matmul[name] for name in ("flop_per_s", "flop_per_s_low", "flop_per_s_high")]
+    many, one = ([units.number(rate[batch] / 1e9) for rate in rates] for batch in (1024, 1))
+    said = f"({many[0]} GFLOP/s, {many[1]} to {many[2]}, against {one[0]}, {one[1]} to {one[2]})"
+    assert said in text_of("README.md")
+
+
+def test_what_is_said_of_the_gate_is_what_was_counted() -> None:
+    readme, studies = text_of("README.md"), text_of("results/studies/README.md")
+    rows = study("gate_trials")
+    rows = rows[rows.code == rows.code.iloc[-1]]
+    identical = rows[rows.kind == "identical"]
+    alarms = identical[identical.slower > 0].run.nunique()
+    runs = f"{identical.run.nunique()} whole runs on identical code"
+    assert f"{runs}: {alarms or 'no'} false alarm" in studies
+    assert f"{alarms or 'no'} false alarm in {runs.replace(' whole', '')}" in readme
+    planted = rows[rows.kind == "planted"].groupby("slowdown_percent")
+    missed = planted.not_slower.sum()
+    for percent, what in ((5, "slowdowns of 5 %"), (7, "of 7 %"), (10, "of 10 %"), (3, "of 3 %")):
+        counted = planted.get_group(percent)
+        found = f"{counted.slower.sum()} of {counted.cells.sum()} {what}"
+        assert found in studies
+        assert percent != 5 or found in readme
+    (five, _), (seven, _), (three, cells) = ((missed[p], planted.cells.sum()[p]) for p in (5, 7, 3))
+    assert f"{five} of the 450 cells that were slowed by 5 %, {seven} of 261 by 7 %" in studies
+    assert f"{three} of {cells} by 3 %" in studies
+
+
+def study(name: str) -> pd.DataFrame:
+    return pd.read_csv(ROOT / "results" / "studies" / f"{name}.csv")
+
+
+def measured() -> Iterator[str]:
+    """What each study's result says, in the words of the documentation."""
+    runs = study("repeatability")
+    spread = runs.set_index(["estimate", "series"]).rms_log_ratio * 100
+    ours = spread["median of quiet visits' least block"]
+    yield "{:.1f}, {:.1f} and {:.1f} % (root mean square of the log ratio".format(*ours)
+    theirs = (
+        runs[runs.estimate.str.startswith("pytest")].groupby("series").rms_log_ratio.min() * 100
+    )
+    yield "differed by {:.1f}, {:.1f} and {:.1f} % in the same time".format(*theirs)
+    yield "we would have had {:.1f}, {:.1f} and {:.1f} %".format(
+        *spread["median of all visits' least block"]
+    )
+    cells = study("answer_time")
+    yield f"all {sum(cells.visits >= 6)} cells had a 95 % interval"
+    half = cells.half_width * 100
+    yield f"is {half.median():.1f} % of the time in the median cell, and {half.quantile(0.9):.1f} %"
+    turns = study("overhead")
+    less = -1e9 * (turns.harness_s - turns.timeit_median_s)
+    yield f"reports {less.median():.0f} ns less than `timeit` does"
+    yield f"from {less.max():.0f} ns less to {-less.min():.0f} ns more"
+    bias = study("truth").assign(off=lambda rows: rows.bias_percent.abs()).groupby("tool").off
+    low, high, middle = (getattr(bias, name)()["bench"] for name in ("min", "max", "median"))
+    yield f"off by {low:.1f} to {high:.1f} %, in the median of ten settings by {middle:.1f} %"
+    held = study("coverage").set_index("visits_of").coverage * 100
+    yield f"in at least {held['correlated 0.2'].min():.1f} % of runs"
+    runs = study("loaded")
+    yield f"{runs.ok.sum()} cells were measured and {runs.false_alarms.sum() or 'none'} was refused"
+    faults = study("faults")
+    yield f"{len(faults)} faults"
+    yield f"it survived {faults.survived.sum()} of {faults.tried.sum()}, and no row was lost"
+    assert faults.rows_lost.sum() == 0
+    kills = study("kills")
+    yield f"{kills.kills.sum()} times, at random moments"
+    assert kills[["visits_lost", "rows_doubled", "runs_that_did_not_end_well"]].sum().sum() == 0
+    broken = study("fuzz")
+    yield f"each of {broken.inputs.sum():,} files that were broken at random"
+    assert broken.failures.sum() == 0
+    long = study("long_run")
+    yield f"in {long.all_cpu_s.median():.0f} s of CPU time and with {long.peak_mb.max():.0f} MB"
+    more = 100 * (long.pass_last_tenth_s / long.pass_first_tenth_s - 1)
+    yield f"costs the harness {more.min():.0f} to {more.max():.0f} % more than at first"
+    drawn = study("draw_time").seconds
+    yield f"take {drawn.median():.1f} s in the median of five repeats"
+    rivals = study("limit_rivals")
+    faster = rivals[rivals.high < 1].groupby("kernel").size()
+    assert faster["numpy_matmul"] == faster["torch_linear"] == 24
+    yield f"faster than JAX in the {faster['jax_dense']} cells that have an interval"
+    large = rivals[(rivals.width >= 2048) & (rivals.batch >= 128)].share_of_ceiling * 100
+    yield f"{large.min():.0f} to {large.max():.0f} % of the arithmetic"
+    onednn = study("limit_onednn").dropna()
+    even = onednn[onednn.low <= 1]
+    yield f"in {len(even)} of the {len(onednn)} cells that have an interval"
+    yield f"(at most {even.high.max():.2f} times oneDNN's time)"
+    stride = study("column_stride").query("batch == 1").set_index("width").strided_over_contiguous
+    yield f"{stride[64]:.2f} times as long at 64 units"
+    yield f"{stride[2048]:.1f} times at 2048"
+
+
+def test_what_is_said_of_the_harness_is_what_was_measured() -> None:
+    studies = text_of("results/studies/README.md")
+    assert [said for said in measured() if said not in studies] == []
