@@ -179,7 +179,7 @@ def test_cpus_with_shorter_vectors_get_the_same_answers(
         [sys.executable, "-c", OTHER_VECTORS],
         env={
             **os.environ,
-            "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests' / 'kernels'}",
+            "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests' / 'kernels'}{os.pathsep}{ROOT / 'tests' / 'doubles'}",
             "NUMBA_CPU_NAME": "x86-64",
             "NUMBA_CPU_FEATURES": features,
             "NUMBA_CACHE_DIR": str(tmp_path),

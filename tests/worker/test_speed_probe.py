@@ -1,6 +1,7 @@
 """The control: fixed work, on a made-up clock and for real."""
 
 import threading
+import time
 from collections import deque
 from itertools import count
 from pathlib import Path
@@ -55,7 +56,19 @@ def test_an_error_of_the_work_is_not_swallowed() -> None:
     [(1.0, 5.0), (1.2, 5.0), (1.3, 9.0), (2.0, 9.0)],
 )
 def test_only_cores_that_the_blocks_kept_busy_matter(cores_busy: float, longest: float) -> None:
-    assert speed_probe.slowest([4.0, 9.0], [5.0, 1.0], cores_busy) == longest
+    readings = speed_probe.Readings(speed_probe.SpeedProbe(1))
+    readings.seconds = [[4.0, 9.0], [7.0, 7.0], [5.0, 1.0]]
+    assert readings.slowest(cores_busy) == longest
+
+
+def test_readings_know_what_they_cost() -> None:
+    readings = speed_probe.Readings(speed_probe.SpeedProbe(2))
+    start = time.perf_counter()
+    readings()
+    readings()
+    assert 0 < readings.took_s <= time.perf_counter() - start
+    assert readings.cpu_s > 0
+    assert [len(reading) for reading in readings.seconds] == [2, 2]
 
 
 def test_waiting_is_summed_over_the_threads(tmp_path: Path) -> None:
