@@ -58,10 +58,12 @@ class SpeedProbe:
     def seconds(self) -> list[float]:
         """CPU seconds of the work on each core, that of the calling thread first.
 
-        CPU time, because it leaves out that a thread waits for a core or for Python's lock.
+        CPU time, because it leaves out that a thread waits for a core or for Python's lock. The
+        calling thread's core comes first, alone: together they would slow each other at times.
         """
+        own = self._least()
         others = [self._pool.submit(self._least) for _ in range(self._others)]
-        return [self._least(), *(other.result() for other in others)]
+        return [own, *(other.result() for other in others)]
 
     def _least(self) -> float:
         seconds = []

@@ -1,4 +1,4 @@
-"""The control: fixed work, on a made-up clock and for real."""
+"""The speed probe: fixed work, on a made-up clock and for real."""
 
 import threading
 import time
@@ -17,17 +17,18 @@ def test_the_least_of_the_repeats_counts() -> None:
     assert speed_probe.SpeedProbe(1, work=lambda: None, clock=clock.popleft).seconds() == [3.0]
 
 
-def test_each_core_is_timed_by_a_thread_of_its_own() -> None:
-    seen: set[int] = set()
-    together = threading.Barrier(3, timeout=10)
+def test_the_calling_thread_is_timed_alone_and_then_a_thread_a_core() -> None:
+    order: list[int] = []
+    together = threading.Barrier(2, timeout=10)
 
     def work() -> None:
-        seen.add(threading.get_ident())
-        together.wait()
+        order.append(threading.get_ident())
+        if threading.current_thread() is not threading.main_thread():
+            together.wait()
 
-    seconds = speed_probe.SpeedProbe(3, work).seconds()
-    assert len(seconds) == len(seen) == 3
-    assert threading.get_ident() in seen
+    assert len(speed_probe.SpeedProbe(3, work).seconds()) == 3
+    assert order[: speed_probe.REPEATS] == [threading.get_ident()] * speed_probe.REPEATS
+    assert len(set(order)) == 3
 
 
 def test_of_many_cores_a_sample_is_timed() -> None:
