@@ -93,6 +93,9 @@ BOUNDS: dict[str, tuple[float, float]] = {
     "seconds": TRIP,
     **dict.fromkeys(("latency_s", "launch_s", "send_s", "fetch_s", "end_to_end_s"), TRIP),
     "control_s": SPAN,
+    # a coarse clock may see nothing of it
+    **dict.fromkeys(("probe_before_s", "probe_after_s"), TRIP),
+    **dict.fromkeys(("probe_others_before_s", "probe_others_after_s"), TRIP),
     "measured_s": SPAN,
     "wall_s": SPAN,
     # differences of two readings that are not taken at once, or of a clock that was set
@@ -219,6 +222,16 @@ class Block:
     loops: int
     # time of one launch, or of one transfer, in seconds: the block's time divided by `loops`
     seconds: float
+    # time of the speed probe just before the block, on the core that launched, in CPU seconds;
+    # empty for transfers
+    probe_before_s: float | None = None
+    # the same just after the block, on that core
+    probe_after_s: float | None = None
+    # time of the speed probe just before the block on the slowest of the other cores that the
+    # kernel may use, in CPU seconds; empty where there is only one
+    probe_others_before_s: float | None = None
+    # the same just after the block, on the slowest of those cores
+    probe_others_after_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

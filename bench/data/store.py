@@ -84,6 +84,7 @@ class Run:
                     raise BadInput(f"{folder / name} {trouble}")
         sweep = read(str(folder / "sweep.toml"))
         _refuse_older(folder / FILES[Visit], columns(Visit))
+        _refuse_older(folder / FILES[Block], columns(Block))
         run = cls(folder)
         for row in (Visit, Block):
             with run._written(FILES[row]):

@@ -7,6 +7,7 @@ import random
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any, Self
 
 from bench.data.machine import Peaks
@@ -230,7 +231,7 @@ class Visitor:
         if not isinstance(times, messages.Times):
             return opened, None, _refused(times)
         self._worked_at[opened.device] = time.perf_counter()
-        blocks += [Block(number, "time", opened.loops, s) for s in times.seconds]
+        blocks += _time_blocks(number, opened.loops, times)
         if opened.launch_s < TRIP_LIMIT_S or pass_number <= TRIP_PASSES:
             count = min(max(round(TRIPS_S / opened.launch_s), 1), 3)
             trips = worker.call(messages.RoundTrips(key, count), patience)
@@ -305,6 +306,17 @@ def _refused(reply: Any) -> messages.Refused:
     raise worker_process.WorkerLost(
         "crashed", f"the worker answered out of turn: {type(reply).__name__}"
     )
+
+
+def _time_blocks(number: int, loops: int, times: messages.Times) -> Sequence[Block]:
+    """The blocks, each with the speed probe's readings around it."""
+    cores = [(own, max(others, default=None)) for own, *others in times.probe_s]
+    return [
+        Block(number, "time", loops, seconds, before, after, others_before, others_after)
+        for seconds, ((before, others_before), (after, others_after)) in zip(
+            times.seconds, pairwise(cores), strict=True
+        )
+    ]
 
 
 def _trip_blocks(number: int, trips: messages.Trips) -> Sequence[Block]:

@@ -112,9 +112,10 @@ class Times(msgspec.Struct, frozen=True, tag=True):
 
     seconds: tuple[float, ...]
     cores_busy: float  # CPU seconds a second while the blocks ran, all threads of the worker
-    control_s: float  # what the speed probe took, before or after, whichever was longer
+    control_s: float  # the slower one of the first and the last reading of the probe
     measured_s: float  # how long all of it took
     waited_s: float | None  # for a core, all threads of the worker together, meanwhile
+    probe_s: tuple[tuple[float, ...], ...]  # the probe before, between and after the blocks
     state: DeviceState | None = None  # of the device, as the last block's work was queued
 
 

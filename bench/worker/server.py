@@ -225,19 +225,26 @@ class Server:
         cell = self.cells[request.key]
         cell.step.device.fence(cell.out)
         start, waited = self._clock(), speed_probe.waited_s()
-        before = self._speed_probe.seconds()
         seen = Look(cell.step.device, self._clock)
+        probe = speed_probe.Readings(self._speed_probe, time.perf_counter, time.process_time)
         began, real_began, cpu_s = self._clock(), time.perf_counter(), time.process_time()
         if cell.cache == "cold":
-            seconds, cell.out = timing.cold_blocks(cell.step, cell.x, request.count, seen)
+            seconds, cell.out = timing.cold_blocks(cell.step, cell.x, request.count, probe, seen)
         else:
             seconds, cell.out = timing.blocks(
-                cell.step, cell.x, request.loops, request.count, lead=cell.lead, meanwhile=seen
+                cell.step,
+                cell.x,
+                request.loops,
+                request.count,
+                lead=cell.lead,
+                lead_each=cell.launch_s < timing.LEAD_EACH_S,
+                beside=probe,
+                meanwhile=seen,
             )
             cell.step.device.fence(cell.out)
-        took = self._clock() - began - seen.took_s
-        cores_busy = (time.process_time() - cpu_s) / max(time.perf_counter() - real_began, 1e-9)
-        control_s = speed_probe.slowest(before, self._speed_probe.seconds(), cores_busy)
+        took = self._clock() - began - seen.took_s - probe.took_s
+        cpu_s = time.process_time() - cpu_s - probe.cpu_s
+        cores_busy = cpu_s / max(time.perf_counter() - real_began - probe.took_s, 1e-9)
         now_waited, measured_s = speed_probe.waited_s(), self._clock() - start
         self._judge.cores(cores_busy, took, self._threads)
         if cell.cache == "warm":
@@ -245,7 +252,8 @@ class Server:
         return messages.Times(
             tuple(seconds),
             cores_busy=cores_busy,
-            control_s=control_s,
+            control_s=probe.slowest(cores_busy),
+            probe_s=tuple(map(tuple, probe.seconds)),
             measured_s=measured_s,
             waited_s=None if waited is None or now_waited is None else now_waited - waited,
             state=seen.state,

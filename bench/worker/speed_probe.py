@@ -1,10 +1,10 @@
-"""Fixed work, timed beside every visit's blocks: how fast the machine itself is at that moment.
+"""Fixed work, timed before and after every block: how fast the machine itself is at that moment.
 
 A core that shares its hardware with a neighbour computes at two thirds of its speed, for a
 millisecond or for seconds, and no counter of the operating system says so. The same small work,
-timed just before and just after the blocks on as many cores as the kernel may use, does. What it
-takes never depends on the kernel or its answer, so visits can be judged by it
-(`bench.stats.disturbance`).
+timed between every two blocks on as many cores as the kernel may use, does: a reading 20 ms away
+says little of a block. What it takes never depends on the kernel or its answer, so times can be
+told for a stated speed of the core (`bench.stats.adjust`).
 """
 
 import time
@@ -42,7 +42,7 @@ def work() -> None:
 
 
 class SpeedProbe:
-    """The control on some cores at once."""
+    """The fixed work on some cores at once."""
 
     def __init__(
         self,
@@ -58,10 +58,12 @@ class SpeedProbe:
     def seconds(self) -> list[float]:
         """CPU seconds of the work on each core, that of the calling thread first.
 
-        CPU time, because it leaves out that a thread waits for a core or for Python's lock.
+        CPU time, because it leaves out that a thread waits for a core or for Python's lock. The
+        calling thread's core comes first, alone: together they would slow each other at times.
         """
+        own = self._least()
         others = [self._pool.submit(self._least) for _ in range(self._others)]
-        return [self._least(), *(other.result() for other in others)]
+        return [own, *(other.result() for other in others)]
 
     def _least(self) -> float:
         seconds = []
@@ -72,10 +74,37 @@ class SpeedProbe:
         return min(seconds)
 
 
-def slowest(before: list[float], after: list[float], cores_busy: float) -> float:
-    """The longest control of the cores that mattered: the first where the blocks ran on one."""
-    cores = 1 if cores_busy < ALONE else len(before)
-    return max(before[:cores] + after[:cores])
+class Readings:
+    """The probe's readings around blocks, one more than there are blocks, and what taking them
+    cost: that is no time of the kernel's.
+    """
+
+    def __init__(
+        self,
+        probe: SpeedProbe,
+        clock: Callable[[], float] = time.perf_counter,
+        cpu_clock: Callable[[], float] = time.process_time,
+    ) -> None:
+        self._probe = probe
+        self._clock = clock
+        self._cpu_clock = cpu_clock
+        self.seconds: list[list[float]] = []  # a reading a core, the launching thread's first
+        self.took_s = 0.0
+        self.cpu_s = 0.0
+
+    def __call__(self) -> None:
+        """Take one."""
+        start, cpu_s = self._clock(), self._cpu_clock()
+        self.seconds.append(self._probe.seconds())
+        self.cpu_s += self._cpu_clock() - cpu_s
+        self.took_s += self._clock() - start
+
+    def slowest(self, cores_busy: float) -> float:
+        """The longest of the first and the last reading, on the cores that mattered: the first
+        alone where the blocks ran on one.
+        """
+        cores = 1 if cores_busy < ALONE else len(self.seconds[0])
+        return max(self.seconds[0][:cores] + self.seconds[-1][:cores])
 
 
 def waited_s(tasks: Path = TASKS) -> float | None:

@@ -14,7 +14,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from itertools import pairwise, repeat
+from itertools import repeat
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -34,6 +34,10 @@ LEAD_S = 5e-3
 """Launches shorter than this get one launch ahead of the first mark. On a device that works behind
 the host's back the first mark would otherwise be passed while the device still waits for the first
 launch to be queued, which would count as work. For longer launches that gap is nothing."""
+
+LEAD_EACH_S = 1e-4
+"""Shorter ones get one before each block: what is done between two blocks may leave a device idle.
+Blocks of longer launches keep it busy meanwhile, for they are queued in a fraction of a block."""
 
 AGREE = 0.05
 """Warm-up ends when three blocks in a row agree within this."""
@@ -66,35 +70,45 @@ def blocks(
     count: int,
     *,
     lead: bool,
+    lead_each: bool = False,
+    beside: Callable[[], None] = _nothing,
     meanwhile: Callable[[], None] = _nothing,
 ) -> tuple[list[float], Any]:
-    """`count` blocks in a row of `loops` launches each -> seconds a launch, and the last output.
+    """`count` blocks of `loops` launches each -> seconds a launch, and the last output.
 
+    `beside` is called before the first block, between every two and after the last, outside of
+    what is timed. `lead` puts one launch ahead of the first block, `lead_each` ahead of each.
     `meanwhile` is called once all is queued, after the last mark and before anything waits: a
     device that works behind the host's back is under load then, and no time counts.
     """
     device, launch = step.device, step.launch
     out: Any = None
+    marks = []
     with _no_collection():
         device.fence(out)
-        if lead:
-            out = launch(x)
-        marks = [device.mark(out)]
-        for _ in repeat(None, count):
+        for number in range(count):
+            beside()
+            if lead_each or (lead and not number):
+                out = launch(x)
+            start = device.mark(out)
             for _ in repeat(None, loops):
                 out = launch(x)
-            marks.append(device.mark(out))
+            marks.append((start, device.mark(out)))
         meanwhile()
-        pairs = pairwise(marks)
-        return [device.seconds(start, stop) / loops for start, stop in pairs], out
+        beside()
+        return [device.seconds(start, stop) / loops for start, stop in marks], out
 
 
 def cold_blocks(
-    step: Step, x: Any, count: int, meanwhile: Callable[[], None] = _nothing
+    step: Step,
+    x: Any,
+    count: int,
+    beside: Callable[[], None] = _nothing,
+    meanwhile: Callable[[], None] = _nothing,
 ) -> tuple[list[float], Any]:
     """`count` single launches, the device's caches flushed before each -> seconds, last output.
 
-    `meanwhile` is called as in `blocks`, of the last launch.
+    `beside` and `meanwhile` are called as in `blocks`.
     """
     device = step.device
     out: Any = None
@@ -102,6 +116,7 @@ def cold_blocks(
     with _no_collection():
         for left in reversed(range(count)):
             device.fence(out)
+            beside()
             device.flush()
             start = device.mark(out)
             out = step.launch(x)
@@ -109,6 +124,7 @@ def cold_blocks(
             if not left:
                 meanwhile()
             times.append(device.seconds(start, stop))
+        beside()
     return times, out
 
 

@@ -191,7 +191,7 @@ class TestWhen:
 
     def test_cold_blocks_look_once_at_the_last_launch(self) -> None:
         device = board()
-        timing.cold_blocks(step_on(device), 0, 3, lambda: look(device))
+        timing.cold_blocks(step_on(device), 0, 3, meanwhile=lambda: look(device))
         assert device.looks == [True]
         assert device.flushes == 3
 
@@ -203,7 +203,7 @@ class TestWhen:
             step_on(device), 0, 4, 3, lead=True, meanwhile=lambda: look(device)
         )
         assert seconds == pytest.approx([1e-3] * 3)
-        (*_, last), _ = timing.cold_blocks(step_on(device), 0, 2, lambda: look(device))
+        (*_, last), _ = timing.cold_blocks(step_on(device), 0, 2, meanwhile=lambda: look(device))
         assert last == pytest.approx(1e-3, abs=3 * device.launch_ticks * TICK)
 
 

@@ -343,7 +343,12 @@ class Restless:
                 return messages.Opened("0", "cpu", 1, 0.02, 0.1)
             case messages.Measure():
                 return messages.Times(
-                    (0.02,), cores_busy=1.0, control_s=1e-5, measured_s=0.02, waited_s=0.0
+                    (0.02,),
+                    cores_busy=1.0,
+                    control_s=1e-5,
+                    measured_s=0.02,
+                    waited_s=0.0,
+                    probe_s=((1e-5,), (1e-5,)),
                 )
             case messages.RoundTrips():
                 return messages.Trips(0.0, 0.0, 0.02, 0.0, 0.02)

@@ -1,6 +1,7 @@
-"""The control: fixed work, on a made-up clock and for real."""
+"""The speed probe: fixed work, on a made-up clock and for real."""
 
 import threading
+import time
 from collections import deque
 from itertools import count
 from pathlib import Path
@@ -16,17 +17,18 @@ def test_the_least_of_the_repeats_counts() -> None:
     assert speed_probe.SpeedProbe(1, work=lambda: None, clock=clock.popleft).seconds() == [3.0]
 
 
-def test_each_core_is_timed_by_a_thread_of_its_own() -> None:
-    seen: set[int] = set()
-    together = threading.Barrier(3, timeout=10)
+def test_the_calling_thread_is_timed_alone_and_then_a_thread_a_core() -> None:
+    order: list[int] = []
+    together = threading.Barrier(2, timeout=10)
 
     def work() -> None:
-        seen.add(threading.get_ident())
-        together.wait()
+        order.append(threading.get_ident())
+        if threading.current_thread() is not threading.main_thread():
+            together.wait()
 
-    seconds = speed_probe.SpeedProbe(3, work).seconds()
-    assert len(seconds) == len(seen) == 3
-    assert threading.get_ident() in seen
+    assert len(speed_probe.SpeedProbe(3, work).seconds()) == 3
+    assert order[: speed_probe.REPEATS] == [threading.get_ident()] * speed_probe.REPEATS
+    assert len(set(order)) == 3
 
 
 def test_of_many_cores_a_sample_is_timed() -> None:
@@ -55,7 +57,19 @@ def test_an_error_of_the_work_is_not_swallowed() -> None:
     [(1.0, 5.0), (1.2, 5.0), (1.3, 9.0), (2.0, 9.0)],
 )
 def test_only_cores_that_the_blocks_kept_busy_matter(cores_busy: float, longest: float) -> None:
-    assert speed_probe.slowest([4.0, 9.0], [5.0, 1.0], cores_busy) == longest
+    readings = speed_probe.Readings(speed_probe.SpeedProbe(1))
+    readings.seconds = [[4.0, 9.0], [7.0, 7.0], [5.0, 1.0]]
+    assert readings.slowest(cores_busy) == longest
+
+
+def test_readings_know_what_they_cost() -> None:
+    readings = speed_probe.Readings(speed_probe.SpeedProbe(2))
+    start = time.perf_counter()
+    readings()
+    readings()
+    assert 0 < readings.took_s <= time.perf_counter() - start
+    assert readings.cpu_s > 0
+    assert [len(reading) for reading in readings.seconds] == [2, 2]
 
 
 def test_waiting_is_summed_over_the_threads(tmp_path: Path) -> None:
