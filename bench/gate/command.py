@@ -46,7 +46,7 @@ class What:
     seed: int
 
 
-def judge(what: What, base: str, head: str, folder: Path, *, locked: bool) -> Says:
+def compare_commits(what: What, base: str, head: str, folder: Path, *, locked: bool) -> Says:
     """Compare two commits; show and write what was found. Raises BadInput."""
     shown = progress.Screen(lambda: "")
     machine = survey.survey(visit.software(1), 1)
@@ -85,7 +85,7 @@ def _grounds(spread: decide.Spread, slower_than: float) -> tuple[str, ...]:
     return (f"{most}: margins for a machine that was not calibrated (gate --calibrate)",)
 
 
-def _tell_github(found: compare.Found, asked: report.Asked) -> None:
+def _tell_github(found: compare.Comparison, asked: report.Asked) -> None:
     """The step's summary and its annotations, where this is a step of a workflow."""
     summary = os.environ.get("GITHUB_STEP_SUMMARY")
     if not summary:
@@ -107,7 +107,7 @@ def _compare(
     shown: progress.Screen,
     *,
     confirm: bool = True,
-) -> compare.Found:
+) -> compare.Comparison:
     """Measure both sides of the cells that were asked for. Raises BadInput."""
     settled = sweep.read(what.sweep)
     if settled.weights:

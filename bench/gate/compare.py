@@ -36,7 +36,7 @@ class NoTime(BadInput):
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class Comparison:
     """What a comparison found."""
 
     rounds: list[Round]
@@ -208,7 +208,7 @@ def compare(
     confirm: bool = True,
     screen_rounds: int = SCREEN_ROUNDS,
     watch: Callable[[str, float], None] = lambda doing, left_s: None,
-) -> Found:
+) -> Comparison:
     """Measure both sides of all cells and judge. Raises BadInput where that can't be done.
 
     Cells that take longer than `limit_s` a launch are left out; the whole of it takes about
@@ -231,7 +231,7 @@ def compare(
         if undecided := [cell for cell in chosen if cell.label not in found]:
             work.run("confirm", undecided, CONFIRM_ROUNDS - decide.FIRST_LOOK)
     alike = len({side.python for side in sides}) == 1
-    judged = judge(work.measured, spread, slower_than, left_out, alike=alike)
+    judged = conclude(work.measured, spread, slower_than, left_out, alike=alike)
     if not (left := worth[count:]):
         return judged
     note = f"no time to measure {len(left)} of {len(worth)} doubtful cells again (longer --budget)"
@@ -247,14 +247,14 @@ def by_cell(measured: Sequence[Round], phase: str) -> dict[str, list[float]]:
     return dict(found)
 
 
-def judge(
+def conclude(
     measured: Sequence[Round],
     spread: decide.Spread,
     slower_than: float,
     left_out: Sequence[CantMeasure] = (),
     *,
     alike: bool = True,
-) -> Found:
+) -> Comparison:
     """What rounds say, from their rows alone."""
     by_round: dict[int, list[float]] = defaultdict(list)
     for row in measured:
@@ -266,7 +266,7 @@ def judge(
     kernel_of = {row.cell: row.kernel for row in measured}
 
     def said(off: float) -> list[Verdict]:
-        return decide.judge(screen, confirm, kernel_of, spread, slower_than, off)
+        return decide.verdicts(screen, confirm, kernel_of, spread, slower_than, off)
 
     verdicts = said(0.0)
     notes: tuple[str, ...] = ()
@@ -277,4 +277,4 @@ def judge(
         if far:
             far_more = f"a cell is slower only if its change is above {decide.FAR} times that"
             problem, notes = None, (f"{problem}: {far_more}; others can't be told",)
-    return Found(list(measured), verdicts, problem, list(left_out), notes)
+    return Comparison(list(measured), verdicts, problem, list(left_out), notes)

@@ -121,7 +121,7 @@ def cleared(high: float, spread: float, slower_than: float) -> bool:
     return high + spread < math.log1p(slower_than)
 
 
-def judge(
+def verdicts(
     screen: Mapping[str, Sequence[float]],
     confirm: Mapping[str, Sequence[float]],
     kernel_of: Mapping[str, str],

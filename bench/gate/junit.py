@@ -7,31 +7,31 @@ are the elements that pytest's own files have (its junit_family xunit2, after Je
 from xml.etree import ElementTree as ET
 
 from bench.data.records import Verdict
-from bench.gate.compare import Found
+from bench.gate.compare import Comparison
 from bench.gate.report import Asked, change, ordered, sentence
 from bench.terminal.text import plain
 
 
-def xml(found: Found, asked: Asked) -> str:
+def xml(comparison: Comparison, asked: Asked) -> str:
     """The text of the file."""
     suites = ET.Element("testsuites")
     suite = ET.SubElement(suites, "testsuite", name="gate")
-    for verdict in ordered(found.verdicts):
+    for verdict in ordered(comparison.verdicts):
         case = _case(suite, verdict.kernel, verdict.cell)
-        if why := _untold(found, verdict):
+        if why := _untold(comparison, verdict):
             ET.SubElement(case, "skipped", message=plain(why))
         elif verdict.says == "slower" and not verdict.accepted:
             ET.SubElement(case, "failure", message=f"slower: {change(verdict)}")
         elif verdict.accepted:
             ET.SubElement(case, "system-out").text = plain(f"accepted: {verdict.accepted}")
-    for one in found.left_out:
+    for one in comparison.left_out:
         case = _case(suite, one.cell.kernel, one.cell.label)
         ET.SubElement(case, "skipped", message=plain(f"{one.status}: {one.reason}"))
     for name, what in (("tests", "testcase"), ("failures", "failure"), ("skipped", "skipped")):
         suite.set(name, str(len(suite.findall(f".//{what}"))))
     suite.set("errors", "0")
     ET.SubElement(suite, "system-out").text = plain(
-        f"{sentence(found, asked.slower_than)}; {asked.words()}"
+        f"{sentence(comparison, asked.slower_than)}; {asked.words()}"
     )
     ET.indent(suites)
     return ET.tostring(suites, encoding="unicode", xml_declaration=True) + "\n"
@@ -41,7 +41,7 @@ def _case(suite: ET.Element, kernel: str, cell: str) -> ET.Element:
     return ET.SubElement(suite, "testcase", classname=f"gate.{kernel}", name=plain(cell))
 
 
-def _untold(found: Found, verdict: Verdict) -> str | None:
-    if found.problem:
-        return f"can't tell: {found.problem}"
+def _untold(comparison: Comparison, verdict: Verdict) -> str | None:
+    if comparison.problem:
+        return f"can't tell: {comparison.problem}"
     return f"can't tell: {change(verdict)}" if verdict.says == "can't tell" else None

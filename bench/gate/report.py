@@ -11,7 +11,7 @@ from rich.text import Text
 
 from bench.data.records import Says, Verdict
 from bench.gate import decide
-from bench.gate.compare import Found
+from bench.gate.compare import Comparison
 from bench.terminal import streams
 from bench.terminal.text import plain
 
@@ -63,21 +63,21 @@ def visible(verdict: Verdict) -> str:
     return "none" if seen is None or seen > 10 else f"{100 * seen:.1f}%"
 
 
-def show(found: Found, asked: Asked) -> None:
+def show(comparison: Comparison, asked: Asked) -> None:
     """The table, what was left out, and the outcome, on stdout."""
     console = streams.console(width=120)
-    console.print(table(found.verdicts))
+    console.print(table(comparison.verdicts))
     console.print(plain(asked.words()), markup=False, soft_wrap=True, style="dim")
-    for why in (*left_out(found), *found.notes):
+    for why in (*left_out(comparison), *comparison.notes):
         console.print(plain(why), markup=False, soft_wrap=True)
-    said = plain(sentence(found, asked.slower_than))
+    said = plain(sentence(comparison, asked.slower_than))
     console.print(said, style="bold", markup=False, soft_wrap=True)
 
 
-def left_out(found: Found) -> list[str]:
+def left_out(comparison: Comparison) -> list[str]:
     """A line for each kernel and reason."""
     alike: dict[tuple[str, str, str], list[str]] = {}
-    for one in found.left_out:
+    for one in comparison.left_out:
         key = one.cell.kernel, one.status, one.reason
         alike.setdefault(key, []).append(one.cell.label.removeprefix(f"{one.cell.kernel} "))
     return [
@@ -106,32 +106,31 @@ def table(verdicts: Sequence[Verdict]) -> Table:
     return shown
 
 
-def sentence(found: Found, slower_than: float) -> str:
+def sentence(comparison: Comparison, slower_than: float) -> str:
     """The whole comparison in a line."""
-    says = decide.outcome(found.verdicts, found.problem)
-    words = Counter(said(v) for v in ordered(found.verdicts))
+    says = decide.outcome(comparison.verdicts, comparison.problem)
+    words = Counter(said(v) for v in ordered(comparison.verdicts))
     tally = ", ".join(f"{n} {word}" for word, n in words.items())
     match says:
         case "slower":
             return f"slower: {tally}"
         case "can't tell":
-            return (
-                f"can't tell: {found.problem or f'{tally} (a longer --budget gives more rounds)'}"
-            )
+            why = comparison.problem or f"{tally} (a longer --budget gives more rounds)"
+            return f"can't tell: {why}"
         case _:
-            but = " but accepted ones" if any(v.accepted for v in found.verdicts) else ""
+            but = " but accepted ones" if any(v.accepted for v in comparison.verdicts) else ""
             return f"no cell is {100 * slower_than:g}% slower{but}: {tally}"
 
 
-def markdown(found: Found, asked: Asked) -> str:
+def markdown(comparison: Comparison, asked: Asked) -> str:
     """A summary for a pull request: all but the cells that are not slower, which are counted."""
     lines = [
-        f"### Gate: {_plain(sentence(found, asked.slower_than))}",
+        f"### Gate: {_plain(sentence(comparison, asked.slower_than))}",
         "",
         f"{_plain(asked.words())}.",
         "",
     ]
-    listed = [v for v in ordered(found.verdicts) if v.says != "not slower"]
+    listed = [v for v in ordered(comparison.verdicts) if v.says != "not slower"]
     if listed:
         lines += [
             "| cell | verdict | change (95 %) | detectable from | rounds |",
@@ -142,18 +141,18 @@ def markdown(found: Found, asked: Asked) -> str:
             for v in listed
         ]
     lines += [f"- {_plain(v.cell)}: accepted: {_plain(v.accepted)}" for v in listed if v.accepted]
-    lines += [f"- {_plain(why)}" for why in (*left_out(found), *found.notes)]
+    lines += [f"- {_plain(why)}" for why in (*left_out(comparison), *comparison.notes)]
     return "\n".join(lines) + "\n"
 
 
-def annotations(found: Found, asked: Asked) -> list[str]:
+def annotations(comparison: Comparison, asked: Asked) -> list[str]:
     """GitHub's workflow commands: the total, then the worst cells."""
-    red = found.verdicts if found.problem is None else []
+    red = comparison.verdicts if comparison.problem is None else []
     slower = [v for v in ordered(red) if v.says == "slower" and not v.accepted]
     level = {"slower": "error", "can't tell": "warning"}.get(
-        decide.outcome(found.verdicts, found.problem), "notice"
+        decide.outcome(comparison.verdicts, comparison.problem), "notice"
     )
-    lines = [f"::{level} title=gate::{_escaped(sentence(found, asked.slower_than))}"]
+    lines = [f"::{level} title=gate::{_escaped(sentence(comparison, asked.slower_than))}"]
     lines += [f"::error title=slower::{_escaped(f'{v.cell}: {change(v)}')}" for v in slower]
     return lines[:MOST_ANNOTATIONS]
 

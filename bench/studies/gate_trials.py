@@ -148,7 +148,7 @@ def decisions() -> list[Any]:
         )
         kernel_of = dict.fromkeys(cells, "numpy_dot")
         made.append(decide.worth_a_look(screen, kernel_of, decide.Spread(), SLOWER_THAN))
-        verdicts = decide.judge(screen, confirm, kernel_of, decide.Spread(), SLOWER_THAN)
+        verdicts = decide.verdicts(screen, confirm, kernel_of, decide.Spread(), SLOWER_THAN)
         made.append([verdict.says for verdict in verdicts])
     return made
 
@@ -185,7 +185,7 @@ def one(*, planted: bool) -> None:
         try:
             found = _compared(both)
         except BadInput as error:  # exit code 2: red too, and for nothing
-            found = compare.Found([], [], str(error), [])
+            found = compare.Comparison([], [], str(error), [])
     percent_of = {cell.label: percent for cell, percent in percents.items()}
     tally: dict[tuple[str, int], Counter[str]] = defaultdict(Counter)
     changes: dict[tuple[str, int], list[float]] = defaultdict(list)
@@ -259,7 +259,7 @@ def _cells() -> list[Cell]:
     return [Cell(kernel, case) for case in sweep.read("gate").cases() for kernel in KERNELS]
 
 
-def _compared(both: Sequence[checkouts.Side], **how: Any) -> compare.Found:
+def _compared(both: Sequence[checkouts.Side], **how: Any) -> compare.Comparison:
     """As `make gate` compares them, but for what `how` says."""
     settled = sweep.read("gate")
     return compare.compare(

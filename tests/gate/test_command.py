@@ -19,7 +19,7 @@ from bench.terminal.errors import BadInput
 WHAT = What("gate", (), 0.05, None, 0)
 
 
-def made(generator: random.Random, slowdown: float = 0.0) -> compare.Found:
+def made(generator: random.Random, slowdown: float = 0.0) -> compare.Comparison:
     """A comparison of one cell whose rounds scatter by 1 %."""
     phases: list[Phase] = ["screen", "confirm"]
     name = "numpy_dot 16x16 batch 1"
@@ -28,7 +28,7 @@ def made(generator: random.Random, slowdown: float = 0.0) -> compare.Found:
         phase = phases[number >= 10]
         d = slowdown + generator.gauss(0, 0.01)
         rows.append(Round(number, phase, name, "numpy_dot", 1.0, 1.0, d, 0.0, 16, 0))
-    return compare.judge(rows, decide.Spread(), 0.05)
+    return compare.conclude(rows, decide.Spread(), 0.05)
 
 
 @pytest.fixture
@@ -37,7 +37,9 @@ def compared(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Any]:
     calls: list[Any] = []
     generator = random.Random(1)
 
-    def fake(what: What, both: Any, spread: Any, *_: Any, confirm: bool = True) -> compare.Found:
+    def fake(
+        what: What, both: Any, spread: Any, *_: Any, confirm: bool = True
+    ) -> compare.Comparison:
         calls.append((what, both, spread, confirm))
         return made(generator, 0.2 if what.seed == 99 else 0.0)
 
@@ -55,7 +57,10 @@ def test_a_calibration_is_used_by_the_next_comparison(
     assert len(compared) >= calibration.LEAST_RUNS
     assert not any(confirm for *_, confirm in compared)
     assert "numpy_dot: runs differ by 0." in capsys.readouterr().err
-    assert command.judge(WHAT, "HEAD", "worktree", tmp_path / "out", locked=False) == "not slower"
+    assert (
+        command.compare_commits(WHAT, "HEAD", "worktree", tmp_path / "out", locked=False)
+        == "not slower"
+    )
     spread = compared[-1][2]
     assert spread.runs == len(compared) - 1
     assert f"margins from {spread.runs} runs of identical code" in capsys.readouterr().out
@@ -66,7 +71,7 @@ def test_too_short_a_calibration_says_how_long_it_needs(
 ) -> None:
     clock = iter(range(0, 10_000, 10))
     monkeypatch.setattr(time, "monotonic", lambda: next(clock))
-    with pytest.raises(BadInput, match=r"1 runs are too few .* --budget of 2 min 40 s or"):
+    with pytest.raises(BadInput, match=r"1 runs are too few: give a --budget of 2 min 40 s or"):
         command.calibrate(What("gate", (), 0.05, 50.0, 0))
 
 
@@ -75,7 +80,7 @@ def test_a_run_that_was_cut_short_or_not_judged_tells_a_calibration_nothing(
 ) -> None:
     whole = command._compare
 
-    def troubled(*arguments: Any, **more: Any) -> compare.Found:
+    def troubled(*arguments: Any, **more: Any) -> compare.Comparison:
         found = whole(*arguments, **more)
         if len(compared) > 11:
             raise compare.NoTime("there was time for 2 of the first 6 rounds")
@@ -97,7 +102,7 @@ def test_what_was_found_is_written_and_its_code_is_red(
     compared: list[Any], tmp_path: Path, capsys: Any
 ) -> None:
     what = What("gate", (), 0.05, None, 99)
-    says = command.judge(what, "HEAD", "worktree", tmp_path / "out", locked=False)
+    says = command.compare_commits(what, "HEAD", "worktree", tmp_path / "out", locked=False)
     assert command.CODES[says] == 1
     (verdict,) = store.load(tmp_path / "out", Verdict)
     assert verdict.says == "slower"
@@ -114,7 +119,7 @@ def test_a_summary_that_cannot_be_written_leaves_the_verdict(
 ) -> None:
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", "/dev/full")
     what = What("gate", (), 0.05, None, 99)
-    assert command.judge(what, "HEAD", "HEAD", tmp_path / "out", locked=False) == "slower"
+    assert command.compare_commits(what, "HEAD", "HEAD", tmp_path / "out", locked=False) == "slower"
     said = capsys.readouterr()
     assert "note: GITHUB_STEP_SUMMARY can't be written" in said.err
     assert "::error title=slower::" in said.out
@@ -125,19 +130,19 @@ def test_a_directory_that_cannot_be_made_is_refused_before_anything_is_measured(
 ) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(BadInput, match="or take another --out"):
-        command.judge(WHAT, "HEAD", "HEAD", tmp_path / "file" / "out", locked=False)
+        command.compare_commits(WHAT, "HEAD", "HEAD", tmp_path / "file" / "out", locked=False)
     assert not compared
 
 
 def test_a_comparison_that_is_stopped_leaves_no_directory(
     compared: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def stopped(*_: Any, **__: Any) -> compare.Found:
+    def stopped(*_: Any, **__: Any) -> compare.Comparison:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(command, "_compare", stopped)
     with pytest.raises(KeyboardInterrupt):
-        command.judge(WHAT, "HEAD", "HEAD", tmp_path / "out", locked=False)
+        command.compare_commits(WHAT, "HEAD", "HEAD", tmp_path / "out", locked=False)
     assert not (tmp_path / "out").exists()
 
 
@@ -149,5 +154,5 @@ def test_a_full_disk_takes_the_files_and_leaves_the_table(
 
     monkeypatch.setattr(store, "write_comparison", full)
     with pytest.raises(BadInput):
-        command.judge(WHAT, "HEAD", "HEAD", tmp_path / "out", locked=False)
+        command.compare_commits(WHAT, "HEAD", "HEAD", tmp_path / "out", locked=False)
     assert "numpy_dot" in capsys.readouterr().out

@@ -43,7 +43,7 @@ def run(seed: int, slowed: Mapping[str, float], noise: Noise = steady) -> list[V
     }
     for cell in set(confirm) - decide.decided(confirm, KERNELS, SPREAD, 0.05):
         confirm[cell] += rounds(cell, CONFIRM - decide.FIRST_LOOK)
-    return decide.judge(screen, confirm, KERNELS, SPREAD, 0.05)
+    return decide.verdicts(screen, confirm, KERNELS, SPREAD, 0.05)
 
 
 def said(verdicts: Sequence[Verdict]) -> dict[str, str]:
@@ -85,7 +85,7 @@ def test_all_the_cells_of_the_gate_can_be_slower_at_either_look(rounds: int, say
     count = len(settled.cases()) * len(settled.kernels)
     confirm = {f"cell {i}": [0.2 + n / 1e4 for n in range(rounds)] for i in range(count)}
     kernel_of = dict.fromkeys(confirm, "k")
-    verdicts = decide.judge(confirm, confirm, kernel_of, SPREAD, 0.05)
+    verdicts = decide.verdicts(confirm, confirm, kernel_of, SPREAD, 0.05)
     assert {verdict.says for verdict in verdicts} == {says}
 
 
@@ -169,7 +169,7 @@ def test_the_margin_grows_with_what_identical_runs_differ_by() -> None:
     assert SPREAD.margin("k", 0.06) == pytest.approx(math.log1p(0.02))
     rounds = {"cell": [0.05] * 40}
     for spread, says in ((SPREAD, "slower"), (decide.Spread(default=0.02), "can't tell")):
-        (verdict,) = decide.judge({"cell": [0.05] * 10}, rounds, {"cell": "k"}, spread, 0.05)
+        (verdict,) = decide.verdicts({"cell": [0.05] * 10}, rounds, {"cell": "k"}, spread, 0.05)
         assert verdict.says == says
 
 
@@ -186,7 +186,7 @@ def test_what_moved_or_cannot_be_told_is_confirmed_the_slowest_first() -> None:
 
 
 def test_few_rounds_have_no_interval_and_no_verdict() -> None:
-    (verdict,) = decide.judge({"cell": [0.0] * 5}, {}, {"cell": "k"}, SPREAD, 0.05)
+    (verdict,) = decide.verdicts({"cell": [0.0] * 5}, {}, {"cell": "k"}, SPREAD, 0.05)
     assert verdict.says == "can't tell"
     assert (verdict.change_low, verdict.change_high, verdict.visible) == (None, None, None)
 
@@ -260,22 +260,22 @@ def test_red_begins_at_a_third_of_what_is_asked_about(
     asked: float, slowdown: float, says: str
 ) -> None:
     rounds = {"cell": [math.log1p(slowdown)] * 40}
-    (verdict,) = decide.judge({"cell": [0.1] * 10}, rounds, {"cell": "k"}, SPREAD, asked)
+    (verdict,) = decide.verdicts({"cell": [0.1] * 10}, rounds, {"cell": "k"}, SPREAD, asked)
     assert verdict.says == says
 
 
 def test_what_too_few_rounds_could_not_have_shown_is_not_claimed() -> None:
     rounds = {f"cell {i}": [0.2, -0.2] * 4 for i in range(3)}  # 2**-8 is too much for three cells
     screen = {cell: [0.2, -0.2] * 5 for cell in rounds}
-    for verdict in decide.judge(screen, rounds, dict.fromkeys(rounds, "k"), SPREAD, 0.05):
+    for verdict in decide.verdicts(screen, rounds, dict.fromkeys(rounds, "k"), SPREAD, 0.05):
         assert (verdict.says, verdict.visible) == ("can't tell", None)
 
 
 def test_a_cleared_cell_could_have_shown_what_was_asked_about() -> None:
-    (verdict,) = decide.judge({"cell": [0.02, -0.02] * 8}, {}, {"cell": "k"}, SPREAD, 0.05)
+    (verdict,) = decide.verdicts({"cell": [0.02, -0.02] * 8}, {}, {"cell": "k"}, SPREAD, 0.05)
     assert verdict.says == "not slower"
     # half of the interval, and the margin
     margin = SPREAD.margin("k", 0.05)
     assert verdict.visible == pytest.approx(math.expm1(0.02 + margin))
-    (verdict,) = decide.judge({"cell": [-0.2, 0.02] * 6}, {}, {"cell": "k"}, SPREAD, 0.05)
+    (verdict,) = decide.verdicts({"cell": [-0.2, 0.02] * 6}, {}, {"cell": "k"}, SPREAD, 0.05)
     assert (verdict.says, verdict.visible) == ("not slower", 0.05)

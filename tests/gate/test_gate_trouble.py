@@ -17,7 +17,7 @@ from commands import bench
 
 from bench.gate import compare, decide, rounds
 from bench.gate.checkouts import Side
-from bench.gate.compare import Found
+from bench.gate.compare import Comparison
 from bench.gate.rounds import CantMeasure
 from bench.plan.case import Case
 from bench.plan.cell import Cell
@@ -99,8 +99,8 @@ class SimulatedArm:
 
 
 @pytest.fixture
-def compared(monkeypatch: pytest.MonkeyPatch) -> Callable[[Machine], Found]:
-    def run(machine: Machine) -> Found:
+def compared(monkeypatch: pytest.MonkeyPatch) -> Callable[[Machine], Comparison]:
+    def run(machine: Machine) -> Comparison:
         monkeypatch.setattr(rounds, "Arm", machine.arm)
         monkeypatch.setattr(compare, "time", SimpleNamespace(monotonic=lambda: machine.now))
         sides: list[Any] = [
@@ -171,7 +171,9 @@ def again(trouble: str, seed: int, **changes: Any) -> Machine:
 
 
 @pytest.mark.parametrize("trouble", TROUBLES)
-def test_identical_sides_are_never_red(trouble: str, compared: Callable[[Machine], Found]) -> None:
+def test_identical_sides_are_never_red(
+    trouble: str, compared: Callable[[Machine], Comparison]
+) -> None:
     for seed in range(5):
         found = compared(again(trouble, seed))
         assert decide.outcome(found.verdicts, found.problem) in ("not slower", "can't tell")
@@ -184,7 +186,7 @@ UNTELLABLE = ("placement of five percent", "mayhem that the control can't feel")
 
 @pytest.mark.parametrize("trouble", TROUBLES)
 def test_a_slowdown_is_found_or_it_is_said_that_it_could_not_be(
-    trouble: str, compared: Callable[[Machine], Found]
+    trouble: str, compared: Callable[[Machine], Comparison]
 ) -> None:
     for seed in range(3):
         found = compared(again(trouble, seed, slowed=SLOWED))
@@ -203,7 +205,7 @@ def test_a_slowdown_is_found_or_it_is_said_that_it_could_not_be(
 
 
 def test_an_arm_that_dies_is_never_green_and_never_red(
-    compared: Callable[[Machine], Found],
+    compared: Callable[[Machine], Comparison],
 ) -> None:
     with pytest.raises(
         BadInput, match=r"crashed on the head's side: .*SIGSEGV: .*can't be compared"
@@ -212,7 +214,7 @@ def test_an_arm_that_dies_is_never_green_and_never_red(
 
 
 def test_a_clock_that_stands_still_is_never_green_and_never_red(
-    compared: Callable[[Machine], Found],
+    compared: Callable[[Machine], Comparison],
 ) -> None:
     with pytest.raises(
         BadInput, match=r"takes no time: .* clock stands still: .*can't be compared"
@@ -223,7 +225,7 @@ def test_a_clock_that_stands_still_is_never_green_and_never_red(
 @pytest.mark.parametrize(("slowdown", "says"), [(0.0, "can't tell"), (0.3, "slower")])
 @pytest.mark.parametrize("off", [0.02, -0.02])
 def test_fixed_work_that_moved_hides_a_small_change_and_no_large_one(
-    off: float, slowdown: float, says: str, compared: Callable[[Machine], Found]
+    off: float, slowdown: float, says: str, compared: Callable[[Machine], Comparison]
 ) -> None:
     slowed = dict.fromkeys(SLOWED, slowdown)
     found = compared(Machine(2, control_off=off, slowed=slowed))
@@ -234,7 +236,7 @@ def test_fixed_work_that_moved_hides_a_small_change_and_no_large_one(
 
 
 def test_a_budget_without_time_for_a_screen_is_named_and_never_green(
-    compared: Callable[[Machine], Found],
+    compared: Callable[[Machine], Comparison],
 ) -> None:
     for setup_s, done in ((0.13, 4), (1.0, 0)):
         with pytest.raises(
@@ -244,7 +246,7 @@ def test_a_budget_without_time_for_a_screen_is_named_and_never_green(
 
 
 def test_where_all_is_slower_and_time_is_short_some_are_still_found(
-    compared: Callable[[Machine], Found],
+    compared: Callable[[Machine], Comparison],
 ) -> None:
     everything = {cell.label: 0.3 for cell in CELLS}
     found = compared(Machine(4, setup_s=0.042, slowed=everything))

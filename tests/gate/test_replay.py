@@ -35,7 +35,7 @@ def replay(drawn: gate_rules.Drawn) -> dict[str, str]:
     confirm = {cell: drawn.confirm[cell][: decide.FIRST_LOOK] for cell in chosen}
     for cell in set(chosen) - decide.decided(confirm, kernel_of, SPREAD, 0.05):
         confirm[cell] = drawn.confirm[cell][: compare.CONFIRM_ROUNDS]
-    verdicts = decide.judge(screen, confirm, kernel_of, SPREAD, 0.05)
+    verdicts = decide.verdicts(screen, confirm, kernel_of, SPREAD, 0.05)
     return {verdict.cell: verdict.says for verdict in verdicts}
 
 
