@@ -18,16 +18,36 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.text import Text
 
-from bench.show.charts import _colours, _words
-from bench.show.charts._fit import FONT, LEADING, SIZE, width_of, wrapped
+from bench.show.charts.fit import FONT, LEADING, SIZE, not_shown, width_of, wrapped
+from bench.show.pictures.parts import looks, words
+from bench.show.pictures.parts.picture import Picture
 
 DPI = 192
 SIZES = {"slide": (40 / 3, 7.5), "paper": (11.0, 8.0)}  # inches: 2560 x 1440, 2112 x 1536 pixels
 MARGIN = 0.55
 NOTE_LINES = 4
+MOST_ROWS = 15  # of kernels below each other that the last row can read
 NAMES = 0.3  # of the page's width, that names beside rows may take
-NO_NUMBER = "no cell has a number"
 EMPTY: Mapping[int, str] = {}
+
+MARKERS = {
+    "circle": "o",
+    "square": "s",
+    "diamond": "D",
+    "thin-diamond": "d",
+    "star": "*",
+    "cross": "X",
+    "plus": "P",
+    "pentagon": "p",
+    "hexagon": "h",
+    "flat-hexagon": "H",
+    "triangle-up": "^",
+    "triangle-down": "v",
+    "triangle-left": "<",
+    "triangle-right": ">",
+    "octagon": "8",
+}
+"""Matplotlib's letters for a look's marker."""
 
 # Paths in an SVG look the same where the font is missing; a fixed salt makes the same bytes.
 _RC = {
@@ -61,7 +81,7 @@ class Page:
     """A slide with its words on, and the box that is left for the chart, in inches."""
 
     figure: Figure
-    theme: _colours.Theme
+    theme: looks.Theme
     right: float
     top: float
     left: float = MARGIN
@@ -78,15 +98,19 @@ class Page:
 
     def drawn(self, kernel: str) -> dict[str, Any]:
         """A kernel's line, in matplotlib's words."""
-        mine = _colours.look(kernel)
+        look = looks.look(kernel)
         return {
             "color": self.theme.line(kernel),
-            "marker": mine.marker,
-            "linestyle": mine.dash,
+            "marker": MARKERS[look.marker],
+            "linestyle": linestyle(look.dash),
             "linewidth": 3,
             "markersize": 9,
             "markeredgecolor": self.theme.paper,
         }
+
+    def mark(self, kernel: str) -> dict[str, Any]:
+        """The same without a line."""
+        return self.drawn(kernel) | {"linestyle": "none"}
 
     def wrap(self, text: str, size: float = SIZE, weight: str = "normal") -> list[str]:
         """Lines that fit between the margins."""
@@ -120,38 +144,32 @@ class Page:
         return axes
 
 
-def page(sheet: Sheet, title: str, said: Sequence[str], gone: list[str], below: str) -> Page:
+def page(sheet: Sheet, picture: Picture) -> Page:
     """A slide: title and subtitle above; what is not shown, and where it was measured, below."""
-    colours, (wide, tall) = _colours.THEMES[sheet.theme], SIZES[sheet.size]
+    colours, (wide, tall) = looks.THEMES[sheet.theme], SIZES[sheet.size]
     figure = Figure(figsize=(wide, tall), dpi=DPI, facecolor=colours.paper)
     FigureCanvasAgg(figure)  # gives text a measurable size
     new = Page(figure, colours, wide - MARGIN, tall - MARGIN * 0.8)
     size = 28.0
-    while size > 20 and len(new.wrap(title, size, "bold")) > 1:
+    while size > 20 and len(new.wrap(picture.title, size, "bold")) > 1:
         size -= 1
-    new.head(title, size, "bold")
-    new.head(" · ".join(part for part in said if part), 16, color=colours.muted)
-    new.foot(new.wrap(below), color=colours.muted)
-    new.foot(_note(new, gone))
+    new.head(picture.title, size, "bold")
+    new.head(" · ".join(part for part in picture.subtitle if part), 16, color=colours.muted)
+    new.foot(new.wrap(picture.footer), color=colours.muted)
+    new.foot(not_shown(picture.missing, new.right - new.left, SIZE, NOTE_LINES))
+    new.foot(new.wrap(picture.note))
     return new
 
 
-def _note(page: Page, gone: list[str]) -> list[str]:
-    """What is not shown, in a few lines: whole phrases, then how many more there are."""
-    for kept in range(len(gone), 0, -1):
-        rest = len(gone) - kept
-        more = f"; and {rest} more, see cells.csv" if rest else ""
-        lines = page.wrap(f"Not shown: {'; '.join(gone[:kept])}{more}.")
-        if len(lines) <= NOTE_LINES:
-            return lines
-    return [f"Not shown: {len(gone)} groups of cells, see cells.csv."] if gone else []
-
-
-def nothing(page: Page, words: str = NO_NUMBER) -> Figure:
-    """The picture of a run that has nothing to draw."""
+def nothing(page: Page, text: str) -> None:
+    """What stands where there is nothing to draw."""
     x, y = (page.left + page.right) / 2, (page.bottom + page.top) / 2
-    page.write(x, y, words, 24, ha="center", va="center", color=page.theme.muted)
-    return page.figure
+    page.write(x, y, text, 24, ha="center", va="center", color=page.theme.muted)
+
+
+def linestyle(dash: looks.Dash) -> Any:
+    """A dash in Matplotlib's words."""
+    return (0, dash) if dash else "solid"
 
 
 def names_beside(
@@ -160,8 +178,8 @@ def names_beside(
     """Write the kernels' names left of their rows, or what stands `instead` in some; return the
     room that they take, in inches.
     """
-    longest = 24 if row > 0.5 else _words.LONGEST_NAME
-    texts = [instead.get(k) or _words.broken(name, longest) for k, name in enumerate(kernels)]
+    longest = 24 if row > 0.5 else words.LONGEST_NAME
+    texts = [instead.get(k) or words.broken(name, longest) for k, name in enumerate(kernels)]
     size = min(16, row * 72 / LEADING / max(text.count("\n") + 1 for text in texts))
     widest = max(width_of(text, 16, "bold") for text in texts)
     size = min(size, 16 * NAMES * (page.right - page.left) / widest)

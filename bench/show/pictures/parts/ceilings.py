@@ -1,13 +1,14 @@
 """What the machine could do: the ceilings that charts draw."""
 
+import math
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
-from bench.show.charts._panels import Guide
+from bench.show.pictures.parts.picture import Guide
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +58,10 @@ def _of(machine: Mapping[str, Any], device: str, precisions: set[str]) -> Ceilin
     return Ceiling(device, *(peaks.get(name) or None for name in names))
 
 
-def guides(machine: Mapping[str, Any], rows: pd.DataFrame, ends: list[float]) -> list[Guide]:
-    """A level line a ceiling that is known, from end to end."""
+def guides(machine: Mapping[str, Any], rows: pd.DataFrame, widths: Sequence[int]) -> list[Guide]:
+    """A level line a ceiling that is known, from before the first width to after the last."""
     ceilings = of(machine, rows)
+    ends = [widths[0] / math.sqrt(2), widths[-1] * math.sqrt(2)]
     among = len(ceilings) > 1  # then each says whose it is
     return [
         Guide(

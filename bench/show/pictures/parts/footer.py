@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from bench.show.charts import _words
+from bench.show.pictures.parts import words
 from bench.terminal.text import plain
 
 
@@ -16,11 +16,11 @@ def footer(rows: pd.DataFrame, machine: Mapping[str, Any]) -> str:
     parts = [
         (machine.get("cpu") or {}).get("model"),
         *devices(rows),
-        _words.from_to([int(n) for n in rows["threads"]], "thread", "threads"),
+        words.from_to([int(n) for n in rows["threads"]], "thread", "threads"),
         *sorted(set(rows["precision"])),
         str(machine.get("started") or "")[:10],
         f"commit {str(commit)[:7]}{changed}" if commit else "",
-        _words.from_to([int(n) for n in rows["visits"] if n > 0], "visit a cell", "visits a cell"),
+        words.from_to([int(n) for n in rows["visits"] if n > 0], "visit a cell", "visits a cell"),
     ]
     return plain(" · ".join(part for part in parts if part))
 
