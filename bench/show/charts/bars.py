@@ -44,15 +44,12 @@ def draw(page: Page, body: Bars) -> None:
     room = page.right - left - GAP * (len(body.panels) - 1)
     label, decade, wides = _fitted(page, body.panels, low, row, room)
     for (title, panel), wide in zip(body.panels.items(), wides, strict=True):
-        axes = page.axes(left, bottom, wide, row * len(rows))
+        axes = page.rows(left, bottom, wide, row * len(rows), len(rows))
         axes.set_xscale("log")
         axes.set_xlim(low, low * 10 ** (wide / decade))
-        axes.set_ylim(len(rows) - 0.5, -0.5)
         reach = max(3.0, *(_reach(bar) for bar in panel))
         ticks = fit.ticks_apart(low, reach, math.log10(reach / low) * decade, _times)
         fit.fix_ticks(axes.xaxis, ticks, [_times(tick) for tick in ticks])
-        fit.fix_ticks(axes.yaxis, [], [])
-        axes.spines["left"].set_visible(False)
         axes.spines["bottom"].set_bounds(low, reach)
         axes.axvline(1, color=page.theme.muted, linewidth=1.5)
         start = left + _start(low) * decade

@@ -29,12 +29,11 @@ def draw(page: Page, body: Changes) -> None:
     shown = [words.name_of(name) for name in names]
     left = page.left + max(fit.width_of(name, size) for name in shown) + 0.2
     bottom = page.top - row * len(names)
-    axes = page.axes(left, bottom, page.right - SAID - left, row * len(names))
+    axes = page.rows(left, bottom, page.right - SAID - left, row * len(names), len(names))
     ends = [abs(end) for change in body.moved for end in (change.low, change.high)]
     ends += [abs(end) for dots in body.calm.values() for dot in dots for end in (dot.low, dot.high)]
     reach = min(max(1.5 * body.margin, 1.05 * max(ends)), max(FAR, 3 * body.margin))
     axes.set_xlim(-min(reach, 1.0), reach)
-    axes.set_ylim(len(names) - 0.5, -0.5)
     axes.axvspan(body.margin, reach, color=page.theme.grid, zorder=0)
     axes.axvline(0, color=page.theme.muted, linewidth=1.5)
     _ticks(axes, reach, page.right - SAID - left)
@@ -84,5 +83,3 @@ def _ticks(axes: Any, reach: float, wide: float) -> None:
     fit.fix_ticks(
         axes.xaxis, places, [f"{100 * place:+.0f} %" if place else "0" for place in places]
     )
-    fit.fix_ticks(axes.yaxis, [], [])
-    axes.spines["left"].set_visible(False)

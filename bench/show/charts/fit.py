@@ -41,6 +41,13 @@ def wrapped(text: str, room: float, size: float = SIZE, weight: str = "normal") 
     return lines
 
 
+def fitting(title: str, size: float, least: float, room: float, lines: int) -> float:
+    """Points at which a title takes so many lines: `size`, or less if it is long."""
+    while size > least and len(wrapped(title, room, size, "bold")) > lines:
+        size -= 1
+    return size
+
+
 def not_shown(missing: Sequence[str], room: float, size: float, most: int) -> list[str]:
     """What is not shown, in at most so many lines: whole phrases, then how many more there are."""
     for kept in range(len(missing), 0, -1):

@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.text import Text
 
-from bench.show.charts.fit import FONT, LEADING, SIZE, not_shown, width_of, wrapped
+from bench.show.charts import fit
 from bench.show.pictures.parts import looks, words
 from bench.show.pictures.parts.picture import Picture
 
@@ -51,8 +51,8 @@ MARKERS = {
 
 # Paths in an SVG look the same where the font is missing; a fixed salt makes the same bytes.
 _RC = {
-    "font.family": [FONT],
-    "font.size": SIZE,
+    "font.family": [fit.FONT],
+    "font.size": fit.SIZE,
     "text.parse_math": False,  # a name may hold a dollar sign
     "svg.fonttype": "path",
     "pdf.fonttype": 42,  # TrueType: text that can be searched and edited
@@ -87,7 +87,7 @@ class Page:
     left: float = MARGIN
     bottom: float = MARGIN * 0.8
 
-    def write(self, x: float, y: float, text: str, size: float = SIZE, **how: Any) -> Text:
+    def write(self, x: float, y: float, text: str, size: float = fit.SIZE, **how: Any) -> Text:
         """Text at a place in inches; `how` is matplotlib's."""
         how = {"color": self.theme.ink, "linespacing": 1.2, **how}
         return self.figure.text(x, y, text, size=size, transform=self.figure.dpi_scale_trans, **how)
@@ -112,22 +112,22 @@ class Page:
         """The same without a line."""
         return self.drawn(kernel) | {"linestyle": "none"}
 
-    def wrap(self, text: str, size: float = SIZE, weight: str = "normal") -> list[str]:
+    def wrap(self, text: str, size: float = fit.SIZE, weight: str = "normal") -> list[str]:
         """Lines that fit between the margins."""
-        return wrapped(text, self.right - self.left, size, weight)
+        return fit.wrapped(text, self.right - self.left, size, weight)
 
     def head(self, text: str, size: float, weight: str = "normal", **how: Any) -> None:
         """A paragraph at the top of what is left."""
         if lines := self.wrap(text, size, weight):
             how |= {"va": "top", "weight": weight}
             self.write(self.left, self.top, "\n".join(lines), size, **how)
-            self.top -= len(lines) * size * LEADING / 72 + 0.04
+            self.top -= len(lines) * size * fit.LEADING / 72 + 0.04
 
     def foot(self, lines: list[str], **how: Any) -> None:
         """Lines at the bottom of what is left."""
         if lines:
             self.write(self.left, self.bottom, "\n".join(lines), va="bottom", **how)
-            self.bottom += len(lines) * SIZE * LEADING / 72 + 0.08
+            self.bottom += len(lines) * fit.SIZE * fit.LEADING / 72 + 0.08
 
     def axes(self, left: float, bottom: float, width: float, height: float) -> Axes:
         """A panel at a place in inches, with the theme's colours and a quiet frame."""
@@ -138,9 +138,17 @@ class Page:
         )
         axes.spines[["top", "right"]].set_visible(False)
         axes.spines[["left", "bottom"]].set_color(self.theme.muted)
-        axes.tick_params(colors=self.theme.muted, labelsize=SIZE, length=5)
+        axes.tick_params(colors=self.theme.muted, labelsize=fit.SIZE, length=5)
         axes.grid(color=self.theme.grid, linewidth=1)
         axes.set_axisbelow(True)
+        return axes
+
+    def rows(self, left: float, bottom: float, width: float, height: float, count: int) -> Axes:
+        """A panel with a row a kernel, from 0 at the top, which has its name beside it."""
+        axes = self.axes(left, bottom, width, height)
+        axes.set_ylim(count - 0.5, -0.5)
+        fit.fix_ticks(axes.yaxis, [], [])
+        axes.spines["left"].set_visible(False)
         return axes
 
 
@@ -150,13 +158,11 @@ def page(sheet: Sheet, picture: Picture) -> Page:
     figure = Figure(figsize=(wide, tall), dpi=DPI, facecolor=colours.paper)
     FigureCanvasAgg(figure)  # gives text a measurable size
     new = Page(figure, colours, wide - MARGIN, tall - MARGIN * 0.8)
-    size = 28.0
-    while size > 20 and len(new.wrap(picture.title, size, "bold")) > 1:
-        size -= 1
+    size = fit.fitting(picture.title, 28, 20, new.right - new.left, 1)
     new.head(picture.title, size, "bold")
     new.head(" · ".join(part for part in picture.subtitle if part), 16, color=colours.muted)
     new.foot(new.wrap(picture.footer), color=colours.muted)
-    new.foot(not_shown(picture.missing, new.right - new.left, SIZE, NOTE_LINES))
+    new.foot(fit.not_shown(picture.missing, new.right - new.left, fit.SIZE, NOTE_LINES))
     new.foot(new.wrap(picture.note))
     return new
 
@@ -180,10 +186,10 @@ def names_beside(
     """
     longest = 24 if row > 0.5 else words.LONGEST_NAME
     texts = [instead.get(k) or words.broken(name, longest) for k, name in enumerate(kernels)]
-    size = min(16, row * 72 / LEADING / max(text.count("\n") + 1 for text in texts))
-    widest = max(width_of(text, 16, "bold") for text in texts)
+    size = min(16, row * 72 / fit.LEADING / max(text.count("\n") + 1 for text in texts))
+    widest = max(fit.width_of(text, 16, "bold") for text in texts)
     size = min(size, 16 * NAMES * (page.right - page.left) / widest)
-    room = max(width_of(text, size, "bold") for text in texts) + 0.15
+    room = max(fit.width_of(text, size, "bold") for text in texts) + 0.15
     for k, (kernel, text) in enumerate(zip(kernels, texts, strict=True)):
         weight = "normal" if k in instead else "bold"
         how: dict[str, Any] = {"ha": "right", "va": "center", "weight": weight}

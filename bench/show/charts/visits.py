@@ -28,12 +28,11 @@ def draw(page: Page, body: Visits) -> None:
     left = page.left + names_beside(page, kernels, page.top, row)
     bottom = page.top - row * len(kernels)
     wide = page.right - SAID - left
-    axes = page.axes(left, bottom, wide, row * len(kernels))
+    axes = page.rows(left, bottom, wide, row * len(kernels), len(kernels))
     farthest = max(abs(away) for marks in body.rows for away in marks.away)
     reach = min(max(farthest, 0.05) * 1.1, FAR)
     least = -min(reach, 1.0)
     axes.set_xlim(least, reach)
-    axes.set_ylim(len(kernels) - 0.5, -0.5)
     step = next(
         s for s in (0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0) if (reach - least) / s < wide / 0.9
     )
@@ -41,8 +40,6 @@ def draw(page: Page, body: Visits) -> None:
     fit.fix_ticks(
         axes.xaxis, places, [f"{100 * place:+.0f} %" if place else "0 %" for place in places]
     )
-    fit.fix_ticks(axes.yaxis, [], [])
-    axes.spines["left"].set_visible(False)
     axes.axvline(0, color=page.theme.muted, linewidth=1.5)
     for k, marks in enumerate(body.rows):
         _paint(page, axes, k, marks, (least, reach))

@@ -101,7 +101,7 @@ def _place(place: Any) -> None:
 def _front(made: Any, story: Story) -> None:
     page = made.slides.add_slide(_layout(made, "Title Slide"))
     title, below = page.placeholders[0], page.placeholders[1]
-    size = _fitting(story.title, 36, 5, brush.Box(0, 0, ROOM - 0.6, 0).width)
+    size = fit.fitting(story.title, 36, LEAST, ROOM - 0.6, 5)
     _paragraphs(title.text_frame, [story.title], size)
     said = [
         "One forward step of a dense layer, A_out = g(A_in @ W + b), timed several ways",
@@ -121,7 +121,7 @@ def _front(made: Any, story: Story) -> None:
 def _page(made: Any, slide: Slide, story: Story, number: int) -> None:
     points = isinstance(slide.body, Points)
     page = made.slides.add_slide(_layout(made, "Title and Content" if points else "Title Only"))
-    size = _fitting(slide.title, TITLE, TITLE_LINES, ROOM)
+    size = fit.fitting(slide.title, TITLE, LEAST, ROOM, TITLE_LINES)
     _paragraphs(page.shapes.title.text_frame, [slide.title], size)
     top = TITLE_BOX.top + TITLE_BOX.height + 0.05  # the same on every slide
     tall = _height(slide.subtitle, SUBTITLE, ROOM)
@@ -184,13 +184,6 @@ def _few(points: Sequence[str], box: brush.Box) -> list[str]:
     while len(kept) > 1 and tall(said()) > box.height:
         kept.pop()
     return said()
-
-
-def _fitting(text: str, size: float, most: int, room: float) -> float:
-    """Points at which a title fits its lines: its usual ones, if it isn't very long."""
-    while size > LEAST and len(fit.wrapped(text, room, size, "bold")) > most:
-        size -= 1
-    return size
 
 
 def _height(text: str, size: float, room: float) -> float:

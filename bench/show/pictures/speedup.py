@@ -36,10 +36,11 @@ def picture(run: Run, batch: int | None = None) -> Picture:
         rows = rows[rows["batch"].isin(batches)]
     shown = rows[cells.has_number(rows, NUMBER)]
     kernels = _order(rows, shown)
+    steps = _steps(kernels, shown)
     timed = cells.has_number(view.cells, "time_s").any()
     body = Bars(
         {
-            _case(batch): [_bar(rows, batch, *row) for row in _rows(kernels, shown)]
+            _case(batch): [_bar(rows, batch, kernel, whole=whole) for kernel, whole in steps]
             for batch in batches
         },
         "times the Python loop (log scale)",
@@ -107,7 +108,7 @@ def _order(rows: pd.DataFrame, shown: pd.DataFrame) -> list[str]:
     return kernels
 
 
-def _rows(kernels: Sequence[str], shown: pd.DataFrame) -> list[tuple[str, bool]]:
+def _steps(kernels: Sequence[str], shown: pd.DataFrame) -> list[tuple[str, bool]]:
     """A row for each kernel, and (True) one below it with transfers for each that has memory of its
     own.
     """
@@ -116,7 +117,7 @@ def _rows(kernels: Sequence[str], shown: pd.DataFrame) -> list[tuple[str, bool]]
     return [(k, whole) for k in kernels for whole in ((False, True) if k in far else (False,))]
 
 
-def _bar(rows: pd.DataFrame, batch: int, kernel: str, whole: bool) -> Bar:  # noqa: FBT001
+def _bar(rows: pd.DataFrame, batch: int, kernel: str, *, whole: bool) -> Bar:
     case = rows[(rows["kernel"] == kernel) & (rows["batch"] == batch)]
     none = math.nan
     if kernel == BASELINE:
