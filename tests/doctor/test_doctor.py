@@ -861,7 +861,7 @@ KERNEL_NAMES = re.compile(r"cupy_\w+|CuPy's \w+", re.IGNORECASE)
 which nothing is measured otherwise.
 """
 
-NAMES_KERNELS = ("bench/show/table.py", "bench/show/charts/", "bench/studies/")
+NAMES_KERNELS = ("bench/show/table.py", "bench/show/pictures/", "bench/studies/")
 
 
 def test_nothing_in_the_harness_names_cupy_but_the_doctor_and_what_sets_it_up() -> None:

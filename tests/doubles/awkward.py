@@ -9,7 +9,7 @@ from made_up import GPU, cell, gpu_box, laptop
 
 from bench.data.records import STATUSES, CellRow
 from bench.show import charts
-from bench.show.charts import _page
+from bench.show.charts.page import Sheet
 
 FORTY = tuple(f"kernel_{i}_with_a_name_of_forty_characters_"[:40] for i in range(9))
 
@@ -26,7 +26,7 @@ AWKWARD = {
 }
 
 
-SHEETS = [_page.Sheet(theme, size) for theme in charts.THEMES for size in charts.SIZES]
+SHEETS = [Sheet(theme, size) for theme in charts.THEMES for size in charts.SIZES]
 
 
 def a_run(seed: int, shape: tuple[int, int, int], decades: int) -> list[CellRow]:

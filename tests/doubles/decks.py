@@ -3,7 +3,7 @@
 import io
 import itertools
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -11,14 +11,17 @@ from typing import Any
 
 import made_up
 from pptx import Presentation
+from pptx.enum.chart import XL_MARKER_STYLE
 from pptx.oxml.ns import qn
 
 from bench import ROOT
 from bench.data import store
 from bench.data.machine import Cpu, Machine, Peaks, dumps
 from bench.data.records import CellRow
-from bench.show.deck import findings, pages
+from bench.show.deck import pages
+from bench.show.deck import story as stories
 from bench.stats import run_data
+from bench.terminal import units
 
 REFERENCE = ROOT / "results" / "reference"
 FORTY = tuple(f"kernel_{i:02}_with_a_name_of_forty_characters_"[:40] for i in range(30))
@@ -84,10 +87,10 @@ RUNS = ("reference", *AWKWARD)
 
 
 @cache
-def story(name: str) -> findings.Story:
+def story(name: str) -> stories.Story:
     """What a deck is to say."""
     with TemporaryDirectory() as there:
-        return findings.read(run_data.read(folder(name, Path(there) / "run")))
+        return stories.read(run_data.read(folder(name, Path(there) / "run")))
 
 
 def folder(name: str, there: Path) -> Path:
@@ -120,3 +123,48 @@ def numbers(element: Any) -> list[float | None]:
     for point in element.iter(qn("c:pt")):
         found[int(point.get("idx"))] = float(point.find(qn("c:v")).text)
     return found
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A point of a chart, as it stands in its XML."""
+
+    kernel: str
+    x: float
+    y: float
+    low: float | None
+    high: float | None
+
+
+def drawn(chart: Any) -> list[Drawn]:
+    """The points of the kernels' series of an XY chart."""
+    found = []
+    for series in chart.plots[0].series:
+        ser = series._element
+        if series.marker.style == XL_MARKER_STYLE.NONE:
+            continue  # ticks, names, guides
+        x, y = (numbers(ser.find(qn(f"c:{axis}Val"))) for axis in "xy")
+        bars = ser.find(qn("c:errBars"))
+        sides: list[list[float | None]] = [[None] * len(y)] * 2
+        if bars is not None:
+            sides = [numbers(bars.find(qn(f"c:{side}"))) for side in ("minus", "plus")]
+        for at, value, below, above in zip(x, y, *sides, strict=True):
+            if at is not None and value is not None:
+                low = None if below is None else value - below
+                high = None if above is None else value + above
+                found.append(Drawn(series.name, at, value, low, high))
+    return found
+
+
+def axis_words(axis: Any) -> str:
+    return str(axis.axis_title.text_frame.text)
+
+
+POWERS = {prefix: 10.0**power for power, prefix in units.PREFIXES.items()}
+
+
+def unit_of(chart: Any, unit: str) -> float:
+    """What one of the axis is worth, from its words: "GFLOP/s (log scale)" is 1e9."""
+    words = axis_words(chart.value_axis).removesuffix(" (log scale)")
+    assert words.endswith(unit)
+    return POWERS[words.removesuffix(unit)]

@@ -1,27 +1,34 @@
 """What is seen on a chart."""
 
 import math
-from importlib import import_module
+from types import ModuleType
 
 import numpy as np
 from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from bench.show import charts
-from bench.show.charts import _page
+from bench.show import pictures
+from bench.show.charts import pen
+from bench.show.charts.page import Sheet, applied
+from bench.show.pictures import Run
 
 CHARTS = {
-    name: import_module(f"bench.show.charts.{name}").draw
-    for name in charts.names()
+    name: pictures.load(name)
+    for name in pictures.names()
     if name not in ("machines", "layers")  # which take several runs, and layers with names
 }
-LIGHT = _page.Sheet()
+LIGHT = Sheet()
+
+
+def draw(chart: ModuleType, run: Run, sheet: Sheet = LIGHT) -> Figure:
+    """A chart of a run."""
+    return pen.draw(chart.picture(run), sheet)
 
 
 def words(figure: Figure) -> list[Text]:
     """The text that is seen, once everything is in its place."""
-    with _page.applied():
+    with applied():
         figure.draw_without_rendering()
     return [t for t in figure.findobj(Text) if t.get_visible() and t.get_text().strip()]
 

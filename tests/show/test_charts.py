@@ -15,36 +15,32 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from msgspec import structs
-from pictures import CHARTS, LIGHT, faults, points, said, words
+from pictures import CHARTS, LIGHT, draw, faults, points, said, words
 
 from bench import ROOT
 from bench.data import store
 from bench.data.machine import Machine, Peaks
 from bench.data.records import CellRow
 from bench.show import charts
-from bench.show.charts import (
-    _cells,
-    _colours,
-    _footer,
-    _page,
+from bench.show.charts import draw_all, names, page, pen
+from bench.show.pictures import (
     batching,
     crossover,
-    draw_all,
     machines,
-    names,
     roofline,
     speedup,
     spread,
     throughput,
     time,
 )
+from bench.show.pictures.parts import cells as choosing
+from bench.show.pictures.parts import footer, looks
 
 
 @cache
 def drawn(chart: str) -> Figure:
     """A chart of the usual run, for tests that only look at it."""
-    figure: Figure = CHARTS[chart](made(laptop(), MACHINE), LIGHT)
-    return figure
+    return draw(CHARTS[chart], made(laptop(), MACHINE))
 
 
 def test_names_imports_nothing_heavy() -> None:
@@ -60,7 +56,7 @@ def test_names_imports_nothing_heavy() -> None:
 def test_draw_all_writes_the_same_bytes_twice(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_page, "DPI", 24)  # the same in a tenth of the time
+    monkeypatch.setattr(page, "DPI", 24)  # the same in a tenth of the time
     run = made(laptop((64, 1000), (1,)))
     first = draw_all([run], [tmp_path / "a" / "b"])
     again = draw_all([run], [tmp_path / "c"])
@@ -97,7 +93,7 @@ def test_drawing_leaves_matplotlib_as_it_was() -> None:
     import matplotlib as mpl
 
     before = dict(mpl.rcParams)
-    throughput.draw(made(laptop((64,), (1,)), MACHINE), LIGHT)
+    draw(throughput, made(laptop((64,), (1,)), MACHINE))
     assert dict(mpl.rcParams) == before
 
 
@@ -121,7 +117,7 @@ def test_throughput_shows_each_number_where_it_is() -> None:
 
 def test_the_widths_are_said_on_one_line_or_two_never_on_a_staircase() -> None:
     cells = laptop((16, 64, 256, 1000, 2048, 4096), (1, 16, 128, 1024))
-    texts = words(throughput.draw(made(cells, MACHINE), LIGHT))
+    texts = words(draw(throughput, made(cells, MACHINE)))
     for width in (16, 64, 256, 1000, 2048, 4096):
         assert sum(text.get_text() == str(width) for text in texts) == 4
     lines = {t.get_position()[1] for t in texts if t.get_text() in ("1000", "2048", "4096")}
@@ -132,20 +128,20 @@ def test_throughput_tells_how_near_the_ceiling_is() -> None:
     text = said(drawn("throughput"))
     assert "One matmul reaches 70 % of this machine's ceiling; the Python loop 0.015 %" in text
     assert "Throughput of one dense layer, by width" in said(
-        throughput.draw(made(laptop(), UNKNOWN), LIGHT)
+        draw(throughput, made(laptop(), UNKNOWN))
     )
 
 
 def test_throughput_draws_the_interval() -> None:
     at = cell("k", 64, 1, flop_per_s=4e9, flop_per_s_low=3e9, flop_per_s_high=6e9)
-    (line,) = throughput.draw(made([at], UNKNOWN), LIGHT).axes[0].containers
+    (line,) = draw(throughput, made([at], UNKNOWN)).axes[0].containers
     assert isinstance(line, ErrorbarContainer)
     ((_, low), (_, high)) = line.lines[2][0].get_segments()[0]
     assert (low, high) == pytest.approx((3e9, 6e9))
 
 
 def test_throughput_names_what_it_does_not_show() -> None:
-    text = said(throughput.draw(made(laptop((16, 1000, 4096), (1, 32, 1024)), MACHINE), LIGHT))
+    text = said(draw(throughput, made(laptop((16, 1000, 4096), (1, 32, 1024)), MACHINE)))
     assert "cupy_matmul: unavailable (all 9 cells)" in text
     assert (
         "python_loop: skipped (width 4096 at batch 1, from width 1000 at batch 32 and 1024)" in text
@@ -156,19 +152,17 @@ def test_throughput_names_what_it_does_not_show() -> None:
 def test_batching_shows_the_share_of_its_best_that_a_kernel_reaches() -> None:
     rates = {1: 1e10, 32: 5e10, 1024: 1e11}
     cells = [cell("numpy_matmul", 1000, b, flop_per_s=r) for b, r in rates.items()]
-    figure = batching.draw(
-        made([*cells, cell("numpy_matmul", 64, 1, flop_per_s=9e11)], UNKNOWN), LIGHT
-    )
+    figure = draw(batching, made([*cells, cell("numpy_matmul", 64, 1, flop_per_s=9e11)], UNKNOWN))
     assert points(figure) == {(0, "numpy_matmul"): pytest.approx({1: 10, 32: 50, 1024: 100})}
     assert "With one example at a time, one matmul reaches 10 % of its best" in said(figure)
-    assert "Throughput by batch, 1000 units" in said(batching.draw(made(cells[2:], UNKNOWN), LIGHT))
+    assert "Throughput by batch, 1000 units" in said(draw(batching, made(cells[2:], UNKNOWN)))
 
 
 def test_roofline_puts_a_cell_at_its_intensity_under_measured_and_predicted_roofs() -> None:
     machine = Machine(peaks=Peaks("float32", 2.3e11, 1e10, 3e11))
     rates = {1: 1e9, 1024: 2e11}
     cells = [cell("k", 1000, b, flop_per_s=r, bytes=4_000_000) for b, r in rates.items()]
-    figure = roofline.draw(made(cells, machine), LIGHT)
+    figure = draw(roofline, made(cells, machine))
     work = [c.flops / 4e6 for c in cells]
     (line,) = figure.axes[0].containers
     assert isinstance(line, ErrorbarContainer)
@@ -176,7 +170,7 @@ def test_roofline_puts_a_cell_at_its_intensity_under_measured_and_predicted_roof
     assert "One example brings 0.5 FLOPs a byte; full speed takes 23" in said(figure)
     assert "measured ceiling" in said(figure)
     assert "predicted by the CPU's flags and clock" in said(figure)
-    without = said(roofline.draw(made(cells, UNKNOWN), LIGHT))
+    without = said(draw(roofline, made(cells, UNKNOWN)))
     assert "Throughput by arithmetic intensity" in without
     assert "measured ceiling" not in without
     assert "ceiling of CPU: not measured" in without
@@ -188,7 +182,7 @@ def test_time_shows_both_times_and_the_slope_of_the_work() -> None:
         cell("numpy_matmul", w, 1, time_s=s, latency_s=2 * s, flop_per_s=2 * w * w / s)
         for w, s in seconds.items()
     ]
-    figure = time.draw(made(cells, UNKNOWN), LIGHT)
+    figure = draw(time, made(cells, UNKNOWN))
     assert points(figure) == {
         (0, "numpy_matmul"): pytest.approx({w: 2 * s for w, s in seconds.items()}),
         (1, "numpy_matmul"): pytest.approx(seconds),
@@ -200,14 +194,14 @@ def test_time_shows_both_times_and_the_slope_of_the_work() -> None:
 
 def test_spread_shows_every_visit_the_disturbed_ones_hollow() -> None:
     cells = [cell("numpy_matmul", 1000, 1, flop_per_s=1e9)]
-    figure = spread.draw(made(cells, UNKNOWN), LIGHT)
+    figure = draw(spread, made(cells, UNKNOWN))
     full, hollow = (line for line in figure.axes[0].lines if line.get_marker() == "D")
     assert np.asarray(full.get_xdata(), float) == pytest.approx([-0.02, -0.01, 0, 0.01], abs=1e-9)
     assert np.asarray(hollow.get_xdata(), float) == pytest.approx([0.3])
-    assert hollow.get_markerfacecolor() == _colours.THEMES["light"].paper
+    assert hollow.get_markerfacecolor() == looks.THEMES["light"].paper
     assert "1 of 5 visits to one matmul was disturbed and set aside" in said(figure)
     bare = charts.Run("a", store.table(cells), UNKNOWN)
-    assert "have no visit to show" in said(spread.draw(bare, LIGHT))
+    assert "have no visit to show" in said(draw(spread, bare))
 
 
 def a_small_gpu() -> list[CellRow]:
@@ -225,7 +219,7 @@ def a_small_gpu() -> list[CellRow]:
 
 
 def test_crossover_tells_where_a_gpu_starts_to_win_with_and_without_transfers() -> None:
-    text = said(crossover.draw(made(a_small_gpu(), UNKNOWN), LIGHT))
+    text = said(draw(crossover, made(a_small_gpu(), UNKNOWN)))
     assert "The GPU wins from 256 units at batch 1; with transfers from about 1000 units" in text
     assert "with transfers" in text
     assert "3.33x?" in text  # no interval with transfers
@@ -233,14 +227,14 @@ def test_crossover_tells_where_a_gpu_starts_to_win_with_and_without_transfers() 
 
 def test_a_tile_says_its_lead_and_the_interval_of_it() -> None:
     times = {"quick": 1e-3, "slow": 4e-3}
-    text = said(crossover.draw(made([cell(k, 64, 1, time_s=t) for k, t in times.items()]), LIGHT))
+    text = said(draw(crossover, made([cell(k, 64, 1, time_s=t) for k, t in times.items()])))
     assert "quick 4.00x 3.84 to 4.16" in text  # 3.92 ms / 1.02 ms to 4.08 / 0.98
 
 
 def test_a_tile_without_an_interval_is_a_question_and_not_counted_as_won() -> None:
     unknown = {"time_low_s": None, "time_high_s": None}
     cells = [cell(k, 64, 1, time_s=t, **unknown) for k, t in {"quick": 1e-3, "slow": 4e-3}.items()]
-    text = said(crossover.draw(made(cells), LIGHT))
+    text = said(draw(crossover, made(cells)))
     assert "4.00x?" in text
     assert "no interval (too few visits, or with transfers)" in text
     assert "The fastest kernel by width and batch" in text
@@ -261,18 +255,18 @@ def test_with_transfers_a_device_without_that_time_has_no_tile() -> None:
 
 
 def test_small_tiles_have_marks_and_a_key_for_names() -> None:
-    figure = crossover.draw(made(gpu_box(), GPU_MACHINE), LIGHT)
+    figure = draw(crossover, made(gpu_box(), GPU_MACHINE))
     texts = [text.get_text() for text in words(figure)]
     assert texts.count("cupy_fused") == texts.count("numpy_matmul") == 1
     marks = [line.get_marker() for line in figure.findobj(Line2D)]
-    assert {_colours.look(kernel).marker for kernel in ("cupy_fused", "numpy_matmul")} <= set(marks)
+    assert {"<", "D"} <= set(marks)  # of cupy_fused and numpy_matmul
 
 
 def test_speedup_shows_a_gpu_resident_and_with_transfers() -> None:
     far = {"device": GPU, "time_s": 1e-5, "end_to_end_s": 4e-5, "speedup": 800.0}
     cells = [cell("python_loop", 1000, 1, time_s=8e-3, speedup=1.0)]
     cells.append(cell("cupy_matmul", 1000, 1, **far))
-    figure = speedup.draw(made(cells, GPU_MACHINE), LIGHT)
+    figure = draw(speedup, made(cells, GPU_MACHINE))
     bars = [bar for bar in figure.axes[0].patches if isinstance(bar, Rectangle)]
     assert [bar.get_x() + bar.get_width() for bar in bars] == pytest.approx([800, 200])
     text = said(figure)
@@ -282,21 +276,21 @@ def test_speedup_shows_a_gpu_resident_and_with_transfers() -> None:
 
 def test_each_device_has_its_own_ceiling_and_one_that_is_unknown_is_named() -> None:
     run = made(gpu_box(), GPU_MACHINE)
-    text = said(throughput.draw(run, LIGHT))
+    text = said(draw(throughput, run))
     assert "measured ceiling, CPU" in text
     assert "measured ceiling, made-up GPU" in text
     assert (
         "One matmul reaches 70 % of the CPU's ceiling; CuPy's fused layer 78 % of made-up" in text
     )
-    text = said(roofline.draw(run, LIGHT))
+    text = said(draw(roofline, run))
     assert "full speed takes 12 on CPU, 17 on made-up GPU" in text
-    text = said(roofline.draw(made(gpu_box(), MACHINE), LIGHT))
+    text = said(draw(roofline, made(gpu_box(), MACHINE)))
     assert "ceiling of made-up GPU: not measured" in text
     assert "measured ceiling, CPU" in text
 
 
 def test_a_line_that_ends_beyond_the_panel_has_its_leader_from_the_edge() -> None:
-    figure = throughput.draw(made([cell("k", 64, 1, flop_per_s=1e9)], MACHINE), LIGHT)
+    figure = draw(throughput, made([cell("k", 64, 1, flop_per_s=1e9)], MACHINE))
     label = next(t for t in words(figure) if t.get_text() == "measured matmul\nceiling")
     leaders = [line for line in figure.artists if isinstance(line, Line2D)]
     assert len(leaders) == 2
@@ -305,7 +299,7 @@ def test_a_line_that_ends_beyond_the_panel_has_its_leader_from_the_edge() -> Non
 
 def test_a_ceiling_at_another_precision_is_not_drawn() -> None:
     cells = [cell("k", 64, 1, flop_per_s=1e9, precision="float64")]
-    text = said(throughput.draw(made(cells, MACHINE), LIGHT))
+    text = said(draw(throughput, made(cells, MACHINE)))
     assert "ceiling of CPU: not measured" in text
     assert "measured matmul" not in text
 
@@ -313,19 +307,19 @@ def test_a_ceiling_at_another_precision_is_not_drawn() -> None:
 def test_batching_leaves_out_what_is_only_a_share_of_itself() -> None:
     cells = [cell("numpy_matmul", 1000, b, flop_per_s=1e9 * b) for b in (1, 32)]
     alone = cell("python_loop", 1000, 1, flop_per_s=1e6)
-    figure = batching.draw(made([*cells, alone]), LIGHT)
+    figure = draw(batching, made([*cells, alone]))
     assert points(figure).keys() == {(0, "numpy_matmul")}
     assert "python_loop: measured at one batch only" in said(figure)
-    assert "no kernel has numbers at two batches" in said(batching.draw(made([alone]), LIGHT))
+    assert "no kernel has numbers at two batches" in said(draw(batching, made([alone])))
 
 
 def test_time_names_the_latencies_that_are_not_known() -> None:
     cells = [cell("a", w, 1, flop_per_s=1e9, latency_s=1e-3 if w < 64 else None) for w in (16, 64)]
-    assert "a: no latency (width 64)" in said(time.draw(made(cells), LIGHT))
+    assert "a: no latency (width 64)" in said(draw(time, made(cells)))
 
 
 def test_spread_shows_the_interval_as_a_band() -> None:
-    (axes,) = spread.draw(made([cell("a", 1000, 1, flop_per_s=1e9)]), LIGHT).axes
+    (axes,) = draw(spread, made([cell("a", 1000, 1, flop_per_s=1e9)])).axes
     (band,) = axes.patches
     assert isinstance(band, Rectangle)
     ends = (band.get_x(), band.get_x() + band.get_width())
@@ -334,8 +328,8 @@ def test_spread_shows_the_interval_as_a_band() -> None:
 
 def test_the_footer_names_devices_and_code_that_was_changed() -> None:
     rows = store.table(gpu_box((64,), (1,)))
-    assert "cuda:0 made-up GPU · 2 threads" in _footer.footer(rows, MACHINE)
-    assert "commit a1b2c3d with changes" in _footer.footer(
+    assert "cuda:0 made-up GPU · 2 threads" in footer.footer(rows, MACHINE)
+    assert "commit a1b2c3d with changes" in footer.footer(
         rows, structs.replace(MACHINE, clean=False)
     )
 
@@ -346,7 +340,7 @@ def test_crossover_calls_no_winner_where_intervals_meet() -> None:
         cell(k, 64, 1, time_s=t, time_low_s=t * 0.98, time_high_s=t * 1.02)
         for k, t in times.items()
     ]
-    text = said(crossover.draw(made(cells, UNKNOWN), LIGHT))
+    text = said(draw(crossover, made(cells, UNKNOWN)))
     assert "no difference" in text
     assert "The fastest kernel by width and batch" in text
 
@@ -358,7 +352,7 @@ def test_machines_compares_runs_at_the_largest_batch_that_all_have() -> None:
         charts.Run(name, store.table(cells), MACHINE)
         for name, cells in {"laptop": slow, "a box with a name of forty characters..": fast}.items()
     ]
-    figure = machines.compare(runs, LIGHT)
+    figure = pen.draw(machines.compare(runs), LIGHT)
     assert points(figure) == {
         (0, "numpy_matmul"): pytest.approx({64: 1e9, 1000: 1e9}),
         (1, "numpy_matmul"): pytest.approx({64: 2e10, 1000: 2e10}),
@@ -371,29 +365,29 @@ def test_a_void_cell_reaches_no_chart() -> None:
     voids = ("wrong", "impossible")
     bad = [cell(v, 64, 1, status=v, flop_per_s=9e15, speedup=9e9) for v in voids]
     run = made([*bad, cell("good", 64, 1, flop_per_s=1e9, speedup=30.0)], UNKNOWN)
-    assert points(throughput.draw(run, LIGHT)) == {(0, "good"): {64: 1e9}}
-    for draw in CHARTS.values():
-        text = said(draw(run, LIGHT))
+    assert points(draw(throughput, run)) == {(0, "good"): {64: 1e9}}
+    for chart in CHARTS.values():
+        text = said(draw(chart, run))
         assert all(f"{status}: {status} (its only cell)" in text for status in voids)
 
 
 def test_a_crash_keeps_the_numbers_of_its_good_visits() -> None:
     cells = [cell("k", 64, 1, status="crashed", reason="signal 9", flop_per_s=1e9)]
-    assert points(throughput.draw(made(cells, UNKNOWN), LIGHT)) == {(0, "k"): {64: 1e9}}
+    assert points(draw(throughput, made(cells, UNKNOWN))) == {(0, "k"): {64: 1e9}}
 
 
 def test_a_line_is_broken_where_a_width_failed() -> None:
     cells = [cell("k", w, 1, flop_per_s=1e9) for w in (16, 256)]
     cells += [cell("k", 64, 1, status="error"), cell("other", 64, 1, flop_per_s=1e9)]
-    figure = throughput.draw(made(cells, UNKNOWN), LIGHT)
+    figure = draw(throughput, made(cells, UNKNOWN))
     (line,) = [c for c in figure.axes[0].containers if c.get_label() == "k"]
     assert isinstance(line, ErrorbarContainer)
     assert np.isnan(np.asarray(line.lines[0].get_ydata(), float)).tolist() == [False, True, False]
 
 
 def test_more_batches_than_panels_are_spread_and_counted() -> None:
-    figure = throughput.draw(
-        made(laptop((16, 1000), tuple(4**i for i in range(7))), MACHINE), LIGHT
+    figure = draw(
+        throughput, made(laptop((16, 1000), tuple(4**i for i in range(7))), MACHINE), LIGHT
     )
     titles = [t.get_text() for t in words(figure) if t.get_text().startswith("batch")]
     assert titles == [f"batch {4**i}" for i in (0, 1, 2, 4, 5, 6)]
@@ -408,11 +402,11 @@ def test_one_of_each_is_drawn_and_said() -> None:
         cell("k", 256, 1, flop_per_s=4e9),
         cell("k", 64, 1, flop_per_s=5e9, precision="float64"),
     ]
-    figure = throughput.draw(made(cells, UNKNOWN), LIGHT)
+    figure = draw(throughput, made(cells, UNKNOWN))
     assert points(figure) == {(0, "k"): {64: 1e9, 256: 4e9}}
     assert "float32 only · relu · warm caches only · square layers only" in said(figure)
     cold = [cell("k", 64, 1, flop_per_s=2e9, cache="cold", n_in=784)]
-    assert "cold caches · 784 inputs" in said(throughput.draw(made(cold, UNKNOWN), LIGHT))
+    assert "cold caches · 784 inputs" in said(draw(throughput, made(cold, UNKNOWN)))
 
 
 def test_speedup_tells_what_one_matmul_is() -> None:
@@ -430,8 +424,8 @@ def test_speedup_tells_what_one_matmul_is() -> None:
 
 
 def test_speedup_bars_are_log_and_begin_at_one() -> None:
-    figure = speedup.draw(
-        made([cell("numpy_dot", 1000, 1, flop_per_s=1e9, speedup=30.0)], UNKNOWN), LIGHT
+    figure = draw(
+        speedup, made([cell("numpy_dot", 1000, 1, flop_per_s=1e9, speedup=30.0)], UNKNOWN), LIGHT
     )
     (axes,) = figure.axes
     (bar,) = axes.patches
@@ -444,12 +438,12 @@ def test_speedup_bars_are_log_and_begin_at_one() -> None:
 
 def test_an_interval_that_holds_one_is_no_speedup() -> None:
     level = cell("numpy_matmul", 1000, 1, speedup=1.03, speedup_low=0.97, speedup_high=1.09)
-    text = said(speedup.draw(made([level], UNKNOWN), LIGHT))
+    text = said(draw(speedup, made([level], UNKNOWN)))
     assert "no measurable difference" in text
     assert "1.03x" not in text
     assert "Speed-up over the Python loop, 1000 units" in text
     alone = cell("numpy_matmul", 1000, 1, speedup=9.0, speedup_low=None, speedup_high=None)
-    text = said(speedup.draw(made([alone], UNKNOWN), LIGHT))
+    text = said(draw(speedup, made([alone], UNKNOWN)))
     assert "9.00x no interval" in text
     assert "Speed-up over" in text
 
@@ -460,33 +454,33 @@ def test_an_interval_that_holds_one_is_no_speedup() -> None:
 )
 def test_the_headline_width(widths: tuple[int, ...], expected: int) -> None:
     cells = [cell("k", w, 1, **({"speedup": 9.0} if w == 64 else {})) for w in widths]
-    assert speedup.headline_width(_cells.choose(store.table(cells), "speedup").cells) == expected
+    assert speedup.headline_width(choosing.choose(store.table(cells), "speedup").cells) == expected
 
 
 def test_a_run_without_a_number_says_so() -> None:
     run = made([cell("numpy_matmul", 64, b, status="error") for b in (1, 2)], MACHINE)
-    for draw in CHARTS.values():
-        text = said(draw(run, LIGHT))
+    for chart in CHARTS.values():
+        text = said(draw(chart, run))
         assert "no cell has a number" in text
         assert "numpy_matmul: error (all 2 cells)" in text
 
 
 def test_a_run_without_a_loop_says_so() -> None:
-    text = said(speedup.draw(made([cell("numpy_dot", 1000, 1, flop_per_s=1e9)], UNKNOWN), LIGHT))
+    text = said(draw(speedup, made([cell("numpy_dot", 1000, 1, flop_per_s=1e9)], UNKNOWN)))
     assert "numpy_dot: no loop to compare with (its only cell)" in text
     assert "no cell has a number" not in text
 
 
 def test_a_kernel_looks_the_same_in_any_company() -> None:
     def colour(cells: list[CellRow]) -> object:
-        figure = throughput.draw(made(cells, UNKNOWN), LIGHT)
+        figure = draw(throughput, made(cells, UNKNOWN))
         (line,) = [c for c in figure.axes[0].containers if c.get_label() == "mine"]
         assert isinstance(line, ErrorbarContainer)
         return line.lines[0].get_color()
 
     mine = cell("mine", 64, 1, flop_per_s=1e9)
     others = [cell(k, 64, 1, flop_per_s=2e9) for k in ("a", "numpy_dot", "z")]
-    assert colour([mine]) == colour([*others, mine]) == _colours.THEMES["light"].line("mine")
+    assert colour([mine]) == colour([*others, mine]) == looks.THEMES["light"].line("mine")
 
 
 def test_a_dark_pdf_on_paper_stands_beside_the_usual_chart(tmp_path: Path) -> None:
@@ -510,8 +504,8 @@ def test_charts_that_compare_want_several_runs(tmp_path: Path) -> None:
 def test_of_more_kernels_than_can_be_read_the_fastest_are_shown() -> None:
     more = [f"k{i}" for i in range(27)]
     run = made(laptop((1000,), (1,), tuple(more)))  # thirty with the loop and NumPy's
-    for draw in (speedup.draw, spread.draw):
-        figure = draw(run, LIGHT)
+    for chart in (speedup, spread):
+        figure = draw(chart, run)
         texts = {text.get_text() for text in words(figure)}
         rows = texts & {"python_loop", "numpy_dot", "numpy_matmul", *more}
         assert len(rows) == 15

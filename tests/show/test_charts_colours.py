@@ -8,10 +8,10 @@ import pytest
 from matplotlib.colors import to_rgb
 
 from bench.show import charts
-from bench.show.charts import _colours
+from bench.show.pictures.parts import looks
 
 USUAL = ("python_loop", "numpy_dot", "numpy_matmul", "cupy_matmul")
-KNOWN = tuple(_colours._LOOKS)
+KNOWN = tuple(looks.KNOWN)
 KERNELS = (*KNOWN, *(f"kernel_{i}" for i in range(200)))
 FAR = 15.0  # Euclidean distance in CIELAB; 2.3 can just be noticed side by side
 FAR_IN_GREY = 6.0  # of lightness, 0 to 100
@@ -72,7 +72,7 @@ def test_a_palette_that_fails_is_seen() -> None:
 @pytest.mark.parametrize("theme", charts.THEMES)
 @pytest.mark.parametrize("eye", EYES)
 def test_no_two_known_kernels_look_alike_to_any_eye(theme: str, eye: str) -> None:
-    line = _colours.THEMES[theme].line
+    line = looks.THEMES[theme].line
     for one, two in itertools.combinations(KNOWN, 2):
         assert distance(eye, line(one), line(two)) > FAR, (one, two)
 
@@ -81,9 +81,9 @@ def test_no_two_known_kernels_look_alike_to_any_eye(theme: str, eye: str) -> Non
 def test_the_usual_kernels_differ_in_grey_print_and_the_others_in_marker_and_dash(
     theme: str,
 ) -> None:
-    line = _colours.THEMES[theme].line
+    line = looks.THEMES[theme].line
     for one, two in itertools.combinations(KNOWN, 2):
-        a, b = _colours.look(one), _colours.look(two)
+        a, b = looks.look(one), looks.look(two)
         alike = in_grey(line(one), line(two)) < FAR_IN_GREY
         assert not (alike and {one, two} <= set(USUAL)), (one, two)
         assert a.marker != b.marker, (one, two)
@@ -91,25 +91,25 @@ def test_the_usual_kernels_differ_in_grey_print_and_the_others_in_marker_and_das
 
 
 def test_a_kernel_that_is_not_known_has_a_look_of_its_name_in_any_process() -> None:
-    assert _colours.look("mine") == _colours.Look("#CC79A7", "8", _colours.DASH_DOTS)
-    assert {_colours.look(k).marker for k in KERNELS[len(KNOWN) :]}.isdisjoint(
-        {_colours.look(k).marker for k in KNOWN}
+    assert looks.look("mine") == looks.Look("#CC79A7", "octagon", looks.DASH_DOTS)
+    assert {looks.look(k).marker for k in KERNELS[len(KNOWN) :]}.isdisjoint(
+        {looks.look(k).marker for k in KNOWN}
     )
 
 
 def test_contrast_is_wcag_s() -> None:
-    assert _colours.contrast("#000000", "#FFFFFF") == pytest.approx(21)
-    assert _colours.contrast("#767676", "#FFFFFF") == pytest.approx(4.54, abs=0.01)
+    assert looks.contrast("#000000", "#FFFFFF") == pytest.approx(21)
+    assert looks.contrast("#767676", "#FFFFFF") == pytest.approx(4.54, abs=0.01)
 
 
 @pytest.mark.parametrize("theme", charts.THEMES)
 def test_words_and_lines_have_contrast_enough(theme: str) -> None:
-    colours = _colours.THEMES[theme]
+    colours = looks.THEMES[theme]
     for text in (colours.ink, colours.muted):
-        assert _colours.contrast(text, colours.paper) >= 4.5
-        assert min(_colours.contrast(text, colours.tint(kernel)) for kernel in KERNELS) >= 4.5
+        assert looks.contrast(text, colours.paper) >= 4.5
+        assert min(looks.contrast(text, colours.tint(kernel)) for kernel in KERNELS) >= 4.5
     for kernel in KERNELS:
         ground = colours.tint(kernel)
-        assert _colours.contrast(colours.text(kernel), colours.paper) >= 4.5, kernel
-        assert _colours.contrast(colours.text(kernel, ground), ground) >= 4.5, kernel
-        assert _colours.contrast(colours.line(kernel), colours.paper) >= 3, kernel
+        assert looks.contrast(colours.text(kernel), colours.paper) >= 4.5, kernel
+        assert looks.contrast(colours.text(kernel, ground), ground) >= 4.5, kernel
+        assert looks.contrast(colours.line(kernel), colours.paper) >= 3, kernel

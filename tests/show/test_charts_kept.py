@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from pictures import CHARTS, LIGHT, words
+from pictures import CHARTS, draw, words
 from PIL import Image
 
 from bench import ROOT
 from bench.show import charts
-from bench.show.charts import _page, batching
+from bench.show.charts.page import applied
+from bench.show.pictures import batching
 from bench.stats import run_data
 
 BASELINE = ROOT / "tests" / "show" / "baseline"
@@ -20,7 +21,7 @@ TOLERANCE = 6.0  # of 255, in the mean of a block of 8 x 8 pixels
 
 
 def small(figure: Figure) -> Image.Image:
-    with _page.applied():
+    with applied():
         canvas = FigureCanvasAgg(figure)
         canvas.draw()  # type: ignore[no-untyped-call]
         whole = Image.fromarray(np.asarray(canvas.buffer_rgba()))  # type: ignore[no-untyped-call]
@@ -41,7 +42,7 @@ def reference() -> charts.Run:
 @pytest.mark.parametrize("chart", CHARTS)
 def test_the_reference_run_looks_as_it_did(chart: str) -> None:
     path = BASELINE / f"{chart}.png"
-    picture = small(CHARTS[chart](reference(), LIGHT))
+    picture = small(draw(CHARTS[chart], reference()))
     if os.environ.get("RENEW"):
         BASELINE.mkdir(exist_ok=True)
         picture.quantize(32).save(path, optimize=True)
@@ -50,7 +51,7 @@ def test_the_reference_run_looks_as_it_did(chart: str) -> None:
 
 
 def test_a_label_that_moved_is_seen() -> None:
-    figure = batching.draw(reference(), LIGHT)
+    figure = draw(batching, reference())
     before = small(figure)
     (label,) = (text for text in words(figure) if text.get_text() == "numpy_dot")
     x, y = label.get_position()

@@ -1,7 +1,6 @@
 """The chart of layers with names; the other charts leave them alone."""
 
 from dataclasses import replace
-from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -14,11 +13,15 @@ from made_up import GPU_MACHINE, cell, laptop, made
 from matplotlib.axes import Axes
 from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
-from pictures import LIGHT, faults, said, words
+from pictures import draw, faults, said, words
 
 from bench.data.records import CellRow
-from bench.show import charts
-from bench.show.charts import _page, draw_all, layers
+from bench.show import charts, pictures
+from bench.show.charts import draw_all
+from bench.show.charts.dots import fitting
+from bench.show.charts.page import Sheet
+from bench.show.pictures import layers, spread
+from bench.show.pictures.parts.picture import Nothing, Picture
 
 EVERY_THIRD = "a layer's name that is as long as a name may be, and then no more"[:60]
 
@@ -58,7 +61,7 @@ def test_each_number_is_a_dot_in_its_row_with_its_interval() -> None:
         fc("b", 64, flop_per_s=8e9),
         replace(fc("a", 4, flop_per_s=4e9), layer="attention", n_units=100),
     ]
-    figure = layers.draw(made(cells), LIGHT)
+    figure = draw(layers, made(cells))
     assert dots(figure) == {"a": [(1e9, 0.5), (2e9, 1.5), (4e9, 2.5)], "b": [(8e9, 1.5)]}
     (axes,) = figure.axes
     (first,) = (c for c in axes.containers if c.get_label() == "a")
@@ -74,27 +77,27 @@ def test_each_number_is_a_dot_in_its_row_with_its_interval() -> None:
 
 def test_a_dot_without_an_interval_is_drawn_too() -> None:
     alone = fc("a", flop_per_s=1e9, flop_per_s_low=None, flop_per_s_high=None)
-    assert dots(layers.draw(made([alone]), LIGHT)) == {"a": [(1e9, 0.5)]}
+    assert dots(draw(layers, made([alone]))) == {"a": [(1e9, 0.5)]}
 
 
 def test_the_title_tells_who_wins_only_where_intervals_are_apart() -> None:
     fast = [fc("numpy_matmul", b, flop_per_s=9e9) for b in (1, 2, 4)]
     slow = [fc("b", b, flop_per_s=1e9) for b in (1, 2, 4)]
     told = "One matmul is fastest in 3 of 3 cases of named layers"
-    assert told in said(layers.draw(made(fast + slow), LIGHT))
+    assert told in said(draw(layers, made(fast + slow)))
     level = [replace(c, flop_per_s_high=1e10) for c in slow]
-    assert "Throughput of one named layer" in said(layers.draw(made(fast + level), LIGHT))
+    assert "Throughput of one named layer" in said(draw(layers, made(fast + level)))
     unknown = [replace(c, flop_per_s_low=None, flop_per_s_high=None) for c in slow]
-    assert "Throughput of one named layer" in said(layers.draw(made(fast + unknown), LIGHT))
+    assert "Throughput of one named layer" in said(draw(layers, made(fast + unknown)))
     other = replace(fast[0], layer="other")
-    assert "Throughput of 2 named layers" in said(layers.draw(made([fast[0], other]), LIGHT))
+    assert "Throughput of 2 named layers" in said(draw(layers, made([fast[0], other])))
 
 
 def test_what_is_not_shown_is_named() -> None:
     cells = [fc("a", b, flop_per_s=1e9) for b in (1, 2)]
     cells += [fc("b", 1, flop_per_s=1e9), fc("b", 2, status="skipped"), fc("c", status="error")]
     cells += [fc("d", flop_per_s=9e15, status="impossible")]
-    figure = layers.draw(made(cells), LIGHT)
+    figure = draw(layers, made(cells))
     for words_of in (
         "b: skipped (1 of 2 cells)",
         "c: error (its only cell)",
@@ -102,20 +105,20 @@ def test_what_is_not_shown_is_named() -> None:
     ):
         assert words_of in said(figure)
     assert set(dots(figure)) == {"a", "b"}
-    assert "no cell has a number" in said(layers.draw(made(cells[3:]), LIGHT))
+    assert "no cell has a number" in said(draw(layers, made(cells[3:])))
 
 
 def test_of_more_rows_than_fit_the_first_and_last_batches_and_layers_are_kept() -> None:
     many = named(laptop(tuple(2**i for i in range(12)), (1, 2, 4, 8)))
     every = layers.layers(made(many).cells.query("flop_per_s > 0"))
-    assert layers.fitting(every, 100) == every
-    ends = layers.fitting(every, 14)
+    assert fitting(every, 100) == every
+    ends = fitting(every, 14)
     assert [one.name for one in ends] == [one.name for one in every]
-    assert {tuple(one.batches) for one in ends} == {(1, 8)}
-    some = layers.fitting(every, 6)
+    assert {tuple(layer.batches) for layer in ends} == {(1, 8)}
+    some = fitting(every, 6)
     assert 2 < len(some) < len(every)
     assert (some[0].name, some[-1].name) == (every[0].name, every[-1].name)
-    figure = layers.draw(made(many), LIGHT)
+    figure = draw(layers, made(many))
     shown = sum(len(one.batches) for one in layers.layers(made(many).cells.query("flop_per_s > 0")))
     rows = len({(id(axes), y) for axes in figure.axes for y in rows_of(axes)})
     assert f"{shown - rows} more rows are in cells.csv" in said(figure)
@@ -130,7 +133,7 @@ def rows_of(axes: Axes) -> set[float]:
 @pytest.mark.parametrize("name", AWKWARD)
 def test_every_word_is_readable(name: str) -> None:
     sheet = SHEETS[list(AWKWARD).index(name) % len(SHEETS)]
-    figure = layers.draw(made(named(AWKWARD[name]), GPU_MACHINE), sheet)
+    figure = draw(layers, made(named(AWKWARD[name]), GPU_MACHINE), sheet)
     assert faults(figure) == []
     if name != "many kernels":  # whose key is low
         assert all(float(text.get_fontsize()) >= 14 for text in words(figure))
@@ -138,8 +141,8 @@ def test_every_word_is_readable(name: str) -> None:
 
 @settings(derandomize=True, max_examples=examples(3, 8), deadline=None, phases=[Phase.generate])
 @given(cells=RUNS, sheet=st.sampled_from(SHEETS))
-def test_every_word_of_any_run_is_readable(cells: list[CellRow], sheet: _page.Sheet) -> None:
-    assert faults(layers.draw(made(named(cells), GPU_MACHINE), sheet)) == []
+def test_every_word_of_any_run_is_readable(cells: list[CellRow], sheet: Sheet) -> None:
+    assert faults(draw(layers, made(named(cells), GPU_MACHINE), sheet)) == []
 
 
 def drawn(cells: list[CellRow], folder: Path, *only: str) -> list[str]:
@@ -153,14 +156,14 @@ def test_layers_get_their_chart_and_squares_theirs(
 ) -> None:
     seen: dict[str, set[str]] = {}
     for name in charts.names():
-        module = import_module(f"bench.show.charts.{name}")
-        if hasattr(module, "draw"):
+        module = pictures.load(name)
+        if hasattr(module, "picture"):
 
-            def draw(run: charts.Run, sheet: _page.Sheet, name: str = name) -> Figure:
+            def picture(run: charts.Run, name: str = name) -> Picture:
                 seen[name] = set(run.cells["layer"])
-                return _page.page(sheet, name, [], [], "").figure
+                return Picture(name, [], Nothing(""), [], "")
 
-            monkeypatch.setattr(module, "draw", draw)
+            monkeypatch.setattr(module, "picture", picture)
     squares, mine = [cell("a", 8, 1, flop_per_s=1e9)], [fc("a", flop_per_s=1e9)]
     others = sorted(set(charts.names()) - {"layers", "machines"})
     assert drawn(mine, tmp_path) == ["layers"]
@@ -181,9 +184,7 @@ def test_a_chart_that_is_asked_for_and_has_nothing_to_show_says_why(tmp_path: Pa
 
 
 def test_visits_to_a_layer_are_not_taken_for_those_to_a_square_of_its_shape() -> None:
-    from bench.show.charts import spread
-
     cells = [cell("a", 8, 1, flop_per_s=1e9), fc("a", flop_per_s=2e9)]
     run = made(cells)
     square = replace(run, cells=run.cells[run.cells["layer"] == ""])
-    assert "1 of 5 visits to a was" in said(spread.draw(square, LIGHT))
+    assert "1 of 5 visits to a was" in said(draw(spread, square))

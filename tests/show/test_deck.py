@@ -7,10 +7,9 @@ import shutil
 import subprocess
 import zipfile
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import pandas as pd
 import pytest
@@ -19,16 +18,19 @@ from decks import (
     FORTY,
     REFERENCE,
     RUNS,
+    Drawn,
+    axis_words,
     cell,
     charts_of,
     content,
+    drawn,
     folder,
     folder_of,
     grid,
     numbers,
     opened,
+    unit_of,
 )
-from matplotlib.text import Text
 from pptx import Presentation
 from pptx.enum.chart import XL_CHART_TYPE, XL_MARKER_STYLE
 from pptx.enum.shapes import MSO_SHAPE_TYPE
@@ -38,55 +40,11 @@ from pptx.oxml.ns import qn
 from bench.data import store
 from bench.data.records import CellRow
 from bench.show import charts, deck, table
-from bench.show.charts import _colours, _page, batching, roofline, speedup, throughput, time
-from bench.show.deck import findings, lines, oxml, pages
+from bench.show.deck import lines, oxml, pages, story
+from bench.show.pictures import batching, roofline, speedup, throughput, time
+from bench.show.pictures.parts import looks
+from bench.show.pictures.parts.picture import Lines
 from bench.stats import run_data
-from bench.terminal import units
-
-
-@dataclass(frozen=True)
-class Drawn:
-    """A point of a chart, as it stands in its XML."""
-
-    kernel: str
-    x: float
-    y: float
-    low: float | None
-    high: float | None
-
-
-def drawn(chart: Any) -> list[Drawn]:
-    """The points of the kernels' series of an XY chart."""
-    found = []
-    for series in chart.plots[0].series:
-        ser = series._element
-        if series.marker.style == XL_MARKER_STYLE.NONE:
-            continue  # ticks, names, guides
-        x, y = (numbers(ser.find(qn(f"c:{axis}Val"))) for axis in "xy")
-        bars = ser.find(qn("c:errBars"))
-        sides: list[list[float | None]] = [[None] * len(y)] * 2
-        if bars is not None:
-            sides = [numbers(bars.find(qn(f"c:{side}"))) for side in ("minus", "plus")]
-        for at, value, below, above in zip(x, y, *sides, strict=True):
-            if at is not None and value is not None:
-                low = None if below is None else value - below
-                high = None if above is None else value + above
-                found.append(Drawn(series.name, at, value, low, high))
-    return found
-
-
-def axis_words(axis: Any) -> str:
-    return str(axis.axis_title.text_frame.text)
-
-
-POWERS = {prefix: 10.0**power for power, prefix in units.PREFIXES.items()}
-
-
-def unit_of(chart: Any, unit: str) -> float:
-    """What one of the axis is worth, from its words: "GFLOP/s (log scale)" is 1e9."""
-    words = axis_words(chart.value_axis).removesuffix(" (log scale)")
-    assert words.endswith(unit)
-    return POWERS[words.removesuffix(unit)]
 
 
 def batch_of(title: str, said: str) -> int:
@@ -169,7 +127,7 @@ def test_the_numbers_of_bars_are_those_of_cells_csv(name: str) -> None:
     for title, said, chart in charts_of(name):
         if chart.chart_type != XL_CHART_TYPE.BAR_CLUSTERED:
             continue
-        width = int(re.search(r"(\d+) units", said)[1])  # type: ignore[index]
+        width = int(re.search(r"(\d+) units", title)[1])  # type: ignore[index]
         here = (cells["n_units"] == width) & (cells["batch"] == batch_of("", said))
         series = chart.plots[0].series[0]
         bars = series._element.find(qn("c:errBars"))
@@ -236,9 +194,7 @@ def test_titles_are_the_findings_of_the_charts() -> None:
     run = charts.read(data)
     titles = [slide.shapes.title.text_frame.text for slide in opened("reference").slides]
     for chart in (speedup, batching, roofline, time):
-        first = chart.draw(run, _page.Sheet()).findobj(Text)
-        head = next(text.get_text() for text in first if text.get_size() >= 20)
-        assert " ".join(head.split()) in titles
+        assert chart.picture(run).title in titles
     for batch, words in ((1, "one example"), (1024, "batch 1024")):
         rows = run.cells[(run.cells["batch"] == batch) & run.cells["flop_per_s"].notna()]
         assert f"{throughput.title(rows, run.machine)} ({words})" in titles
@@ -278,7 +234,7 @@ def test_the_footer_is_that_of_the_charts() -> None:
 
 @pytest.mark.parametrize("name", ["reference", "thirty kernels"])
 def test_a_kernel_has_the_colour_that_it_has_in_the_charts(name: str) -> None:
-    light, seen = _colours.THEMES["light"], 0
+    light, seen = looks.THEMES["light"], 0
     for _, _, chart in charts_of(name):
         if chart.chart_type == XL_CHART_TYPE.BAR_CLUSTERED:
             continue
@@ -286,8 +242,8 @@ def test_a_kernel_has_the_colour_that_it_has_in_the_charts(name: str) -> None:
             if series.marker.style != XL_MARKER_STYLE.NONE:
                 colour = series.marker.format.fill.fore_color.rgb
                 assert f"#{colour}".lower() == light.line(series.name).lower()
-                assert series.marker.style == lines._MARKERS.get(
-                    _colours.look(series.name).marker, XL_MARKER_STYLE.CIRCLE
+                assert series.marker.style == lines.MARKERS.get(
+                    looks.look(series.name).marker, XL_MARKER_STYLE.CIRCLE
                 )
                 seen += 1
     assert seen
@@ -297,7 +253,7 @@ def test_a_line_is_broken_where_a_width_failed() -> None:
     cells = grid({"a": 1e9, "b": 2e9}, (16, 64, 256), (1,))
     cells[1] = cell("a", 64, 1, status="crashed", reason="signal 9")
     with TemporaryDirectory() as there:
-        told = findings.read(run_data.read(folder_of(cells, Path(there) / "run")))
+        told = story.read(run_data.read(folder_of(cells, Path(there) / "run")))
     made = Presentation(io.BytesIO(pages.deck(told)))
     chart = next(
         shape.chart
@@ -315,9 +271,9 @@ def test_a_line_is_broken_where_a_width_failed() -> None:
 def test_a_void_cell_reaches_no_slide(status: str) -> None:
     cells = [cell("good", 64, 1, 1e9), cell("bad", 64, 1, 9e15, status=status, reason="void")]
     with TemporaryDirectory() as there:
-        told = findings.read(run_data.read(folder_of(cells, Path(there) / "run")))
+        told = story.read(run_data.read(folder_of(cells, Path(there) / "run")))
     for slide in told.slides[:-1]:
-        assert f"bad: {status} (its only cell)" in slide.gone
+        assert f"bad: {status} (its only cell)" in slide.missing
         assert "bad" not in slide.alt
     assert len(told.slides) == 5
 
@@ -401,10 +357,10 @@ def test_layers_with_names_are_told_in_sentences_and_kept_out_of_the_charts(tmp_
         for batch in (1, 128)
         for kernel, rate in (("numpy_dot", 1e9), ("numpy_matmul", 4e9 + i))
     ]
-    told = findings.read(run_data.read(folder_of(named, tmp_path / "layers")))
+    told = story.read(run_data.read(folder_of(named, tmp_path / "layers")))
     slides = [s for s in told.slides if s.title.startswith("One matmul is fastest in 10 of 10")]
     assert len(slides) == 3
-    pictures = [s.picture for s in slides if isinstance(s.picture, findings.Points)]
+    pictures = [s.body for s in slides if isinstance(s.body, story.Points)]
     points = [point for picture in pictures for point in picture.points]
     assert points[0] == (
         "layer 0, one example: numpy_matmul 4.00 GFLOP/s (3.92 GFLOP/s to 4.08 GFLOP/s), 4.00x"
@@ -412,7 +368,7 @@ def test_layers_with_names_are_told_in_sentences_and_kept_out_of_the_charts(tmp_
     )
     assert [f"layer {i}, " in "".join(points) for i in range(5)] == [True] * 5
     squares = [cell("numpy_matmul", width, 1, 1e9) for width in (16, 64, 256)]
-    both = findings.read(run_data.read(folder_of([*named, *squares], tmp_path / "both")))
-    drawn = [s.picture for s in both.slides if isinstance(s.picture, findings.Lines)]
+    both = story.read(run_data.read(folder_of([*named, *squares], tmp_path / "both")))
+    drawn = [s.body for s in both.slides if isinstance(s.body, Lines)]
     assert drawn
-    assert {line.kernel for picture in drawn for line in picture.lines} == {"numpy_matmul"}
+    assert {line.kernel for body in drawn for line in body.panels[0].lines} == {"numpy_matmul"}

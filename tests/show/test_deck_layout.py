@@ -18,8 +18,8 @@ from pptx.enum.chart import XL_CHART_TYPE
 from pptx.oxml.ns import qn
 from pptx.util import Pt
 
-from bench.show.charts import _fit
-from bench.show.deck import brush, findings, pages
+from bench.show.charts import fit
+from bench.show.deck import brush, pages, story
 from bench.stats import run_data
 
 
@@ -64,8 +64,8 @@ def areas(slide: Any) -> list[Area]:
                 bold = "Title" in shape.name
                 weight, room = "bold" if bold else "normal", right - left
                 room -= 0.4 if "Content" in shape.name else 0  # the bullet's
-                lines = _fit.wrapped(paragraph.text, room, size, weight)
-                assert all(_fit.width_of(line, size, weight) <= room for line in lines), lines
+                lines = fit.wrapped(paragraph.text, room, size, weight)
+                assert all(fit.width_of(line, size, weight) <= room for line in lines), lines
                 tall += (len(lines) * size * 1.2 + (paragraph.space_after or Pt(0)).pt) / 72
             assert tall <= bottom - top + 0.01, (shape.name, shape.text_frame.text)
         found.append(Area(shape.name, left, top, right, bottom))
@@ -119,7 +119,7 @@ def labels(series: Any) -> list[Label]:
             sizes = [int(how.get("sz")) / 100 for how, _ in runs]
             weights = ["bold" if how.get("b") == "1" else "normal" for how, _ in runs]
             texts = [text.text or "" for _, text in runs]
-            wide.append(sum(map(_fit.width_of, texts, sizes, weights)))
+            wide.append(sum(map(fit.width_of, texts, sizes, weights)))
             tall += max(sizes) * 1.2 / 72
         found.append(Label(int(label.find(qn("c:idx")).get("val")), max(wide), tall))
     return found
@@ -143,7 +143,7 @@ def test_whatever_was_measured_fits(
     kernels: dict[str, float], widths: tuple[int, ...], batches: tuple[int, ...]
 ) -> None:
     with TemporaryDirectory() as there:
-        told = findings.read(
+        told = story.read(
             run_data.read(folder_of(grid(kernels, widths, batches), Path(there) / "run"))
         )
     made = Presentation(io.BytesIO(pages.deck(told)))
@@ -220,7 +220,7 @@ def bars_fit(chart: Any, plot: brush.Box, box: brush.Box) -> None:
     row = plot.height / len(values)
     size = chart.category_axis.tick_labels.font.size.pt
     for name in chart.plots[0].categories:
-        assert _fit.width_of(name, size) <= plot.left
+        assert fit.width_of(name, size) <= plot.left
         assert (name.count("\n") + 1) * size * 1.2 / 72 <= row
     for label in labels(chart.plots[0].series[1]):
         end = along(ends[label.point] or 1.0, chart.value_axis, plot.width)

@@ -1,18 +1,21 @@
 """A run's slides: a 16:9 deck of charts that PowerPoint draws and its user can edit.
 
     results/<run>/
-        | findings.py   what each slide says: a finding for a title, a picture, the method as notes
+        | bench.show.pictures   what each chart says and shows
+        v
+      Picture
+        | story.py      the slides: a panel and at most eight kernels each, the method as notes
         v
       Slide
-        | pages.py      the page: title, picture, footer, notes
-        | native.py     the picture: lines.py (scale.py: its places) or bars.py, with brush.py
+        | pages.py      the page: title, body, footer, notes
+        | native.py     the body: lines.py (scale.py: its places) or bars.py, with brush.py
         | oxml.py       what PowerPoint's file format can say and python-pptx can't
         v
     deck.pptx           the same bytes for the same files
 
-The charts' own functions choose the cells and word the findings, so that a deck and the PNG files
-say the same. The text of the axes' ticks and of the lines' ends is that of two more series in each
-chart, "ticks" and "names": no axis of PowerPoint's has its ticks at the widths that were measured.
+A deck and the PNG files say the same, for they draw the same pictures. The text of the axes' ticks
+and of the lines' ends is that of two more series in each chart, "ticks" and "names": no axis of
+PowerPoint's has its ticks at the widths that were measured.
 """
 
 from pathlib import Path
@@ -26,10 +29,9 @@ NAME = "deck.pptx"
 
 def write(run: "RunData", path: Path) -> Path:
     """Make the deck of a run."""
-    from bench.show.deck import findings, pages
+    from bench.show.deck import pages, story
 
-    story = findings.read(run)
-    content = pages.deck(story)
+    content = pages.deck(story.read(run))
     path.parent.mkdir(parents=True, exist_ok=True)
     half = path.with_name(f"{path.name}.half")
     try:

@@ -14,9 +14,10 @@ from pptx.enum.chart import (
 from pptx.enum.dml import MSO_PATTERN
 from pptx.util import Pt
 
-from bench.show.charts import _fit, _words, speedup
+from bench.show.charts import fit
 from bench.show.deck import brush, oxml
-from bench.show.deck.findings import Bars
+from bench.show.pictures.parts import words
+from bench.show.pictures.parts.picture import Bar, Bars
 
 FEW = 5  # bars whose kernels have larger names
 LEAST = 3.0  # an axis of bars goes at least from 1 to here
@@ -24,14 +25,15 @@ MOST_WORDS = 0.8  # of the width of a chart of bars
 LEAST_POWER = -200  # of ten, on any axis
 
 
-def draw(slide: Any, picture: Bars, box: brush.Box) -> tuple[Any, dict[str, str]]:
-    bars = list(picture.bars)[::-1]  # the first category is the lowest
+def draw(slide: Any, body: Bars, box: brush.Box) -> tuple[Any, dict[str, str]]:
+    (panel,) = body.panels.values()
+    bars = list(panel)[::-1]  # the first category is the lowest
     names = [_name(bar) for bar in bars]
-    size = _fit.SIZE + 2 if len(bars) <= FEW else _fit.SIZE
-    left = max(_fit.width_of(name, size) for name in names) + 0.15
+    size = fit.SIZE + 2 if len(bars) <= FEW else fit.SIZE
+    left = max(fit.width_of(name, size) for name in names) + 0.15
     plot = brush.Box(left, 0.1, box.width - left - 0.1, box.height - 0.1 - brush.BOTTOM)
     low, high = _reach(bars, plot.width)
-    ends = [None if bar.kernel == speedup.BASELINE else _end(bar) for bar in bars]
+    ends = [None if bar.base else _end(bar) for bar in bars]
     data = CategoryChartData()
     data.categories = names
     values = [None if math.isnan(bar.value) else bar.value for bar in bars]
@@ -49,13 +51,13 @@ def draw(slide: Any, picture: Bars, box: brush.Box) -> tuple[Any, dict[str, str]
     down.format.line.color.rgb = brush.rgb(brush.THEME.muted)
     labels = along.tick_labels
     labels.number_format, labels.number_format_is_linked = _times_format(*_ends(bars)), False
-    labels.font.size = Pt(_fit.SIZE)
+    labels.font.size = Pt(fit.SIZE)
     down.tick_label_position = XL_TICK_LABEL_POSITION.LOW
     down.tick_labels.font.size = Pt(size)
     down.tick_labels.font.color.rgb = brush.rgb(brush.THEME.ink)
     if low < 1:
         oxml.cross_at(down, 1.0)
-    brush.title(along, picture.x, left / box.width, 1 - 0.42 / box.height)
+    brush.title(along, body.x, left / box.width, 1 - 0.42 / box.height)
     series, said = chart.plots[0].series
     chart.plots[0].gap_width, chart.plots[0].overlap = 70, 100
     said.format.fill.background()
@@ -83,15 +85,15 @@ def _times_format(lowest: float, highest: float) -> str:
     return f'[>{last}]"";#,##0"x"'
 
 
-def _name(bar: speedup.Bar) -> str:
+def _name(bar: Bar) -> str:
     """A bar's kernel; one that has no length says here what is said of it."""
-    name = _words.broken(bar.kernel) + ("\nwith transfers" if bar.whole else "")
-    if bar.kernel == speedup.BASELINE:
+    name = words.broken(bar.kernel) + ("\nwith transfers" if bar.whole else "")
+    if bar.base:
         return "\n".join([name, f"{bar.head}, {bar.tail}", *[bar.remark] * bool(bar.remark)])
     return f"{name}\n{bar.tail}" if math.isnan(bar.value) else name
 
 
-def _end(bar: speedup.Bar) -> float | None:
+def _end(bar: Bar) -> float | None:
     """Where a bar ends with its interval, and what is said of it begins."""
     known = [n for n in (bar.value, bar.low, bar.high) if not math.isnan(n)]
     if not known:
@@ -99,13 +101,13 @@ def _end(bar: speedup.Bar) -> float | None:
     return max(known) if bar.value >= 1 else min(known)
 
 
-def _ends(bars: Sequence[speedup.Bar]) -> tuple[float, float]:
+def _ends(bars: Sequence[Bar]) -> tuple[float, float]:
     """The lowest end of any bar, and the highest; 1 is where all begin."""
     ends = [1.0, *(end for end in map(_end, bars) if end is not None)]
     return min(ends), max(ends)
 
 
-def _reach(bars: Sequence[speedup.Bar], width: float) -> tuple[float, float]:
+def _reach(bars: Sequence[Bar], width: float) -> tuple[float, float]:
     """The ends of the axis, with room beyond the bars for what is said of them."""
     lowest, highest = _ends(bars)
     slow, fast = _rooms(bars, brief=_brief(bars, width))
@@ -117,31 +119,31 @@ def _reach(bars: Sequence[speedup.Bar], width: float) -> tuple[float, float]:
     return 10.0**low, 10 ** (low + (top - low) * (left + fast) / left)
 
 
-def _brief(bars: Sequence[speedup.Bar], width: float) -> bool:
+def _brief(bars: Sequence[Bar], width: float) -> bool:
     """Whether there is no room for the intervals of bars on both sides of 1."""
     slow, fast = _rooms(bars, brief=False)
     return slow > 0 and slow + fast > MOST_WORDS * width
 
 
-def _rooms(bars: Sequence[speedup.Bar], *, brief: bool) -> tuple[float, float]:
+def _rooms(bars: Sequence[Bar], *, brief: bool) -> tuple[float, float]:
     """Inches that the words take left of the bars below 1, and right of those above."""
     slow = (_room(bar, brief=brief) for bar in bars if bar.value < 1)
     fast = (_room(bar, brief=brief) for bar in bars if bar.value >= 1)
     return max(slow, default=0.0), max(fast, default=0.0)
 
 
-def _room(bar: speedup.Bar, *, brief: bool) -> float:
-    head = _fit.width_of(f" {bar.head}", _fit.SIZE + 4, "bold")
-    return head + _fit.width_of(_tail(bar, brief=brief)) + 0.2
+def _room(bar: Bar, *, brief: bool) -> float:
+    head = fit.width_of(f" {bar.head}", fit.SIZE + 4, "bold")
+    return head + fit.width_of(_tail(bar, brief=brief)) + 0.2
 
 
-def _tail(bar: speedup.Bar, *, brief: bool) -> str:
+def _tail(bar: Bar, *, brief: bool) -> str:
     """What is said after the head; briefly: no interval, which its bar shows."""
     parts = (bar.remark,) if brief and bar.head else (bar.tail, bar.remark)
     return "".join(f"  {part}" for part in parts if part)
 
 
-def _draw_bar(point: Any, bar: speedup.Bar) -> None:
+def _draw_bar(point: Any, bar: Bar) -> None:
     """A bar in its kernel's colour: hatched where the loop's time is predicted, pale with
     transfers, which belongs to the bar above it.
     """
@@ -157,14 +159,14 @@ def _draw_bar(point: Any, bar: speedup.Bar) -> None:
     point.format.line.color.rgb = colour
 
 
-def _say_bar(label: Any, bar: speedup.Bar, *, brief: bool) -> None:
+def _say_bar(label: Any, bar: Bar, *, brief: bool) -> None:
     """What is said of a bar: its head at a glance, the rest smaller."""
     frame = label.text_frame
-    brush.write(frame, f" {bar.head}", _fit.SIZE + 4, brush.THEME.ink, bold=True)
+    brush.write(frame, f" {bar.head}", fit.SIZE + 4, brush.THEME.ink, bold=True)
     run = frame.paragraphs[0].add_run()
     run.text = _tail(bar, brief=brief)
     run.font.size, run.font.color.rgb, run.font.bold = (
-        Pt(_fit.SIZE),
+        Pt(fit.SIZE),
         brush.rgb(brush.THEME.muted),
         False,
     )

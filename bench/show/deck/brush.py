@@ -7,11 +7,12 @@ from pptx.dml.color import RGBColor
 from pptx.enum.text import PP_ALIGN
 from pptx.util import Inches, Pt
 
-from bench.show.charts import _colours, _fit
+from bench.show.charts import fit
 from bench.show.deck import oxml
+from bench.show.pictures.parts import looks
 
-THEME = _colours.THEMES["light"]
-ROW = _fit.SIZE * _fit.LEADING / 72  # inches: a line of text
+THEME = looks.THEMES["light"]
+ROW = fit.SIZE * fit.LEADING / 72  # inches: a line of text
 BOTTOM = 0.85  # inches below the area between the axes
 
 
@@ -38,7 +39,7 @@ def rgb(colour: str) -> Any:
 def bare(chart: Any, plot: Box, box: Box) -> None:
     """No title and no legend, quiet text, and the area between the axes where `plot` says."""
     chart.has_title = chart.has_legend = False
-    chart.font.size, chart.font.color.rgb = Pt(_fit.SIZE), rgb(THEME.muted)
+    chart.font.size, chart.font.color.rgb = Pt(fit.SIZE), rgb(THEME.muted)
     oxml.place_plot(
         chart,
         plot.left / box.width,
@@ -60,16 +61,16 @@ def write(frame: Any, text: str, size: float, colour: str, *, bold: bool = False
         run.font.size, run.font.bold, run.font.color.rgb = Pt(size), bold, rgb(colour)
 
 
-def stroke(series: Any, colour: str, width: float, dash: _colours.Dash) -> None:
+def stroke(series: Any, colour: str, width: float, dash: looks.Dash) -> None:
     series.smooth = False
     line = series.format.line
     line.color.rgb, line.width = rgb(colour), Pt(width)
-    if dash != "solid":
-        oxml.dash(line, dash[1])
+    if dash:
+        oxml.dash(line, dash)
 
 
 def title(axis: Any, text: str, left: float, top: float) -> None:
     """The words of an axis, never upright: they are read at a glance."""
     frame = axis.axis_title.text_frame
-    write(frame, text, _fit.SIZE, THEME.muted)
+    write(frame, text, fit.SIZE, THEME.muted)
     oxml.lie_at(axis, left, top)

@@ -13,35 +13,34 @@ from pptx.enum.chart import (
 )
 from pptx.util import Pt
 
-from bench.show.charts import _colours, _fit, _lines
+from bench.show.charts import fit
 from bench.show.deck import brush, oxml
 from bench.show.deck import scale as scales
-from bench.show.deck.findings import Lines
+from bench.show.pictures.parts import looks
+from bench.show.pictures.parts.picture import Line, Lines
 
 PLAIN = (1e-5, 1e6)  # what an axis says in plain digits
 
 _M = XL_MARKER_STYLE
-_MARKERS: dict[str, Any] = {
-    "o": _M.CIRCLE,
-    "s": _M.SQUARE,
-    "D": _M.DIAMOND,
-    "d": _M.DIAMOND,
-    "^": _M.TRIANGLE,
-    "v": _M.TRIANGLE,
-    "<": _M.TRIANGLE,
-    ">": _M.TRIANGLE,
-    "P": _M.PLUS,
-    "X": _M.X,
-    "*": _M.STAR,
+MARKERS: dict[str, Any] = {
+    "circle": _M.CIRCLE,
+    "square": _M.SQUARE,
+    "diamond": _M.DIAMOND,
+    "thin-diamond": _M.DIAMOND,
+    **{f"triangle-{side}": _M.TRIANGLE for side in ("up", "down", "left", "right")},
+    "plus": _M.PLUS,
+    "cross": _M.X,
+    "star": _M.STAR,
 }
 """PowerPoint has nine markers: for the others the nearest, else a circle."""
 
 
-def draw(slide: Any, picture: Lines, box: brush.Box) -> tuple[Any, dict[str, str]]:
-    scale = scales.Scale(picture, box)
-    places = _fit.apart(
+def draw(slide: Any, body: Lines, box: brush.Box) -> tuple[Any, dict[str, str]]:
+    scale = scales.Scale(body, box)
+    panel = scale.panel
+    places = fit.apart(
         [scale.up(y) for _, _, y, _ in scale.names],
-        [(name[0].count("\n") + 1) * scale.size * _fit.LEADING / 72 for name in scale.names],
+        [(name[0].count("\n") + 1) * scale.size * fit.LEADING / 72 for name in scale.names],
         -brush.ROW / 2,
         scale.plot.height + brush.ROW / 2,
     )
@@ -58,9 +57,9 @@ def draw(slide: Any, picture: Lines, box: brush.Box) -> tuple[Any, dict[str, str
                 ("names", ends),
                 *(
                     (g.text.replace("\n", " "), list(zip(g.x, scale.of(g.y), strict=True)))
-                    for g in picture.guides
+                    for g in panel.guides
                 ),
-                *((n.kernel, list(zip(n.x, scale.of(n.y), strict=True))) for n in picture.lines),
+                *((n.kernel, list(zip(n.x, scale.of(n.y), strict=True))) for n in panel.lines),
             ]
         ),
     )
@@ -69,10 +68,10 @@ def draw(slide: Any, picture: Lines, box: brush.Box) -> tuple[Any, dict[str, str
     ticks, names, *drawn = chart.plots[0].series
     _draw_ticks(ticks, scale)
     _draw_names(names, scale)
-    for series, guide in zip(drawn, picture.guides, strict=False):
+    for series, guide in zip(drawn, panel.guides, strict=False):
         brush.stroke(series, brush.THEME.muted, 1.5, guide.dash)
         series.marker.style = XL_MARKER_STYLE.NONE
-    for series, line in zip(drawn[len(picture.guides) :], picture.lines, strict=True):
+    for series, line in zip(drawn[len(panel.guides) :], panel.lines, strict=True):
         _draw_line(series, line, scale)
     return frame, _headings(chart, scale)
 
@@ -99,14 +98,14 @@ def _axes(chart: Any, scale: scales.Scale) -> None:
         axis.minimum_scale, axis.maximum_scale = low, high
         axis.has_major_gridlines, axis.major_tick_mark = False, XL_TICK_MARK.NONE
         axis.format.line.color.rgb = brush.rgb(brush.THEME.muted)
-        axis.tick_labels.font.size = Pt(_fit.SIZE)
+        axis.tick_labels.font.size = Pt(fit.SIZE)
         oxml.cross_at(axis, scale.x[0] if axis is y else scale.y[0])
     oxml.log_scale(x)
     x.tick_label_position = XL_TICK_LABEL_POSITION.NONE
     y.tick_label_position = XL_TICK_LABEL_POSITION.LOW
     y.has_major_gridlines = True
     y.major_gridlines.format.line.color.rgb = brush.rgb(brush.THEME.grid)
-    if scale.picture.unit:
+    if not scale.body.y.share:
         oxml.log_scale(y)
         plain = scale.y[0] >= PLAIN[0] and scale.y[1] <= PLAIN[1]
         y.tick_labels.number_format = "General" if plain else "0E+0"
@@ -117,27 +116,28 @@ def _axes(chart: Any, scale: scales.Scale) -> None:
     brush.title(y, _y_title(scale), 0.0, room)
     # under the text of the ticks
     below = (plot.top + plot.height + 0.42) / box.height
-    brush.title(x, scale.picture.x.title, plot.left / box.width, below)
+    brush.title(x, scale.body.x.title, plot.left / box.width, below)
 
 
 def _y_title(scale: scales.Scale) -> str:
-    return f"{scale.unit} (log scale)" if scale.unit else scale.picture.y
+    y = scale.body.y
+    return f"{y.title}, {y.unit}" if y.share else f"{scale.unit} (log scale)"
 
 
 def _draw_ticks(series: Any, scale: scales.Scale) -> None:
     """The text below the lower axis, and a mark at each tick."""
-    brush.stroke(series, brush.THEME.muted, 1.0, "solid")
+    brush.stroke(series, brush.THEME.muted, 1.0, looks.SOLID)
     series.marker.style = XL_MARKER_STYLE.NONE
     for i, (_, said) in enumerate(scale.ticks):
         if said:
             label = series.points[3 * i].data_label
-            brush.write(label.text_frame, said, _fit.SIZE, brush.THEME.muted)
+            brush.write(label.text_frame, said, fit.SIZE, brush.THEME.muted)
             label.position = XL_LABEL_POSITION.BELOW
 
 
 def _draw_names(series: Any, scale: scales.Scale) -> None:
     """Each line's name right of the picture, and a dotted way to it from the line's end."""
-    brush.stroke(series, brush.THEME.muted, 1.0, _colours.DOTTED)
+    brush.stroke(series, brush.THEME.muted, 1.0, looks.DOTTED)
     series.marker.style = XL_MARKER_STYLE.NONE
     for i, (text, _, _, colour) in enumerate(scale.names):
         label = series.points[3 * i + 1].data_label
@@ -145,15 +145,15 @@ def _draw_names(series: Any, scale: scales.Scale) -> None:
         label.position = XL_LABEL_POSITION.RIGHT
 
 
-def _draw_line(series: Any, line: _lines.Line, scale: scales.Scale) -> None:
+def _draw_line(series: Any, line: Line, scale: scales.Scale) -> None:
     """A kernel's line in its own looks, with its interval where there is one."""
-    looks, colour = _colours.look(line.kernel), brush.THEME.line(line.kernel)
-    if scale.picture.joined:
-        brush.stroke(series, colour, 3, looks.dash)
+    look, colour = looks.look(line.kernel), brush.THEME.line(line.kernel)
+    if scale.body.joined:
+        brush.stroke(series, colour, 3, look.dash)
     else:
         series.format.line.fill.background()
     marker = series.marker
-    marker.style, marker.size = _MARKERS.get(looks.marker, _M.CIRCLE), 10
+    marker.style, marker.size = MARKERS.get(look.marker, _M.CIRCLE), 10
     marker.format.fill.solid()
     marker.format.fill.fore_color.rgb = brush.rgb(colour)
     thin = marker.style in (_M.PLUS, _M.X, _M.STAR)  # these are all outline
@@ -173,6 +173,6 @@ def _headings(chart: Any, scale: scales.Scale) -> dict[str, str]:
     found = {}
     for series in chart.plots[0].series:
         row = oxml.heading_row(series)
-        found[f"A{row}"] = scale.picture.x.title
+        found[f"A{row}"] = scale.body.x.title
         found |= {f"C{row}": "below", f"D{row}": "above"} if oxml.has_error_bars(series) else {}
     return found

@@ -15,20 +15,19 @@ from pptx.opc.constants import RELATIONSHIP_TYPE
 from pptx.oxml.ns import qn
 from pptx.util import Inches, Pt
 
-from bench.show.charts import _colours, _fit
+from bench.show.charts import fit
 from bench.show.deck import brush, native, oxml
-from bench.show.deck.findings import Points, Slide, Story
+from bench.show.deck.story import Points, Slide, Story
 
 WIDE, TALL = 40 / 3, 7.5  # inches
 MARGIN = 0.55
 FONT = "Arial"  # every PowerPoint has it; narrower than the font that text is measured in
 KEPT = ("Title Slide", "Title and Content", "Title Only")
-THEME = _colours.THEMES["light"]
 
 TITLE, SUBTITLE, BODY, SMALL, LEAST = 26.0, 16.0, 20.0, 12.0, 14.0  # points
 TITLE_LINES, SAID_LINES, GONE_LINES = 2, 2, 2
 ROOM = WIDE - 2 * MARGIN
-TITLE_BOX = brush.Box(MARGIN, 0.3, ROOM, TITLE_LINES * TITLE * _fit.LEADING / 72)
+TITLE_BOX = brush.Box(MARGIN, 0.3, ROOM, TITLE_LINES * TITLE * fit.LEADING / 72)
 FOOTER_BOX = brush.Box(MARGIN, 7.0, ROOM - 0.8, 0.3)
 NUMBER_BOX = brush.Box(WIDE - MARGIN - 0.7, 7.0, 0.7, 0.3)
 BAR_BOX = brush.Box(MARGIN, 1.3, 0.07, 5.0)
@@ -91,9 +90,9 @@ def _place(place: Any) -> None:
         **dict.fromkeys(("FOOTER", "SLIDE_NUMBER"), MSO_ANCHOR.MIDDLE),
     }.get(kind, MSO_ANCHOR.TOP)
     if kind in ("FOOTER", "SLIDE_NUMBER"):
-        oxml.style_list(place, SMALL, THEME.muted, "l" if kind == "FOOTER" else "r")
+        oxml.style_list(place, SMALL, brush.THEME.muted, "l" if kind == "FOOTER" else "r")
     elif kind == "SUBTITLE":
-        oxml.style_list(place, BODY, THEME.muted, "l")
+        oxml.style_list(place, BODY, brush.THEME.muted, "l")
 
 
 # --- the pages
@@ -102,16 +101,16 @@ def _place(place: Any) -> None:
 def _front(made: Any, story: Story) -> None:
     page = made.slides.add_slide(_layout(made, "Title Slide"))
     title, below = page.placeholders[0], page.placeholders[1]
-    size = _fitting(story.title, 36, 5, brush.Box(0, 0, ROOM - 0.6, 0).width)
+    size = fit.fitting(story.title, 36, LEAST, ROOM - 0.6, 5)
     _paragraphs(title.text_frame, [story.title], size)
     said = [
         "One forward step of a dense layer, A_out = g(A_in @ W + b), timed several ways",
-        *story.said,
+        *story.machine,
     ]
     _paragraphs(below.text_frame, said, 18)
     bar = page.shapes.add_shape(MSO_SHAPE.RECTANGLE, *BAR_BOX.emu)
     bar.fill.solid()
-    bar.fill.fore_color.rgb = brush.rgb(THEME.line(ACCENT))
+    bar.fill.fore_color.rgb = brush.rgb(brush.THEME.line(ACCENT))
     bar.line.fill.background()
     bar.name = "Line"
     oxml.to_layout(bar, page.slide_layout)
@@ -120,26 +119,26 @@ def _front(made: Any, story: Story) -> None:
 
 
 def _page(made: Any, slide: Slide, story: Story, number: int) -> None:
-    points = isinstance(slide.picture, Points)
+    points = isinstance(slide.body, Points)
     page = made.slides.add_slide(_layout(made, "Title and Content" if points else "Title Only"))
-    size = _fitting(slide.title, TITLE, TITLE_LINES, ROOM)
+    size = fit.fitting(slide.title, TITLE, LEAST, ROOM, TITLE_LINES)
     _paragraphs(page.shapes.title.text_frame, [slide.title], size)
     top = TITLE_BOX.top + TITLE_BOX.height + 0.05  # the same on every slide
-    tall = _height(slide.said, SUBTITLE, ROOM)
-    _words(page, brush.Box(MARGIN, top, ROOM, tall), [slide.said], SUBTITLE)
+    tall = _height(slide.subtitle, SUBTITLE, ROOM)
+    _words(page, brush.Box(MARGIN, top, ROOM, tall), [slide.subtitle], SUBTITLE)
     top += tall + 0.1
-    gone = _gone(slide.gone)
-    end = END - len(gone) * SMALL * _fit.LEADING / 72
+    gone = fit.not_shown(slide.missing, ROOM, SMALL, GONE_LINES)
+    end = END - len(gone) * SMALL * fit.LEADING / 72
     if gone:
         _words(page, brush.Box(MARGIN, end, ROOM, END - end), [" ".join(gone)], SMALL)
     box = brush.Box(MARGIN, top, ROOM, end - top - 0.05)
-    if isinstance(slide.picture, Points):
+    if isinstance(slide.body, Points):
         body = page.placeholders[1]
         body.left, body.top, body.width, body.height = box.emu
-        said = _few(slide.picture.points, box)
+        said = _few(slide.body.points, box)
         _paragraphs(body.text_frame, said, BODY, space=10)
     else:
-        native.draw(page, slide.picture, box, slide.alt, story.made)
+        native.draw(page, slide.body, box, slide.alt, story.made)
     _foot(page, slide.footer, number)
     page.notes_slide.notes_text_frame.text = slide.notes
 
@@ -156,7 +155,7 @@ def _foot(page: Any, text: str, number: int) -> None:
             mine = oxml.adopt(page, place)
             if kind == "FOOTER":
                 size = SMALL
-                while size > 8 and _fit.width_of(text, size) > FOOTER_BOX.width:
+                while size > 8 and fit.width_of(text, size) > FOOTER_BOX.width:
                     size -= 0.5
                 _paragraphs(mine.text_frame, [_cut(text, size)], size)
             else:
@@ -165,20 +164,9 @@ def _foot(page: Any, text: str, number: int) -> None:
 
 def _cut(text: str, size: float) -> str:
     """As much of a footer as one line holds."""
-    while _fit.width_of(text, size) > FOOTER_BOX.width:
+    while fit.width_of(text, size) > FOOTER_BOX.width:
         text = text[:-2].rstrip() + "…"
     return text
-
-
-def _gone(gone: Sequence[str]) -> list[str]:
-    """What is not shown: whole phrases, then how many more there are, in a few lines."""
-    for kept in range(len(gone), 0, -1):
-        rest = len(gone) - kept
-        more = f"; and {rest} more, see cells.csv" if rest else ""
-        lines = _fit.wrapped(f"Not shown: {'; '.join(gone[:kept])}{more}.", ROOM, SMALL)
-        if len(lines) <= GONE_LINES:
-            return lines
-    return [f"Not shown: {len(gone)} groups of cells, see cells.csv."] if gone else []
 
 
 def _few(points: Sequence[str], box: brush.Box) -> list[str]:
@@ -198,23 +186,16 @@ def _few(points: Sequence[str], box: brush.Box) -> list[str]:
     return said()
 
 
-def _fitting(text: str, size: float, most: int, room: float) -> float:
-    """Points at which a title fits its lines: its usual ones, if it isn't very long."""
-    while size > LEAST and len(_fit.wrapped(text, room, size, "bold")) > most:
-        size -= 1
-    return size
-
-
 def _height(text: str, size: float, room: float) -> float:
     """Inches that a paragraph takes."""
-    return len(_fit.wrapped(text, room, size)) * size * _fit.LEADING / 72
+    return len(fit.wrapped(text, room, size)) * size * fit.LEADING / 72
 
 
 def _words(page: Any, box: brush.Box, lines: Sequence[str], size: float) -> None:
     frame = page.shapes.add_textbox(*box.emu).text_frame
     frame.margin_left = frame.margin_right = frame.margin_top = frame.margin_bottom = 0
     frame.word_wrap = True
-    _paragraphs(frame, lines, size, colour=THEME.muted)
+    _paragraphs(frame, lines, size, colour=brush.THEME.muted)
 
 
 def _paragraphs(

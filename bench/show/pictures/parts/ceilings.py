@@ -1,12 +1,14 @@
 """What the machine could do: the ceilings that charts draw."""
 
+import math
 import textwrap
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 
 from bench.data.machine import Machine
-from bench.show.charts._panels import Guide
+from bench.show.pictures.parts.picture import Guide
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +57,10 @@ def _of(machine: Machine, device: str, precisions: set[str]) -> Ceiling:
     return Ceiling(device, *measured, peaks.theoretical_flop_per_s)
 
 
-def guides(machine: Machine, rows: pd.DataFrame, ends: list[float]) -> list[Guide]:
-    """A level line a ceiling that is known, from end to end."""
+def guides(machine: Machine, rows: pd.DataFrame, widths: Sequence[int]) -> list[Guide]:
+    """A level line a ceiling that is known, from before the first width to after the last."""
     ceilings = of(machine, rows)
+    ends = [widths[0] / math.sqrt(2), widths[-1] * math.sqrt(2)]
     among = len(ceilings) > 1  # then each says whose it is
     return [
         Guide(

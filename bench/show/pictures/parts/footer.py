@@ -3,7 +3,7 @@
 import pandas as pd
 
 from bench.data.machine import Machine
-from bench.show.charts import _words
+from bench.show.pictures.parts import words
 from bench.terminal.text import plain
 
 
@@ -13,11 +13,11 @@ def footer(rows: pd.DataFrame, machine: Machine) -> str:
     parts = [
         machine.cpu.model,
         *devices(rows),
-        _words.from_to([int(n) for n in rows["threads"]], "thread", "threads"),
+        words.from_to([int(n) for n in rows["threads"]], "thread", "threads"),
         *sorted(set(rows["precision"])),
         machine.started[:10],
         f"commit {machine.commit[:7]}{changed}" if machine.commit else "",
-        _words.from_to([int(n) for n in rows["visits"] if n > 0], "visit a cell", "visits a cell"),
+        words.from_to([int(n) for n in rows["visits"] if n > 0], "visit a cell", "visits a cell"),
     ]
     return plain(" · ".join(part for part in parts if part))
 

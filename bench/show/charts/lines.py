@@ -1,40 +1,41 @@
 """Panels of lines that share their axes, each line labelled at its end: what most charts are."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
-from bench.show.charts import _fit, _key, _page, _words
-from bench.show.charts._layout import ROW, TITLE_SIZE, End, Layout, ends_of, height
-from bench.show.charts._panels import Guide, Line, Panel, X, Y, of_rows
-
-__all__ = ["Guide", "Line", "Panel", "X", "Y", "draw", "of_rows"]
+from bench.show.charts import fit, key
+from bench.show.charts.layout import ROW, TITLE_SIZE, End, Layout, ends_of, height, said
+from bench.show.charts.page import Page, linestyle
+from bench.show.pictures.parts.picture import Guide, Lines, Panel
+from bench.show.pictures.parts.ticks import log_ticks
 
 ONE_ROW = 4  # more panels stand in two rows
 
 
-def draw(page: _page.Page, panels: list[Panel], x: X, y: Y, *, joined: bool = True) -> Figure:
+def draw(page: Page, body: Lines) -> None:
     """The panels, in one row or two, on what is left of the page."""
+    panels = list(body.panels)
     first = 0 if len(panels) <= ONE_ROW else len(panels) // 2  # the shorter row on top
     grid = [row for row in (panels[:first], panels[first:]) if row]
-    layout = Layout(page, grid, [ends_of(row) for row in grid], x, y)
+    layout = Layout(page, grid, [ends_of(row) for row in grid], body.x, body.y)
     if not layout.fits:
-        _key.write(page, _key_of(page, panels))
+        key.write(page, _entries(page, panels))
         layout = replace(layout, ends=[[] for _ in grid])
     for r, row in enumerate(grid):
         for c, panel in enumerate(row):
             axes = _axes(layout, r, c)
-            _paint(page, axes, panel, joined=joined)
+            _paint(page, axes, panel, joined=body.joined)
             _label(page, axes, [end for end in layout.ends[r] if end.column == c])
     middle = (page.left + layout.axis_left + page.right - layout.gutters[-1]) / 2
     how: dict[str, Any] = {"color": page.theme.muted}
-    page.write(middle, page.bottom + 0.08, x.title, ha="center", **how)
+    page.write(middle, page.bottom + 0.08, body.x.title, ha="center", **how)
     middle = (layout.bottom + page.top - layout.heading) / 2
-    page.write(page.left, middle, y.title, rotation=90, va="center", **how)
-    return page.figure
+    title = body.y.title if body.y.share else f"{body.y.title} (log scale)"
+    page.write(page.left, middle, title, rotation=90, va="center", **how)
 
 
 def _axes(layout: Layout, r: int, c: int) -> Axes:
@@ -45,19 +46,19 @@ def _axes(layout: Layout, r: int, c: int) -> Axes:
     axes = page.axes(left, bottom, wide, tall)
     axes.set_xscale("log", base=2)
     axes.set_xlim(*layout.x)
-    _fit.fix_ticks(axes.xaxis, layout.along.ticks, [""] * len(layout.along.ticks))
+    fit.fix_ticks(axes.xaxis, list(layout.along.ticks), [""] * len(layout.along.ticks))
     if r == len(layout.grid) - 1:
         for level, labels in enumerate(layout.ticks):
             for tick, x in labels:
                 y = bottom - 0.12 - level * ROW
                 how: dict[str, Any] = {"ha": "center", "va": "top", "color": page.theme.muted}
-                page.write(left + x, y, layout.along.say(tick), **how)
+                page.write(left + x, y, layout.along.ticks[tick], **how)
     heights = [0.0, 25.0, 50.0, 75.0, 100.0]
     if not layout.up.share:
         axes.set_yscale("log")
-        heights = _fit.log_ticks(*layout.y, int(tall / 0.3))
+        heights = log_ticks(*layout.y, int(tall / 0.3))
     axes.set_ylim(*layout.y)
-    _fit.fix_ticks(axes.yaxis, heights, [layout.up.say(height) for height in heights])
+    fit.fix_ticks(axes.yaxis, heights, [said(layout.up, height) for height in heights])
     axes.tick_params(labelleft=c == 0)
     page.write(
         left, bottom + tall + 0.1, layout.title(layout.grid[r][c]), TITLE_SIZE, weight="bold"
@@ -65,27 +66,23 @@ def _axes(layout: Layout, r: int, c: int) -> Axes:
     return axes
 
 
-def _key_of(page: _page.Page, panels: list[Panel]) -> list[_key.Entry]:
-    """An entry for each line and guide."""
+def _entries(page: Page, panels: Sequence[Panel]) -> list[key.Entry]:
+    """One for each line and guide."""
     kernels = dict.fromkeys(line.kernel for panel in panels for line in panel.lines)
     guides = {guide.text: guide for panel in panels for guide in panel.guides}
-    return [
-        *(
-            _key.Entry(_words.name_of(kernel), page.theme.text(kernel), page.drawn(kernel))
-            for kernel in kernels
-        ),
-        *(
-            _key.Entry(text.replace("\n", " "), page.theme.muted, _dashed(page, guide))
-            for text, guide in guides.items()
-        ),
+    named = [key.of_kernel(page, kernel) for kernel in kernels]
+    muted = page.theme.muted
+    return named + [
+        key.Entry(text.replace("\n", " "), muted, _dashed(page, guide))
+        for text, guide in guides.items()
     ]
 
 
-def _dashed(page: _page.Page, guide: Guide) -> dict[str, Any]:
-    return {"color": page.theme.muted, "linewidth": 1.5, "linestyle": guide.dash}
+def _dashed(page: Page, guide: Guide) -> dict[str, Any]:
+    return {"color": page.theme.muted, "linewidth": 1.5, "linestyle": linestyle(guide.dash)}
 
 
-def _paint(page: _page.Page, axes: Axes, panel: Panel, *, joined: bool) -> None:
+def _paint(page: Page, axes: Axes, panel: Panel, *, joined: bool) -> None:
     """The guides, then each line with its interval at each point."""
     for guide in panel.guides:
         axes.plot(guide.x, guide.y, **_dashed(page, guide))
@@ -95,16 +92,16 @@ def _paint(page: _page.Page, axes: Axes, panel: Panel, *, joined: bool) -> None:
         if line.low and line.high:
             low, high = (np.asarray(side, float) for side in (line.low, line.high))
             spread = np.fmax([y - low, high - y], 0)
-        how = page.drawn(line.kernel) | ({} if joined else {"linestyle": "none"})
+        how = page.drawn(line.kernel) if joined else page.mark(line.kernel)
         axes.errorbar(line.x, y, yerr=spread, label=line.kernel, capsize=5, elinewidth=2, **how)
 
 
-def _label(page: _page.Page, axes: Axes, ends: list[End]) -> None:
+def _label(page: Page, axes: Axes, ends: list[End]) -> None:
     """Names right of the panel, as near to the ends of their lines as they can be."""
     to_inches = page.figure.dpi_scale_trans.inverted()
     (_, low), (right, high) = to_inches.transform(axes.get_window_extent().get_points())
     points = [to_inches.transform(axes.transData.transform((end.x, end.y))) for end in ends]
-    places = _fit.apart([y for _, y in points], [height(end) for end in ends], low, high + ROW)
+    places = fit.apart([y for _, y in points], [height(end) for end in ends], low, high + ROW)
     for end, (x, y), place in zip(ends, points, places, strict=True):
         colour = page.theme.line(end.kernel) if end.kernel else page.theme.muted
         leader = {"color": colour, "linewidth": 1, "linestyle": "dotted"}

@@ -2,15 +2,12 @@
 
 import hashlib
 from dataclasses import dataclass
-from typing import Literal
-
-import numpy as np
-from matplotlib.colors import to_hex, to_rgb
 
 READABLE = 4.5  # the least contrast of text, of WCAG 2
 VISIBLE = 3.0  # the least of a line
 
-Dash = Literal["solid"] | tuple[float, tuple[float, ...]]
+Dash = tuple[float, ...]
+"""Of a line, its dashes and gaps in turn, in widths of the line; nothing: an unbroken line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,36 +19,37 @@ class Look:
     dash: Dash
 
 
-DOTTED, DASHED, LONG = (0, (1, 1)), (0, (4, 1.5)), (0, (9, 2))
-DASH_DOT, DASH_DOTS = (0, (6, 1.5, 1, 1.5)), (0, (4, 1, 1, 1, 1, 1))
+SOLID: Dash = ()
+DOTTED, DASHED, LONG = (1, 1), (4, 1.5), (9, 2)
+DASH_DOT, DASH_DOTS = (6, 1.5, 1, 1.5), (4, 1, 1, 1, 1, 1)
 
 # Searched for among colours that can be seen on both papers, so that each two stay apart to usual
 # eyes, under protanopia, deuteranopia and tritanopia, and in both themes. In grey print the first
 # four differ in lightness; wherever two don't, their dashes do, and each has a marker of its own.
 # tests/show/test_charts_colours.py computes all of it.
-_LOOKS = {
-    "python_loop": Look("#CC3311", "o", DOTTED),
-    "numpy_dot": Look("#C88700", "s", DASHED),
-    "numpy_matmul": Look("#0A4C90", "D", "solid"),
-    "cupy_matmul": Look("#00916A", "^", DASH_DOT),
-    "numba_loop": Look("#982828", "v", DOTTED),
-    "numpy_einsum": Look("#1820F8", "X", DASHED),
-    "blas_gemm": Look("#9868F0", "P", "solid"),
-    "torch_linear": Look("#8808C0", "*", LONG),
-    "jax_dense": Look("#B878B0", "p", DOTTED),
-    "numba_packed": Look("#909CF0", "h", LONG),
-    "cupy_fused": Look("#609840", "<", DASH_DOTS),
-    "nvmath_fused": Look("#782848", ">", DASH_DOT),
+KNOWN = {
+    "python_loop": Look("#CC3311", "circle", DOTTED),
+    "numpy_dot": Look("#C88700", "square", DASHED),
+    "numpy_matmul": Look("#0A4C90", "diamond", SOLID),
+    "cupy_matmul": Look("#00916A", "triangle-up", DASH_DOT),
+    "numba_loop": Look("#982828", "triangle-down", DOTTED),
+    "numpy_einsum": Look("#1820F8", "cross", DASHED),
+    "blas_gemm": Look("#9868F0", "plus", SOLID),
+    "torch_linear": Look("#8808C0", "star", LONG),
+    "jax_dense": Look("#B878B0", "pentagon", DOTTED),
+    "numba_packed": Look("#909CF0", "hexagon", LONG),
+    "cupy_fused": Look("#609840", "triangle-left", DASH_DOTS),
+    "nvmath_fused": Look("#782848", "triangle-right", DASH_DOT),
 }
 _OTHERS = ("#CC79A7", "#44AA99", "#BB5566", "#4477AA", "#997700", "#994455", "#6699CC")
-_MARKERS = ("d", "8", "H")
-_DASHES: tuple[Dash, ...] = ("solid", DOTTED, DASHED, LONG, DASH_DOT, DASH_DOTS)
+_MARKERS = ("thin-diamond", "octagon", "flat-hexagon")
+_DASHES: tuple[Dash, ...] = (SOLID, DOTTED, DASHED, LONG, DASH_DOT, DASH_DOTS)
 
 
 def look(kernel: str) -> Look:
     """How a kernel looks in every chart, whichever others are there."""
-    if kernel in _LOOKS:
-        return _LOOKS[kernel]
+    if kernel in KNOWN:
+        return KNOWN[kernel]
     colour, marker, dash, *_ = hashlib.sha256(kernel.encode()).digest()  # hash() is salted
     return Look(
         _OTHERS[colour % len(_OTHERS)],
@@ -62,10 +60,8 @@ def look(kernel: str) -> Look:
 
 def contrast(one: str, two: str) -> float:
     """Of two colours, as WCAG 2 has it: 1 to 21."""
-    rgb = np.array([to_rgb(one), to_rgb(two)])
-    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
-    dim, bright = sorted(linear @ [0.2126, 0.7152, 0.0722])
-    return float((bright + 0.05) / (dim + 0.05))
+    dim, bright = sorted(_luminance(colour) for colour in (one, two))
+    return (bright + 0.05) / (dim + 0.05)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,10 +93,20 @@ class Theme:
         return next(colour for colour in mixed if contrast(colour, ground) >= least)
 
 
+def _rgb(colour: str) -> list[float]:
+    """#RRGGBB -> red, green and blue from 0 to 1."""
+    return [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+
+
+def _luminance(colour: str) -> float:
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in _rgb(colour)]
+    return sum(part * c for part, c in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+
 def _mixed(one: str, two: str, part: float) -> str:
     """`part` of the second in the first."""
-    a, b = np.array(to_rgb(one)), np.array(to_rgb(two))
-    return to_hex(a + (b - a) * min(part, 1.0))
+    pairs = zip(_rgb(one), _rgb(two), strict=True)
+    return "#" + "".join(f"{round((a + (b - a) * min(part, 1.0)) * 255):02x}" for a, b in pairs)
 
 
 THEMES = {

@@ -46,6 +46,11 @@ def sentence(words: str) -> str:
     return words[0].upper() + words[1:] if words.startswith(tuple(_SPOKEN.values())) else words
 
 
+def at(batch: int) -> str:
+    """A batch, as a title's condition."""
+    return "one example" if batch == 1 else f"batch {batch}"
+
+
 def of_status(status: str, unsaid: str) -> str:
     """A status in plain words; `unsaid` where the cell was measured and has no number yet."""
     return unsaid if status in ("ok", "") else status.replace("_", " ")

@@ -8,7 +8,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
-from bench.show.charts._page import DPI, applied
+from bench.show.charts.page import DPI, applied
 
 
 @applied()

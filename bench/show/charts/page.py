@@ -18,21 +18,41 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.text import Text
 
-from bench.show.charts import _colours, _words
-from bench.show.charts._fit import FONT, LEADING, SIZE, width_of, wrapped
+from bench.show.charts import fit
+from bench.show.pictures.parts import looks, words
+from bench.show.pictures.parts.picture import Picture
 
 DPI = 192
 SIZES = {"slide": (40 / 3, 7.5), "paper": (11.0, 8.0)}  # inches: 2560 x 1440, 2112 x 1536 pixels
 MARGIN = 0.55
 NOTE_LINES = 4
+MOST_ROWS = 15  # of kernels below each other that the last row can read
 NAMES = 0.3  # of the page's width, that names beside rows may take
-NO_NUMBER = "no cell has a number"
 EMPTY: Mapping[int, str] = {}
+
+MARKERS = {
+    "circle": "o",
+    "square": "s",
+    "diamond": "D",
+    "thin-diamond": "d",
+    "star": "*",
+    "cross": "X",
+    "plus": "P",
+    "pentagon": "p",
+    "hexagon": "h",
+    "flat-hexagon": "H",
+    "triangle-up": "^",
+    "triangle-down": "v",
+    "triangle-left": "<",
+    "triangle-right": ">",
+    "octagon": "8",
+}
+"""Matplotlib's letters for a look's marker."""
 
 # Paths in an SVG look the same where the font is missing; a fixed salt makes the same bytes.
 _RC = {
-    "font.family": [FONT],
-    "font.size": SIZE,
+    "font.family": [fit.FONT],
+    "font.size": fit.SIZE,
     "text.parse_math": False,  # a name may hold a dollar sign
     "svg.fonttype": "path",
     "pdf.fonttype": 42,  # TrueType: text that can be searched and edited
@@ -61,13 +81,13 @@ class Page:
     """A slide with its words on, and the box that is left for the chart, in inches."""
 
     figure: Figure
-    theme: _colours.Theme
+    theme: looks.Theme
     right: float
     top: float
     left: float = MARGIN
     bottom: float = MARGIN * 0.8
 
-    def write(self, x: float, y: float, text: str, size: float = SIZE, **how: Any) -> Text:
+    def write(self, x: float, y: float, text: str, size: float = fit.SIZE, **how: Any) -> Text:
         """Text at a place in inches; `how` is matplotlib's."""
         how = {"color": self.theme.ink, "linespacing": 1.2, **how}
         return self.figure.text(x, y, text, size=size, transform=self.figure.dpi_scale_trans, **how)
@@ -78,32 +98,36 @@ class Page:
 
     def drawn(self, kernel: str) -> dict[str, Any]:
         """A kernel's line, in matplotlib's words."""
-        mine = _colours.look(kernel)
+        look = looks.look(kernel)
         return {
             "color": self.theme.line(kernel),
-            "marker": mine.marker,
-            "linestyle": mine.dash,
+            "marker": MARKERS[look.marker],
+            "linestyle": linestyle(look.dash),
             "linewidth": 3,
             "markersize": 9,
             "markeredgecolor": self.theme.paper,
         }
 
-    def wrap(self, text: str, size: float = SIZE, weight: str = "normal") -> list[str]:
+    def mark(self, kernel: str) -> dict[str, Any]:
+        """The same without a line."""
+        return self.drawn(kernel) | {"linestyle": "none"}
+
+    def wrap(self, text: str, size: float = fit.SIZE, weight: str = "normal") -> list[str]:
         """Lines that fit between the margins."""
-        return wrapped(text, self.right - self.left, size, weight)
+        return fit.wrapped(text, self.right - self.left, size, weight)
 
     def head(self, text: str, size: float, weight: str = "normal", **how: Any) -> None:
         """A paragraph at the top of what is left."""
         if lines := self.wrap(text, size, weight):
             how |= {"va": "top", "weight": weight}
             self.write(self.left, self.top, "\n".join(lines), size, **how)
-            self.top -= len(lines) * size * LEADING / 72 + 0.04
+            self.top -= len(lines) * size * fit.LEADING / 72 + 0.04
 
     def foot(self, lines: list[str], **how: Any) -> None:
         """Lines at the bottom of what is left."""
         if lines:
             self.write(self.left, self.bottom, "\n".join(lines), va="bottom", **how)
-            self.bottom += len(lines) * SIZE * LEADING / 72 + 0.08
+            self.bottom += len(lines) * fit.SIZE * fit.LEADING / 72 + 0.08
 
     def axes(self, left: float, bottom: float, width: float, height: float) -> Axes:
         """A panel at a place in inches, with the theme's colours and a quiet frame."""
@@ -114,44 +138,44 @@ class Page:
         )
         axes.spines[["top", "right"]].set_visible(False)
         axes.spines[["left", "bottom"]].set_color(self.theme.muted)
-        axes.tick_params(colors=self.theme.muted, labelsize=SIZE, length=5)
+        axes.tick_params(colors=self.theme.muted, labelsize=fit.SIZE, length=5)
         axes.grid(color=self.theme.grid, linewidth=1)
         axes.set_axisbelow(True)
         return axes
 
+    def rows(self, left: float, bottom: float, width: float, height: float, count: int) -> Axes:
+        """A panel with a row a kernel, from 0 at the top, which has its name beside it."""
+        axes = self.axes(left, bottom, width, height)
+        axes.set_ylim(count - 0.5, -0.5)
+        fit.fix_ticks(axes.yaxis, [], [])
+        axes.spines["left"].set_visible(False)
+        return axes
 
-def page(sheet: Sheet, title: str, said: Sequence[str], gone: list[str], below: str) -> Page:
+
+def page(sheet: Sheet, picture: Picture) -> Page:
     """A slide: title and subtitle above; what is not shown, and where it was measured, below."""
-    colours, (wide, tall) = _colours.THEMES[sheet.theme], SIZES[sheet.size]
+    colours, (wide, tall) = looks.THEMES[sheet.theme], SIZES[sheet.size]
     figure = Figure(figsize=(wide, tall), dpi=DPI, facecolor=colours.paper)
     FigureCanvasAgg(figure)  # gives text a measurable size
     new = Page(figure, colours, wide - MARGIN, tall - MARGIN * 0.8)
-    size = 28.0
-    while size > 20 and len(new.wrap(title, size, "bold")) > 1:
-        size -= 1
-    new.head(title, size, "bold")
-    new.head(" · ".join(part for part in said if part), 16, color=colours.muted)
-    new.foot(new.wrap(below), color=colours.muted)
-    new.foot(_note(new, gone))
+    size = fit.fitting(picture.title, 28, 20, new.right - new.left, 1)
+    new.head(picture.title, size, "bold")
+    new.head(" · ".join(part for part in picture.subtitle if part), 16, color=colours.muted)
+    new.foot(new.wrap(picture.footer), color=colours.muted)
+    new.foot(fit.not_shown(picture.missing, new.right - new.left, fit.SIZE, NOTE_LINES))
+    new.foot(new.wrap(picture.note))
     return new
 
 
-def _note(page: Page, gone: list[str]) -> list[str]:
-    """What is not shown, in a few lines: whole phrases, then how many more there are."""
-    for kept in range(len(gone), 0, -1):
-        rest = len(gone) - kept
-        more = f"; and {rest} more, see cells.csv" if rest else ""
-        lines = page.wrap(f"Not shown: {'; '.join(gone[:kept])}{more}.")
-        if len(lines) <= NOTE_LINES:
-            return lines
-    return [f"Not shown: {len(gone)} groups of cells, see cells.csv."] if gone else []
-
-
-def nothing(page: Page, words: str = NO_NUMBER) -> Figure:
-    """The picture of a run that has nothing to draw."""
+def nothing(page: Page, text: str) -> None:
+    """What stands where there is nothing to draw."""
     x, y = (page.left + page.right) / 2, (page.bottom + page.top) / 2
-    page.write(x, y, words, 24, ha="center", va="center", color=page.theme.muted)
-    return page.figure
+    page.write(x, y, text, 24, ha="center", va="center", color=page.theme.muted)
+
+
+def linestyle(dash: looks.Dash) -> Any:
+    """A dash in Matplotlib's words."""
+    return (0, dash) if dash else "solid"
 
 
 def names_beside(
@@ -160,12 +184,12 @@ def names_beside(
     """Write the kernels' names left of their rows, or what stands `instead` in some; return the
     room that they take, in inches.
     """
-    longest = 24 if row > 0.5 else _words.LONGEST_NAME
-    texts = [instead.get(k) or _words.broken(name, longest) for k, name in enumerate(kernels)]
-    size = min(16, row * 72 / LEADING / max(text.count("\n") + 1 for text in texts))
-    widest = max(width_of(text, 16, "bold") for text in texts)
+    longest = 24 if row > 0.5 else words.LONGEST_NAME
+    texts = [instead.get(k) or words.broken(name, longest) for k, name in enumerate(kernels)]
+    size = min(16, row * 72 / fit.LEADING / max(text.count("\n") + 1 for text in texts))
+    widest = max(fit.width_of(text, 16, "bold") for text in texts)
     size = min(size, 16 * NAMES * (page.right - page.left) / widest)
-    room = max(width_of(text, size, "bold") for text in texts) + 0.15
+    room = max(fit.width_of(text, size, "bold") for text in texts) + 0.15
     for k, (kernel, text) in enumerate(zip(kernels, texts, strict=True)):
         weight = "normal" if k in instead else "bold"
         how: dict[str, Any] = {"ha": "right", "va": "center", "weight": weight}

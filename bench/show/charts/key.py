@@ -4,8 +4,9 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from bench.show.charts import _fit
-from bench.show.charts._page import Page
+from bench.show.charts import fit
+from bench.show.charts.page import Page
+from bench.show.pictures.parts import words
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,15 +18,21 @@ class Entry:
     drawn: dict[str, Any]  # matplotlib's words
 
 
+def of_kernel(page: Page, kernel: str, *, joined: bool = True) -> Entry:
+    """A kernel's name, and its line or (not `joined`) its mark."""
+    drawn = page.drawn(kernel) if joined else page.mark(kernel)
+    return Entry(words.name_of(kernel), page.theme.text(kernel), drawn)
+
+
 def write(page: Page, entries: list[Entry]) -> None:
     """As large as fits into a third of what is left of the page, and off its top."""
-    size, room = _fit.SIZE + 1, (page.top - page.bottom) / 3
+    size, room = fit.SIZE + 1, (page.top - page.bottom) / 3
     while size > 6:
         size -= 1
-        column = max(_fit.width_of(entry.text, size) for entry in entries) + 0.9
+        column = max(fit.width_of(entry.text, size) for entry in entries) + 0.9
         columns = max(1, int((page.right - page.left) / column))
         rows = math.ceil(len(entries) / columns)
-        row = size * _fit.LEADING / 72
+        row = size * fit.LEADING / 72
         if rows * row <= room:
             break
     for i, entry in enumerate(entries):

@@ -4,12 +4,16 @@ import math
 from dataclasses import dataclass
 from functools import cached_property
 
-from bench.show.charts import _fit, _page, _words
-from bench.show.charts._panels import Panel, X, Y
+from bench.show.charts import fit
+from bench.show.charts.page import Page
+from bench.show.pictures.parts import words
+from bench.show.pictures.parts.picture import Panel, X, Y
+from bench.show.pictures.parts.ticks import log_ticks
+from bench.terminal import units
 
 AXIS_BOTTOM = 0.3  # inches
 TITLE_SIZE = 16.0
-ROW = _fit.SIZE * _fit.LEADING / 72
+ROW = fit.SIZE * fit.LEADING / 72
 NUDGE = 0.16  # inches that a tick's label may stand beside its tick
 Levels = list[list[tuple[float, float]]]
 
@@ -30,10 +34,9 @@ def ends_of(row: list[Panel]) -> list[End]:
     ends: dict[str, End] = {}
     for column, panel in enumerate(row):
         for line in panel.lines:
-            known = [(x, y) for x, y in zip(line.x, line.y, strict=True) if y > 0]
-            if known:
-                text = _words.broken(line.kernel)
-                ends[line.kernel] = End(text, line.kernel, column, *max(known))
+            if line.known:
+                text = words.broken(line.kernel)
+                ends[line.kernel] = End(text, line.kernel, column, *max(line.known))
         for guide in panel.guides:
             ends[guide.text] = End(guide.text, "", column, guide.x[-1], guide.y[-1])
     return list(ends.values())
@@ -43,7 +46,7 @@ def ends_of(row: list[Panel]) -> list[End]:
 class Layout:
     """Where the panels are, in inches, and what their axes share."""
 
-    page: _page.Page
+    page: Page
     grid: list[list[Panel]]
     ends: list[list[End]]  # the lines to label, a list a row of panels; none with a legend
     along: X
@@ -74,25 +77,25 @@ class Layout:
     @cached_property
     def axis_left(self) -> float:
         """The room for the labels of the ticks, and for the axis's title."""
-        ticks = [100.0] if self.up.share else _fit.log_ticks(*self.y, 99)
-        return 0.42 + max(_fit.width_of(self.up.say(tick)) for tick in ticks)
+        ticks = [100.0] if self.up.share else log_ticks(*self.y, 99)
+        return 0.42 + max(fit.width_of(said(self.up, tick)) for tick in ticks)
 
     def title(self, panel: Panel) -> str:
         """A panel's title over as many lines as it needs."""
-        lines = _fit.wrapped(panel.title, self.wide + self.gap - 0.1, TITLE_SIZE, "bold")
+        lines = fit.wrapped(panel.title, self.wide + self.gap - 0.1, TITLE_SIZE, "bold")
         return "\n".join(lines)
 
     @cached_property
     def heading(self) -> float:
         """The height that the panels' titles take."""
         lines = max(self.title(panel).count("\n") + 1 for panel in self.panels)
-        return lines * TITLE_SIZE * _fit.LEADING / 72 + 0.1
+        return lines * TITLE_SIZE * fit.LEADING / 72 + 0.1
 
     @cached_property
     def gap(self) -> float:
         """Between panels with no label between them: the outer ticks' labels reach into it."""
-        said = [self.along.say(tick) for tick in self.along.ticks]
-        return max(0.3, (_fit.width_of(said[0]) + _fit.width_of(said[-1])) / 2 + 0.05)
+        texts = list(self.along.ticks.values())
+        return max(0.3, (fit.width_of(texts[0]) + fit.width_of(texts[-1])) / 2 + 0.05)
 
     @cached_property
     def gutters(self) -> list[float]:
@@ -102,7 +105,7 @@ class Layout:
             for end in ends:
                 # Right of the last panel of a short row there is nothing in the way.
                 if end.column < len(row) - 1 or len(row) == len(rooms):
-                    room = _fit.width_of(end.text, weight="bold") + 0.3
+                    room = fit.width_of(end.text, weight="bold") + 0.3
                     rooms[end.column] = max(rooms[end.column], room)
         return rooms
 
@@ -126,8 +129,8 @@ class Layout:
         levels: Levels = [[], []]
         edges = [math.inf, math.inf]  # where the last label of each line begins, from the right
         for tick in sorted(self.along.ticks, reverse=True):
-            half = _fit.width_of(self.along.say(tick)) / 2 + 0.045
-            middle = self.place(tick) + (NUDGE / 2 if tick == self.along.ticks[-1] else 0.0)
+            half = fit.width_of(self.along.ticks[tick]) / 2 + 0.045
+            middle = self.place(tick) + (NUDGE / 2 if tick == max(self.along.ticks) else 0.0)
             level = next((i for i in (0, 1) if middle + half <= edges[i] + NUDGE), None)
             if level is not None:
                 aside = min(middle, edges[level] - half)
@@ -157,6 +160,13 @@ class Layout:
 
 def height(end: End) -> float:
     return (end.text.count("\n") + 1) * ROW
+
+
+def said(axis: Y, number: float) -> str:
+    """The text of a tick: without the unit, where that is what the axis is called."""
+    if axis.share:
+        return f"{number:.0f} %"
+    return units.si(number, "" if axis.title == axis.unit else axis.unit, 1)
 
 
 def _padded(low: float, high: float, part: float, least: float) -> tuple[float, float]:

@@ -11,6 +11,8 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import text_to_path
 from matplotlib.ticker import FixedLocator, NullLocator
 
+from bench.show.pictures.parts.ticks import log_ticks
+
 FONT = "DejaVu Sans"  # comes with matplotlib
 SIZE = 14.0  # points: the smallest text on a slide that the last row can read
 LEADING = 1.3  # line height over text size
@@ -39,14 +41,22 @@ def wrapped(text: str, room: float, size: float = SIZE, weight: str = "normal") 
     return lines
 
 
-def log_ticks(low: float, high: float, most: int) -> list[float]:
-    """Round numbers for a log axis: decades, at most `most`; 1, 2, 5 in a short range."""
-    decades = range(math.ceil(math.log10(low) - 1e-9), math.floor(math.log10(high) + 1e-9) + 1)
-    if len(decades) >= 2:
-        return [10.0**d for d in decades if d % math.ceil(len(decades) / max(most, 1)) == 0]
-    tenths = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    ticks = [m * 10.0**d for d in tenths for m in (1, 2, 5)]
-    return [tick for tick in ticks if low <= tick <= high][:most]
+def fitting(title: str, size: float, least: float, room: float, lines: int) -> float:
+    """Points at which a title takes so many lines: `size`, or less if it is long."""
+    while size > least and len(wrapped(title, room, size, "bold")) > lines:
+        size -= 1
+    return size
+
+
+def not_shown(missing: Sequence[str], room: float, size: float, most: int) -> list[str]:
+    """What is not shown, in at most so many lines: whole phrases, then how many more there are."""
+    for kept in range(len(missing), 0, -1):
+        rest = len(missing) - kept
+        more = f"; and {rest} more, see cells.csv" if rest else ""
+        lines = wrapped(f"Not shown: {'; '.join(missing[:kept])}{more}.", room, size)
+        if len(lines) <= most:
+            return lines
+    return [f"Not shown: {len(missing)} groups of cells, see cells.csv."] if missing else []
 
 
 def ticks_apart(low: float, high: float, inches: float, say: Callable[[float], str]) -> list[float]:

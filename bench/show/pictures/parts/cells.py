@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from bench.show.charts import _words
+from bench.show.pictures.parts import words
 
-MOST_ROWS = 15  # of kernels below each other that the last row can read
 HEADLINE = 1000  # the width that the headline is about
 Places = dict[int, list[int]]  # batches, and at each the widths
+NO_NUMBER = "no cell has a number"
 VOID = ("wrong", "impossible")  # their times reach no chart
 
 
@@ -19,7 +19,7 @@ class View:
 
     cells: pd.DataFrame
     shown: pd.DataFrame  # those of them that have the number
-    said: str  # what was chosen, for the subtitle
+    chosen: str  # in words, for the subtitle
 
 
 def has_number(rows: pd.DataFrame, column: str) -> "pd.Series[bool]":
@@ -34,20 +34,20 @@ def elsewhere(rows: pd.DataFrame) -> "pd.Series[bool]":
 
 def choose(cells: pd.DataFrame, number: str) -> View:
     """Of each thing that a picture can show only one of, the one with the most numbers."""
-    rows, said = cells, []
+    rows, chosen = cells, []
     for column in ("precision", "activation"):
         counts = has_number(rows, number).groupby(rows[column], sort=False).sum()
         if len(counts):
             most = str(counts.idxmax())
             rows = rows[rows[column] == most]
-            said.append(f"{most} only" if len(counts) > 1 else most)
+            chosen.append(f"{most} only" if len(counts) > 1 else most)
     caches = set(rows["cache"])
     if "warm" in caches and len(caches) > 1:
         rows = rows[rows["cache"] == "warm"]
-        said.append("warm caches only")
+        chosen.append("warm caches only")
     elif caches == {"cold"}:
-        said.append("cold caches")
-    for column, sign, chosen in (
+        chosen.append("cold caches")
+    for column, sign, kept in (
         ("threads", 1, "most threads only"),
         ("device_index", -1, "first device only"),
     ):
@@ -55,12 +55,12 @@ def choose(cells: pd.DataFrame, number: str) -> View:
         keep = rank == rank.groupby(rows["kernel"]).transform("max")
         if not keep.all():
             rows = rows[keep]
-            said.append(chosen)
+            chosen.append(kept)
     rows, shape = _one_input_width(rows)
     rows = rows.loc[has_number(rows, number).sort_values(kind="stable").index]
     rows = rows.drop_duplicates(["kernel", "n_units", "batch"], keep="last").sort_index()
-    words = " · ".join(part for part in [*said, shape] if part)
-    return View(rows, rows[has_number(rows, number)], words)
+    said = " · ".join(part for part in [*chosen, shape] if part)
+    return View(rows, rows[has_number(rows, number)], said)
 
 
 def headline_width(rows: pd.DataFrame) -> int | None:
@@ -72,6 +72,17 @@ def headline_width(rows: pd.DataFrame) -> int | None:
 def first_and_last(numbers: "pd.Series[int]") -> list[int]:
     """The smallest and the largest: two, one or none."""
     return sorted({int(numbers.min()), int(numbers.max())}) if len(numbers) else []
+
+
+def places(numbers: "pd.Series[int]") -> list[int]:
+    """Each once, in order: the ticks of an axis, the panels of a chart."""
+    return sorted({int(number) for number in numbers})
+
+
+def fastest_first(rows: pd.DataFrame, number: str, *, ascending: bool = False) -> list[str]:
+    """The kernels by their best number; `ascending` where less is better."""
+    best = rows.groupby("kernel")[number].agg("min" if ascending else "max")
+    return [str(kernel) for kernel in best.sort_values(ascending=ascending, kind="stable").index]
 
 
 def _one_input_width(rows: pd.DataFrame) -> tuple[pd.DataFrame, str]:
@@ -99,8 +110,8 @@ def missing(rows: pd.DataFrame, number: str, unsaid: str = "no number") -> list[
             lacking.setdefault((kernel, status), {}).setdefault(batch, []).append(width)
     phrases = []
     for (kernel, status), gone in lacking.items():
-        why, where = _words.of_status(status, unsaid), _where(gone, every[kernel])
-        phrases.append(f"{_words.name_of(kernel)}: {why} ({where})")
+        why, where = words.of_status(status, unsaid), _where(gone, every[kernel])
+        phrases.append(f"{words.name_of(kernel)}: {why} ({where})")
     return phrases
 
 

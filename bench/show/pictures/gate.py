@@ -1,0 +1,83 @@
+"""A comparison of two commits: every cell's change with its interval, and what was asked about."""
+
+from collections.abc import Sequence
+
+from bench.data.machine import Comparison, Machine
+from bench.data.records import Verdict
+from bench.show.pictures.parts import words
+from bench.show.pictures.parts.picture import Change, Changes, Dot, Nothing, Picture
+from bench.terminal.text import plain
+
+
+def picture(verdicts: Sequence[Verdict], machine: Machine) -> Picture:
+    """A row a cell that moved or can't be told; the cells that are not slower, a row a kernel.
+
+    `machine` is that of machine.json, with its comparison.
+    """
+    asked = machine.comparison or Comparison()
+    known = [verdict for verdict in verdicts if verdict.change_low is not None]
+    return Picture(
+        title(verdicts, asked),
+        ["Change of a launch's time with its 95 % interval", _conditions(asked)],
+        _body(known, asked.slower_than)
+        if known
+        else Nothing("no cell has rounds enough for an interval"),
+        [f"{v.cell} (too few rounds)" for v in verdicts if v.change_low is None],
+        _footer(verdicts, machine),
+    )
+
+
+def _body(known: Sequence[Verdict], margin: float) -> Changes:
+    moved = [verdict for verdict in known if verdict.says != "not slower"]
+    calm = dict[str, list[Dot]]()
+    for verdict in sorted(known, key=lambda verdict: verdict.kernel):
+        if verdict.says == "not slower":
+            dot = Dot(verdict.cell, verdict.change, *_interval(verdict))
+            calm.setdefault(verdict.kernel, []).append(dot)
+    moved.sort(key=lambda verdict: -verdict.change)
+    return Changes([_change(verdict) for verdict in moved], calm, margin)
+
+
+def _interval(verdict: Verdict) -> tuple[float, float]:
+    return verdict.change_low or 0.0, verdict.change_high or 0.0
+
+
+def _change(verdict: Verdict) -> Change:
+    low, high = _interval(verdict)
+    interval = f"({100 * low:+z.1f} to {100 * high:+z.1f})"
+    text = f"{100 * verdict.change:+z.1f} % {interval}{', accepted' * bool(verdict.accepted)}"
+    return Change(
+        verdict.cell, verdict.says, verdict.change, low, high, bool(verdict.accepted), text
+    )
+
+
+def title(verdicts: Sequence[Verdict], asked: Comparison) -> str:
+    """What was found, in a line."""
+    if asked.problem:
+        return plain(f"Can't tell: {asked.problem}")
+    red = [verdict for verdict in verdicts if verdict.says == "slower" and not verdict.accepted]
+    if red:
+        worst = max(red, key=lambda verdict: verdict.change)
+        count = f"{len(red)} of {len(verdicts)} cells got slower"
+        return f"{count}: {words.name_of(worst.cell)} by {100 * worst.change:.0f} %"
+    unknown = sum(verdict.says == "can't tell" for verdict in verdicts)
+    if unknown:
+        return f"{unknown} of {len(verdicts)} cells can't be told"
+    return f"No cell of {len(verdicts)} is {100 * asked.slower_than:g} % slower"
+
+
+def _conditions(asked: Comparison) -> str:
+    if not asked.head:
+        return ""
+    env = ", each on its own lock's packages" if asked.locked else ""
+    return plain(f"{asked.head[:12]} against {asked.base[:12]}{env}")
+
+
+def _footer(verdicts: Sequence[Verdict], machine: Machine) -> str:
+    parts = [
+        machine.cpu.model,
+        "1 thread, both sides on one core",
+        machine.started[:10],
+        words.from_to([verdict.rounds for verdict in verdicts], "round a cell", "rounds a cell"),
+    ]
+    return plain(" · ".join(part for part in parts if part))

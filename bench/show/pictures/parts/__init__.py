@@ -1,0 +1,1 @@
+"""What pictures are made of: the records, and what charts share to fill them."""
