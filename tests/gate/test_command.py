@@ -66,7 +66,7 @@ def test_too_short_a_calibration_says_how_long_it_needs(
 ) -> None:
     clock = iter(range(0, 10_000, 10))
     monkeypatch.setattr(time, "monotonic", lambda: next(clock))
-    with pytest.raises(BadInput, match=r"1 runs are too few .* --budget of 2 min 40 s or"):
+    with pytest.raises(BadInput, match=r"1 runs are too few: .* --budget of 2 min 40 s or"):
         command.calibrate(What("gate", (), 0.05, 50.0, 0))
 
 
