@@ -159,4 +159,4 @@ def test_the_gate_takes_no_weights_from_files(tmp_path: Path) -> None:
     path.write_text(sweep.dumps(Sweep(layers=(layer,), batches=(1,))))
     out = str(tmp_path / "gate")
     asked = ("--base", "HEAD", "--head", "HEAD", "--sweep", str(path), "--out", out)
-    assert "leave layers with weights out of the sweep" in refused("gate", *asked)
+    assert "leave layers with a file out of the sweep" in refused("gate", *asked)
