@@ -10,15 +10,15 @@ for work that stays in a core, 0.3 to 0.5 for work that waits for memory or uses
     floors.py       the probe's floor: a low quantile of the run's readings, or what earlier runs
                     saw if this one never got near it; and each kernel's own, because wide vector
                     instructions lower a core's clock for a while. Then the slowdown of each block
-    slopes.py       a slope a cell, from the slowdown in the rest of the block's visit as an
-                    instrument: the readings beside a block are noisy, and a plain regression on a
-                    noisy number is too flat (Fuller, Measurement Error Models, 1987, section 1.4);
+    slopes.py       a slope a cell, with the mean slowdown of the block's visit as an instrument:
+                    the readings beside a block are noisy, and a plain regression on a noisy number
+                    is too flat (Fuller, Measurement Error Models, 1987, section 1.4);
                     reweighted towards least absolute deviations (Huber and Ronchetti, Robust
                     Statistics, 2009, chapter 7); drawn towards its kernel's slope, and that towards
                     what is known (partial pooling; Gelman and Hill, Data Analysis Using Regression
                     and Multilevel/Hierarchical Models, 2007, chapter 12)
     numbers.py      a number a visit, a low quantile of its adjusted blocks; a number a cell, the
-                    weighted median over its visits, with the interval of a quantile (Woodruff,
+                    median over its visits, with the interval of a quantile (Woodruff,
                     Journal of the American Statistical Association 47, 1952) widened because
                     neighbouring visits are alike, and by what slope and floor may be wrong by
     grouped.py      sums and quantiles of groups

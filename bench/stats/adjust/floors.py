@@ -30,9 +30,6 @@ PRIOR_BLOCKS = 20
 OFFSETS = 0.05
 """How far a kernel's floor may be from that of all kernels."""
 
-JITTER = 0.015
-"""How far a kernel's floor is out, however many blocks there are."""
-
 CHANCE = 3.0
 """Readings that are slower beside a kernel or a cell than beside other kernels by more standard
 errors than this are so by its own doing."""
@@ -75,7 +72,7 @@ def floors(table: BlockTable, earlier: History) -> Floors:
     middle = np.nan_to_num(quantiles(own, each, kernel, count, 0.5))
     drawn = PRIOR_BLOCKS / (blocks + PRIOR_BLOCKS)
     offset = (1 - drawn) * middle + drawn * prior
-    return Floors(run, source, offset, np.sqrt(error**2 + (OFFSETS * drawn) ** 2 + JITTER**2))
+    return Floors(run, source, offset, np.hypot(error, OFFSETS * drawn))
 
 
 def _offset(earlier: History, kernel: str, common: float) -> float:

@@ -9,13 +9,7 @@ from bench.stats.adjust.block_table import BlockTable
 from bench.stats.adjust.floors import Floors
 from bench.stats.adjust.grouped import Floats, Integers, quantiles, sums
 from bench.stats.adjust.records import Estimate
-from bench.stats.adjust.slopes import NOISE, Slopes
-
-SPREAD = 0.12
-"""How far an adjusted block may be out, for each unit of slowdown."""
-
-BETWEEN = 0.02
-"""How far a visit is from its cell, besides what its blocks say: no visit weighs everything."""
+from bench.stats.adjust.slopes import Slopes, certainty
 
 QUANTILE = 0.2
 """A visit's number is this weighted quantile of its adjusted blocks: what disturbs a block makes it
@@ -34,35 +28,36 @@ def numbers(
 ) -> tuple[Estimate, ...]:
     """An estimate a cell.
 
-    A block counts the less the further it had to be adjusted, and so does a visit. The interval is
-    that of a median, together with what the slope and the floor may be wrong by.
+    A block counts the less the further it had to be adjusted; all visits count alike. The interval
+    is that of a median, together with what the slope and the floor may be wrong by.
     """
     cells, visits, of = len(table.names), len(table.cell_of_visit), table.cell_of_visit
     slope = np.where(table.hosted, slopes.cell, 0.0)
     slope_error = np.where(table.hosted, slopes.cell_error, 0.0)
     floor_error = np.where(table.hosted, floors.error[table.kernel_of_cell], 0.0)
-    certain = 1 / (NOISE**2 + (SPREAD * slowdown) ** 2)
-    weight = 1 / (BETWEEN**2 + 1 / sums(certain, table.visit, visits))
-    weight = np.where(table.hosted[of], weight, 1.0)
+    certain = certainty(slowdown)
 
     def of_visits(slope: Floats) -> Floats:
         adjusted = table.log_s - slope[table.cell] * slowdown
         return quantiles(adjusted, certain, table.visit, visits, QUANTILE)
 
-    def of_cells(slope: Floats) -> Floats:
-        return quantiles(of_visits(slope), weight, of, cells, 0.5)
+    def of_cells(number: Floats) -> Floats:
+        return quantiles(number, np.ones(visits), of, cells, 0.5)
 
-    middle = of_cells(slope)
-    low, high = _interval(of_visits(slope), weight, of, middle)
+    number = of_visits(slope)
+    middle = of_cells(number)
+    low, high = _interval(number, of, middle)
     # where most that counts was hardly adjusted, another slope changes little
-    by_slope = (of_cells(slope - slope_error) - of_cells(slope + slope_error)) / 2
+    by_slope = (
+        of_cells(of_visits(slope - slope_error)) - of_cells(of_visits(slope + slope_error))
+    ) / 2
     systematic = NORMAL * np.hypot(by_slope, slope * floor_error)
     low, high = (
         middle - np.hypot(middle - low, systematic),
         middle + np.hypot(high - middle, systematic),
     )
     plain = quantiles(table.log_s, np.ones(len(slowdown)), table.visit, visits, QUANTILE)
-    as_found = quantiles(plain, np.ones(visits), of, cells, 0.5)
+    as_found = of_cells(plain)
     counted = np.bincount(of, minlength=cells)
     return tuple(
         Estimate(
@@ -79,21 +74,17 @@ def numbers(
     )
 
 
-def _interval(
-    number: Floats, weight: Floats, of: Integers, middle: Floats
-) -> tuple[Floats, Floats]:
-    """Between which two numbers a cell's weighted median lies, from its visits alone.
+def _interval(number: Floats, of: Integers, middle: Floats) -> tuple[Floats, Floats]:
+    """Between which two numbers a cell's median lies, from its visits alone.
 
     With so few visits that no two of them reach 95 %, the range of all is made wider in proportion.
     """
-    cells = len(middle)
-    total = np.maximum(sums(weight, of, cells), 1.0)
-    effective = np.maximum(total**2 / np.maximum(sums(weight**2, of, cells), 1.0), 1.0)
-    t = stats.t.ppf((1 + CONFIDENCE) / 2, np.maximum(effective - 1, 1.0))
-    reach = t / 2 / np.sqrt(effective)
+    cells, each = len(middle), np.ones(len(number))
+    visits = np.maximum(np.bincount(of, minlength=cells), 1)
+    reach = stats.t.ppf((1 + CONFIDENCE) / 2, np.maximum(visits - 1, 1)) / 2 / np.sqrt(visits)
     inside = np.minimum(reach, 0.5)
-    low = quantiles(number, weight, of, cells, 0.5 - inside)
-    high = quantiles(number, weight, of, cells, 0.5 + inside)
+    low = quantiles(number, each, of, cells, 0.5 - inside)
+    high = quantiles(number, each, of, cells, 0.5 + inside)
     wider = _widening(number, of, middle) * np.maximum(reach / 0.5, 1.0)
     return middle - (middle - low) * wider, middle + (high - middle) * wider
 

@@ -14,9 +14,8 @@ BUSY = 0.1
 NOISE = 0.03
 """How far a block's time is from its cell's on a core left alone."""
 
-SPREAD = 0.3
-"""How far a block may be off the line, for each unit of slowdown: the fit shall follow the line and
-not the busiest blocks."""
+SPREAD = 0.12
+"""How far an adjusted block may be off, for each unit of slowdown."""
 
 MISFIT = 1.5
 """The line is not exact. Where busy blocks scatter about it by d, and a cell saw slowdowns that
@@ -34,14 +33,19 @@ AGED = 0.1
 LEAST, MOST = 0.0, 1.2
 """No slope is outside of these."""
 
-ROUNDS = 5
-"""Reweighted fits."""
+ROUNDS = 2
+"""Fits: the second has weights from the first; more change nothing."""
 
 MAD = 0.6745
 """A normal distribution's median absolute deviation, in standard deviations."""
 
 TINY = 1e-12
 """Where slowdowns differ by less than this, squared, no slope can be seen."""
+
+
+def certainty(slowdown: Floats) -> Floats:
+    """How much each block counts: the less, the further it has to be adjusted."""
+    return 1 / (NOISE**2 + (SPREAD * slowdown) ** 2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,14 +61,14 @@ class Slopes:
 def slopes(table: BlockTable, slowdown: Floats, earlier: History) -> Slopes:
     """Each cell's slope by instrumental variables, drawn towards its kernel's.
 
-    The readings beside a block are noisy, and a regression on a noisy number is too flat; the rest
-    of the block's visit saw the same machine with other noise, and is the instrument. Reweighting
+    The readings beside a block are noisy, and a regression on a noisy number is too flat; the mean
+    over the block's visit saw the same machine with less noise, and is the instrument. Reweighting
     leads towards least absolute deviations.
     """
     cell, cells = table.cell, len(table.names)
-    instrument = _rest_of_visit(table, slowdown)
-    certain = 1 / (NOISE**2 + (SPREAD * slowdown) ** 2)
+    certain = certainty(slowdown)
     each = np.ones(len(slowdown))
+    instrument = means(slowdown, each, table.visit, len(table.cell_of_visit))[table.visit]
     spread = means((slowdown - means(slowdown, each, cell, cells)[cell]) ** 2, each, cell, cells)
     busy = (slowdown > BUSY) & table.hosted_blocks
     weight = certain
@@ -78,21 +82,12 @@ def slopes(table: BlockTable, slowdown: Floats, earlier: History) -> Slopes:
         product = np.where(seen, product, 1.0)
         raw = np.clip(sums(weight * dz * dy, cell, cells) / product, -0.5, 2.0)
         residual = dy - raw[cell] * dx
-        noise = sums((weight * dz * residual) ** 2, cell, cells) / product**2
-        scatter = np.median(np.abs(residual[busy])) / MAD if busy.any() else BUSY
-        variance = noise + (MISFIT * scatter) ** 2 / np.maximum(spread, TINY)
-        fitted = _pooled(table, raw, np.where(seen, 1 / variance, 0.0), earlier)
+        scatter = float(np.median(np.abs(residual[busy]))) / MAD if busy.any() else BUSY
+        precision = np.where(seen, spread / (MISFIT * scatter) ** 2, 0.0)
+        fitted = _pooled(table, raw, precision, earlier)
         residual = dy - fitted.cell[cell] * dx
         weight = certain / np.maximum(np.abs(residual) * np.sqrt(certain), 1.0)
     return fitted
-
-
-def _rest_of_visit(table: BlockTable, slowdown: Floats) -> Floats:
-    """The mean slowdown of the other blocks of a block's visit; its own where it is alone."""
-    visits = len(table.cell_of_visit)
-    blocks = np.bincount(table.visit, minlength=visits)[table.visit]
-    total = sums(slowdown, table.visit, visits)[table.visit]
-    return np.where(blocks > 1, (total - slowdown) / np.maximum(blocks - 1, 1), slowdown)
 
 
 def _pooled(table: BlockTable, raw: Floats, precision: Floats, earlier: History) -> Slopes:
