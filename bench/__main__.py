@@ -252,7 +252,7 @@ def gate(
     folder = out or ROOT / "results" / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-gate"
     if folder.exists():
         raise BadInput(f"{folder} exists: take another --out")
-    says = command.judge(what, base, head, folder, locked=env == "locked")
+    says = command.compare_commits(what, base, head, folder, locked=env == "locked")
     if says == "can't tell" and inconclusive == "warn":
         raise typer.Exit(0)
     raise typer.Exit(command.CODES[says])

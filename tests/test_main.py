@@ -106,7 +106,7 @@ def test_a_mistake_of_the_program_itself_is_no_slower_kernel(
     def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError("nobody thought of it")
 
-    monkeypatch.setattr("bench.gate.command.judge", broken)
+    monkeypatch.setattr("bench.gate.command.compare_commits", broken)
     done = bench("gate", "--base", "main")
     assert done.code == 2  # 1 would say that a kernel got slower
     assert "ZeroDivisionError: nobody thought of it" in done.err

@@ -110,7 +110,7 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
     blas: tuple[Blas, ...] = ()
     threads: Whole = 0  # that the libraries were told to use
     gpus: Gpus = Gpus()
-    gpu_library: str = ""  # CuPy's wheel and version
+    gpu_library: str = ""  # the GPU's library and its version
     commit: str | None = None
     clean: bool | None = None  # whether the checkout was as that commit has it
     load: float = 0.0  # average over the minute before the run

@@ -51,7 +51,7 @@ class TooManyCores(Exception):
     """A kernel used more threads than it was given: says how many cores it kept busy."""
 
 
-class Judge:
+class CheatChecks:
     """Looks into what kernels do, and remembers whom it has found honest.
 
     Raises check.Wrong, and TooManyCores.

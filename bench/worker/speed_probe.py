@@ -42,7 +42,7 @@ def work() -> None:
 
 
 class SpeedProbe:
-    """The control on some cores at once."""
+    """The fixed work on some cores at once."""
 
     def __init__(
         self,
@@ -73,7 +73,7 @@ class SpeedProbe:
 
 
 def slowest(before: list[float], after: list[float], cores_busy: float) -> float:
-    """The longest control of the cores that mattered: the first where the blocks ran on one."""
+    """The longest time of the cores that mattered: the first where the blocks ran on one."""
     cores = 1 if cores_busy < ALONE else len(before)
     return max(before[:cores] + after[:cores])
 

@@ -28,7 +28,7 @@ def made(generator: random.Random, slowdown: float = 0.0) -> compare.Found:
         phase = phases[number >= 10]
         d = slowdown + generator.gauss(0, 0.01)
         rows.append(Round(number, phase, name, "numpy_dot", 1.0, 1.0, d, 0.0, 16, 0))
-    return compare.judge(rows, decide.Spread(), 0.05)
+    return compare.conclude(rows, decide.Spread(), 0.05)
 
 
 @pytest.fixture
@@ -55,7 +55,10 @@ def test_a_calibration_is_used_by_the_next_comparison(
     assert len(compared) >= calibration.LEAST_RUNS
     assert not any(confirm for *_, confirm in compared)
     assert "numpy_dot: runs differ by 0." in capsys.readouterr().err
-    assert command.judge(WHAT, "HEAD", "worktree", tmp_path / "out", locked=False) == "not slower"
+    assert (
+        command.compare_commits(WHAT, "HEAD", "worktree", tmp_path / "out", locked=False)
+        == "not slower"
+    )
     spread = compared[-1][2]
     assert spread.runs == len(compared) - 1
     assert f"margins from {spread.runs} runs of identical code" in capsys.readouterr().out
@@ -97,7 +100,7 @@ def test_what_was_found_is_written_and_its_code_is_red(
     compared: list[Any], tmp_path: Path, capsys: Any
 ) -> None:
     what = What("gate", (), 0.05, None, 99)
-    says = command.judge(what, "HEAD", "worktree", tmp_path / "out", locked=False)
+    says = command.compare_commits(what, "HEAD", "worktree", tmp_path / "out", locked=False)
     assert command.CODES[says] == 1
     (verdict,) = store.load(tmp_path / "out", Verdict)
     assert verdict.says == "slower"
@@ -114,7 +117,7 @@ def test_a_summary_that_cannot_be_written_leaves_the_verdict(
 ) -> None:
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", "/dev/full")
     what = What("gate", (), 0.05, None, 99)
-    assert command.judge(what, "HEAD", "HEAD", tmp_path / "out", locked=False) == "slower"
+    assert command.compare_commits(what, "HEAD", "HEAD", tmp_path / "out", locked=False) == "slower"
     said = capsys.readouterr()
     assert "note: GITHUB_STEP_SUMMARY can't be written" in said.err
     assert "::error title=slower::" in said.out
@@ -125,7 +128,7 @@ def test_a_directory_that_cannot_be_made_is_refused_before_anything_is_measured(
 ) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(BadInput, match="or take another --out"):
-        command.judge(WHAT, "HEAD", "HEAD", tmp_path / "file" / "out", locked=False)
+        command.compare_commits(WHAT, "HEAD", "HEAD", tmp_path / "file" / "out", locked=False)
     assert not compared
 
 
@@ -137,7 +140,7 @@ def test_a_comparison_that_is_stopped_leaves_no_directory(
 
     monkeypatch.setattr(command, "_compare", stopped)
     with pytest.raises(KeyboardInterrupt):
-        command.judge(WHAT, "HEAD", "HEAD", tmp_path / "out", locked=False)
+        command.compare_commits(WHAT, "HEAD", "HEAD", tmp_path / "out", locked=False)
     assert not (tmp_path / "out").exists()
 
 
@@ -149,5 +152,5 @@ def test_a_full_disk_takes_the_files_and_leaves_the_table(
 
     monkeypatch.setattr(store, "write_comparison", full)
     with pytest.raises(BadInput):
-        command.judge(WHAT, "HEAD", "HEAD", tmp_path / "out", locked=False)
+        command.compare_commits(WHAT, "HEAD", "HEAD", tmp_path / "out", locked=False)
     assert "numpy_dot" in capsys.readouterr().out

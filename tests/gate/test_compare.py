@@ -270,7 +270,7 @@ class TestJudge:
     def test_a_slowdown_is_red_in_every_form(self) -> None:
         rows = [*made([0.2] * 10, "screen"), *made([0.2, 0.21] * 10, "confirm")]
         rows += made([0.0, 0.001] * 5, "screen", "b")
-        found = compare.judge(rows, SPREAD, 0.05)
+        found = compare.conclude(rows, SPREAD, 0.05)
         assert [v.says for v in found.verdicts] == ["slower", "not slower"]
         assert report.sentence(found, 0.05) == "slower: 1 slower, 1 not slower"
         summary = report.markdown(found, ASKED)
@@ -289,19 +289,19 @@ class TestJudge:
         }
         rows = [row for name in confirm for row in made([0.1] * 10, "screen", name)]
         rows += [row for name, d in confirm.items() for row in made(d, "confirm", name)]
-        assert [v.says for v in compare.judge(rows, SPREAD, 0.05).verdicts] == ["slower"] * 2
+        assert [v.says for v in compare.conclude(rows, SPREAD, 0.05).verdicts] == ["slower"] * 2
 
     def test_sides_with_other_packages_are_judged_though_the_control_moved(self) -> None:
         rows = [*made([0.2] * 10, "screen", control=0.1), *made([0.2] * 20, "confirm", control=0.1)]
-        found = compare.judge(rows, SPREAD, 0.05, alike=False)
+        found = compare.conclude(rows, SPREAD, 0.05, alike=False)
         assert [v.says for v in found.verdicts] == ["slower"]
         assert found.problem is None
         shaky = [replace(row, control_log_ratio=(-1) ** i / 9) for i, row in enumerate(rows)]
-        assert compare.judge(shaky, SPREAD, 0.05, alike=False).problem is not None
+        assert compare.conclude(shaky, SPREAD, 0.05, alike=False).problem is not None
 
     def test_an_accepted_slowdown_is_told_but_not_red(self) -> None:
         rows = [*made([0.2] * 10, "screen"), *made([0.2, 0.21] * 10, "confirm")]
-        found = compare.judge(rows, SPREAD, 0.05)
+        found = compare.conclude(rows, SPREAD, 0.05)
         verdicts = [replace(verdict, accepted="on purpose") for verdict in found.verdicts]
         found = replace(found, verdicts=verdicts, notes=("a note",))
         assert (
@@ -317,7 +317,7 @@ class TestJudge:
         rows = [*made([0.2] * 10, "screen", control=0.01)]
         rows += [*made([0.2, 0.21] * 10, "confirm", control=0.01)]
         rows += [*made([0.0] * 10, "screen", "same", 0.01)]
-        found = compare.judge(rows, SPREAD, 0.05)
+        found = compare.conclude(rows, SPREAD, 0.05)
         assert {v.cell: v.says for v in found.verdicts} == {"a": "slower", "same": "can't tell"}
         assert found.problem is None
         (note,) = found.notes
@@ -325,7 +325,7 @@ class TestJudge:
 
     def test_a_control_that_moved_takes_every_other_verdict_away(self) -> None:
         rows = [*made([0.2] * 10, "screen", control=0.1), *made([0.2] * 20, "confirm", control=0.1)]
-        found = compare.judge(rows, SPREAD, 0.05)
+        found = compare.conclude(rows, SPREAD, 0.05)
         assert found.problem is not None
         said = report.sentence(found, 0.05)
         assert said.startswith(
@@ -339,7 +339,7 @@ class TestJudge:
         rows += [row for name in ("slow", "meant") for row in made([0.2] * 20, "confirm", name)]
         rows += [*made([0.0] * 10, "screen", "same"), *made([0.4, -0.4] * 5, "screen", "shaky")]
         left_out = [CantMeasure(cell(), "base", "skipped", "a\x00b")]
-        found = compare.judge(rows, SPREAD, 0.05, left_out)
+        found = compare.conclude(rows, SPREAD, 0.05, left_out)
         verdicts = [
             replace(verdict, accepted="on <purpose>" if verdict.cell == "meant" else "")
             for verdict in found.verdicts
@@ -358,12 +358,12 @@ class TestJudge:
     def test_annotations_stay_within_what_github_shows(self) -> None:
         rows = [row for i in range(30) for row in made([0.3] * 20, "screen", f"cell {i}")]
         rows += [row for i in range(30) for row in made([0.3] * 20, "confirm", f"cell {i}")]
-        found = compare.judge(rows, SPREAD, 0.05)
+        found = compare.conclude(rows, SPREAD, 0.05)
         assert len(report.annotations(found, ASKED)) == report.MOST_ANNOTATIONS
 
     def test_what_markdown_would_take_for_marks_is_shown_as_it_is(self) -> None:
         rows = [*made([0.3] * 20, "screen", "a|b_*c"), *made([0.3] * 20, "confirm", "a|b_*c")]
-        found = compare.judge(rows, SPREAD, 0.05)
+        found = compare.conclude(rows, SPREAD, 0.05)
         assert "| a\\|b\\_\\*c | slower" in report.markdown(found, ASKED)
 
     def test_a_line_of_several_is_one_annotation(self) -> None:

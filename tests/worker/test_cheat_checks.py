@@ -20,7 +20,7 @@ from bench.measure.visit import Visitor
 from bench.plan.case import Case
 from bench.plan.cell import Cell
 from bench.worker import inputs, messages, timing
-from bench.worker.cheat_checks import Judge, TooManyCores
+from bench.worker.cheat_checks import CheatChecks, TooManyCores
 from bench.worker.server import Server
 from bench.worker.shared_state import SharedState
 
@@ -327,9 +327,9 @@ def test_one_that_takes_what_it_was_given_passes(monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_glimpse_of_many_cores_is_none_of_its_own() -> None:
-    Judge().cores(8.0, 0.004, threads=1)
+    CheatChecks().cores(8.0, 0.004, threads=1)
     with pytest.raises(TooManyCores, match=r"it kept 8\.0 cores busy and was given 2 threads"):
-        Judge().cores(8.0, 0.006, threads=2)
+        CheatChecks().cores(8.0, 0.006, threads=2)
 
 
 class Restless:
