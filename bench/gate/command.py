@@ -55,24 +55,24 @@ def compare_commits(what: What, base: str, head: str, folder: Path, *, locked: b
     with store.comparison(folder):
         with checkouts.both(base, head) as plain:
             both = checkouts.locked(plain, shown.note) if locked else plain
-            found = _compare(what, both, spread, shown)
+            result = _compare(what, both, spread, shown)
         today = datetime.now(UTC).date()
-        judged = found.problem is None
-        applied = accepted.apply(found.verdicts, entries, today, judged=judged)
-        notes = (*found.notes, *_grounds(spread, what.slower_than), *applied.notes)
-        found = replace(found, verdicts=applied.verdicts, notes=notes)
-        says = decide.outcome(found.verdicts, found.problem)
+        judged = result.problem is None
+        applied = accepted.apply(result.verdicts, entries, today, judged=judged)
+        notes = (*result.notes, *_grounds(spread, what.slower_than), *applied.notes)
+        result = replace(result, verdicts=applied.verdicts, notes=notes)
+        says = decide.outcome(result.verdicts, result.problem)
         asked = report.Asked(both[0].commit, both[1].commit, what.slower_than, locked)
-        comparison = Comparison(**asdict(asked), says=says, problem=found.problem, seed=what.seed)
+        comparison = Comparison(**asdict(asked), says=says, problem=result.problem, seed=what.seed)
         machine = structs.replace(machine, comparison=comparison)
         shown.clear()
-        report.show(found, asked)  # first: it stays told where the disk is full
+        report.show(result, asked)  # first: it stays told where the disk is full
         store.write_comparison(
-            folder, found.rounds, found.verdicts, machine, junit.xml(found, asked)
+            folder, result.rounds, result.verdicts, machine, junit.xml(result, asked)
         )
     progress.paths("numbers", [folder / "verdicts.csv", folder / "rounds.csv"])
     progress.paths("chart", runs.draw_comparison(folder, run_folder.plots(folder)))
-    _tell_github(found, asked)
+    _tell_github(result, asked)
     return says
 
 
@@ -85,18 +85,18 @@ def _grounds(spread: decide.Spread, slower_than: float) -> tuple[str, ...]:
     return (f"{most}: margins for a machine that was not calibrated (gate --calibrate)",)
 
 
-def _tell_github(found: compare.Comparison, asked: report.Asked) -> None:
+def _tell_github(result: compare.Comparison, asked: report.Asked) -> None:
     """The step's summary and its annotations, where this is a step of a workflow."""
     summary = os.environ.get("GITHUB_STEP_SUMMARY")
     if not summary:
         return
     try:
         with Path(summary).open("a", encoding="utf-8") as file:
-            file.write(report.markdown(found, asked))
+            file.write(report.markdown(result, asked))
     except OSError as error:  # the verdict stands all the same
-        said = f"note: GITHUB_STEP_SUMMARY can't be written: {error.strerror}"
-        streams.console(stderr=True).print(said, markup=False, soft_wrap=True)
-    for line in report.annotations(found, asked):
+        note = f"note: GITHUB_STEP_SUMMARY can't be written: {error.strerror}"
+        streams.console(stderr=True).print(note, markup=False, soft_wrap=True)
+    for line in report.annotations(result, asked):
         streams.console().print(line, markup=False, soft_wrap=True, highlight=False)
 
 
@@ -118,7 +118,7 @@ def _compare(
         if kernel not in (*known, sweep.ALL):
             raise BadInput(f"no kernel {kernel!r} on either side; known: {', '.join(known)}")
     kernels = sweep.which(what.kernels or settled.kernels, known)
-    found = compare.compare(
+    result = compare.compare(
         [Cell(kernel, case) for case in settled.cases() for kernel in kernels],
         both,
         spread,
@@ -131,8 +131,8 @@ def _compare(
     )
     if new := sorted(head - base - set(kernels)):
         note = f"new kernels of the head that the sweep does not name: {', '.join(new)}"
-        found = replace(found, notes=(*found.notes, note))
-    return found
+        result = replace(result, notes=(*result.notes, note))
+    return result
 
 
 def calibrate(what: What) -> None:
@@ -153,27 +153,27 @@ def calibrate(what: What) -> None:
     while left_s() > took:
         began = time.monotonic()
         with checkouts.both(WORKTREE, WORKTREE) as both:
-            one = replace(what, budget_s=left_s(), seed=what.seed + len(runs))
+            again = replace(what, budget_s=left_s(), seed=what.seed + len(runs))
             try:
-                found = _compare(one, both, decide.Spread(), shown, confirm=False)
+                result = _compare(again, both, decide.Spread(), shown, confirm=False)
             except compare.NoTime:  # the last one was cut short
                 if not took:
                     raise
                 break
         took = time.monotonic() - began
         left = f"at most {units.seconds(max(left_s(), 0))} left"
-        if found.problem is None:
-            runs.append(found.rounds)
+        if result.problem is None:
+            runs.append(result.rounds)
             shown.note(f"run {len(runs)}; {left}")
         else:
-            shown.note(f"a run that doesn't count: {found.problem}; {left}")
+            shown.note(f"a run that doesn't count: {result.problem}; {left}")
     if len(runs) < calibration.LEAST_RUNS:
         least = units.seconds(calibration.LEAST_RUNS * took)
         raise BadInput(f"{len(runs)} runs are too few: give a --budget of {least} or more")
     by_kernel = calibration.spread(runs)
     calibration.write(SPREADS, machine.fingerprint, len(runs), by_kernel)
     kept = decide.Spread(by_kernel=by_kernel)
-    for kernel, its in sorted(by_kernel.items()):
-        line = f"{kernel}: runs differ by {100 * its:.2f}% (standard deviation), slower is above"
+    for kernel, sd in sorted(by_kernel.items()):
+        line = f"{kernel}: runs differ by {100 * sd:.2f}% (standard deviation), slower is above"
         shown.note(f"{line} {100 * kept.margin(kernel, what.slower_than):.1f}%")
     progress.paths("spread", [SPREADS])

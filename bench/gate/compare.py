@@ -227,15 +227,15 @@ def compare(
     count = decide.affordable(len(worth), work.left_s / took)
     if chosen := [by_name[name] for name in worth[:count]]:
         work.run("confirm", chosen, decide.FIRST_LOOK)
-        found = decide.decided(by_cell(work.measured, "confirm"), kernel_of, spread, slower_than)
-        if undecided := [cell for cell in chosen if cell.label not in found]:
+        decided = decide.decided(by_cell(work.measured, "confirm"), kernel_of, spread, slower_than)
+        if undecided := [cell for cell in chosen if cell.label not in decided]:
             work.run("confirm", undecided, CONFIRM_ROUNDS - decide.FIRST_LOOK)
     alike = len({side.python for side in sides}) == 1
-    judged = conclude(work.measured, spread, slower_than, left_out, alike=alike)
+    result = conclude(work.measured, spread, slower_than, left_out, alike=alike)
     if not (left := worth[count:]):
-        return judged
+        return result
     note = f"no time to measure {len(left)} of {len(worth)} doubtful cells again (longer --budget)"
-    return replace(judged, notes=(*judged.notes, note))
+    return replace(result, notes=(*result.notes, note))
 
 
 def by_cell(measured: Sequence[Round], phase: str) -> dict[str, list[float]]:

@@ -14,10 +14,11 @@ if TYPE_CHECKING:
 def renew(folder: Path) -> "RunData":
     """Read a run, and write its cells.csv anew where it has the visits that it follows from."""
     from bench.data import store
+    from bench.data.records import Visit
     from bench.stats import run_data
 
     run = run_data.read(folder)
-    if run.by_cell:
+    if (folder / store.FILES[Visit]).is_file():
         store.write_cells(folder, run.cells)
     return run
 

@@ -1,7 +1,7 @@
 """Which visits count: those that the machine let alone.
 
 The rule looks at the machine and never at the kernel's times, so it can't favour a result. A visit
-has one number, its slowness: what the control beside it took, lengthened by the share of time that
+has one number, its slowness: what the speed probe took, lengthened by the share of time that
 its threads stood waiting. A run's quiet level is the tenth percentile of that over its visits; a
 visit that is a tenth slower is disturbed and set aside. For a cell that has no undisturbed visit
 at all, its least disturbed one sets the level.
@@ -27,7 +27,7 @@ ABRUPT_S = 1e-3
 
 
 def slowness(visit: Visit) -> float:
-    """How slow the machine was during a visit, in seconds that the control would have taken.
+    """How slow the machine was during a visit, in seconds that the speed probe would have taken.
 
     Infinite where the machine slept or its clock was set meanwhile; 1.0 for a visit of which
     nothing is known.

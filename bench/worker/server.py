@@ -54,7 +54,7 @@ class Server:
         self._threads = threads
         self._speed_probe = speed_probe.SpeedProbe(threads)
         self._clock = clock
-        self._checks = CheatChecks(clock, sleep)
+        self._cheat_checks = CheatChecks(clock, sleep)
         self.cells: dict[int, OpenCell] = {}
         self._drawn: OrderedDict[Any, tuple[inputs.Arrays, list[inputs.Part]]] = OrderedDict()
         self._kernels: dict[str, kernels.Kernel] = {}
@@ -246,9 +246,9 @@ class Server:
         cpu_s = time.process_time() - cpu_s - probe.cpu_s
         cores_busy = cpu_s / max(time.perf_counter() - real_began - probe.took_s, 1e-9)
         now_waited, measured_s = speed_probe.waited_s(), self._clock() - start
-        self._checks.cores(cores_busy, took, self._threads)
+        self._cheat_checks.cores(cores_busy, took, self._threads)
         if cell.cache == "warm":
-            self._checks.marks(cell, request.loops * sum(seconds), took)
+            self._cheat_checks.marks(cell, request.loops * sum(seconds), took)
         return messages.Times(
             tuple(seconds),
             cores_busy=cores_busy,
@@ -265,7 +265,7 @@ class Server:
             timing.round_trip(cell.step, cell.given.A_in, self._clock) for _ in range(request.count)
         ]
         middle = sorted(trips, key=lambda trip: trip.end_to_end)[len(trips) // 2]
-        self._checks.fence(cell, middle)
+        self._cheat_checks.fence(cell, middle)
         return messages.Trips(**middle._asdict())
 
     def _close(self, request: messages.Close) -> messages.Closed:
@@ -274,7 +274,7 @@ class Server:
         preempted = resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw - cell.opened_preempted
         cell.step.device.fence(cell.out)
         self._shared_state.hold("while it ran")
-        error = self._checks.last(cell)
+        error = self._cheat_checks.last(cell)
         del self.cells[request.key]
         _let_go(cell.step)
         del cell
@@ -377,8 +377,8 @@ NO_MEMORY = ("out of memory", "alloc_failed", "resource_exhausted")
 
 
 def _is_memory(error: Exception) -> bool:
-    said = str(error).lower()
-    return isinstance(error, MemoryError) or any(words in said for words in NO_MEMORY)
+    text = str(error).lower()
+    return isinstance(error, MemoryError) or any(words in text for words in NO_MEMORY)
 
 
 def main(descriptor: int, threads: int) -> None:

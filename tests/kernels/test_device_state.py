@@ -12,6 +12,7 @@ from asked import an_open
 from devices import TICK, Board, HostClock, prepare_on
 
 import kernels
+from bench.data.records import THROTTLES
 from bench.measure.visit import _device_columns
 from bench.plan.case import Case
 from bench.worker import messages, timing
@@ -280,6 +281,11 @@ class TestWorker:
             "device_throttled": ("power cap", "power brake"),
         }
         assert _device_columns(None) == {}
+
+    def test_the_words_of_a_row_are_known_ones(self) -> None:
+        assert set(_nvml.REASONS.values()) < set(THROTTLES)
+        state = messages.DeviceState(1500.0, None, 61.0, 250.5, ("power cap", "a; b", "moon"))
+        assert _device_columns(state)["device_throttled"] == ("power cap", "other")
 
     def test_a_number_that_the_file_may_not_hold_is_left_out(self) -> None:
         told = _device_columns(messages.DeviceState(1e300, -1.0, -300.0, float("inf"), ()))
