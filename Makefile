@@ -1,166 +1,128 @@
-# Everything runs in .venv, made with python3's own venv and pip from the hashed files in locks/.
+# Everything runs in .venv. `make` makes it from python3's own venv, and bench.machine.packages puts
+# into it what the hashed files in locks/ name, with uv, or with pip where uv can't be had.
 PYTHON ?= python3
 SWEEP ?= default
 # auto: what the driver says; none: no CuPy; cuda12, cuda13: that wheel
 GPU ?= auto
 
 .DEFAULT_GOAL := help
-.DELETE_ON_ERROR:
-.NOTPARALLEL: # a timing wants the machine to itself, and two pips one .venv
+.NOTPARALLEL: # a timing wants the machine to itself, and two installers one .venv
 
 # The caller's Python settings stay outside; its mirror and certificates (PIP_INDEX_URL, pip.conf,
 # PIP_CERT) come in.
 unexport PYTHONHOME PYTHONPATH PYTHONSAFEPATH PIP_PREFIX PIP_ROOT PIP_TARGET
 unexport VIRTUAL_ENV CONDA_PREFIX __PYVENV_LAUNCHER__
+unexport UV_CONSTRAINT UV_EXCLUDE UV_EXCLUDE_NEWER UV_NO_BINARY UV_OVERRIDE UV_SYSTEM_PYTHON
+unexport PYTHONDONTWRITEBYTECODE # without bytecode each import compiles anew
 export GPU
 export PIP_USER := 0
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-# The groups of kernels that have a library of their own, and of them those that KERNELS asks for:
-# a kernel is called after its library, numba_loop after numba.
-LIBRARIES = numba jax torch
-wanted = $(filter $(if $(filter all,$(KERNELS)),%,$(foreach kernel,$(KERNELS),$(firstword \
-	$(subst _, ,$(kernel))))),$(LIBRARIES))
+packages = @.venv/bin/python -m bench.machine.packages
+kernels = $(KERNELS:%=--kernel %)
+pytest = .venv/bin/python -m pytest -n logical --maxprocesses 8 --dist worksteal
 
-.PHONY: help setup bench doctor suite gate plots slides test gpu-check lint lock clean
-.PHONY: gpu gpu-word libraries sizes FORCE
+.PHONY: help setup bench doctor suite gate plots slides test test-all gpu-check lint lock clean
+.PHONY: gpu-word FORCE
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
 
-setup: gpu libraries ## make the environment, .venv (PYTHON=python3.12, GPU=none or cuda12 or cuda13)
+setup: gpu-word .venv ## make the environment, .venv (PYTHON=python3.12, GPU=none or cuda12 or cuda13)
+	$(packages) bench --gpu "$$GPU" $(kernels)
 
-bench: gpu libraries ## measure: table, CSV and charts (SWEEP=quick, KERNELS=all, GPU=none, ARGS='...')
-	.venv/bin/python -m bench run --sweep $(SWEEP) $(KERNELS:%=--kernel %) $(ARGS)
+bench: gpu-word .venv ## measure: table, CSV and charts (SWEEP=quick, KERNELS=all, GPU=none, ARGS='...')
+	$(packages) bench --gpu "$$GPU" $(kernels)
+	.venv/bin/python -m bench run --sweep $(SWEEP) $(kernels) $(ARGS)
 
-doctor: .venv/.bench ## what can run here, and what to do about the rest (ARGS=--json)
+doctor: .venv ## what can run here, and what to do about the rest (ARGS=--json)
+	$(packages) bench
 	.venv/bin/python -m bench doctor $(ARGS)
 
-suite: gpu ## the same cells under pytest-benchmark
+suite: gpu-word .venv ## the same cells under pytest-benchmark
+	$(packages) bench --gpu "$$GPU"
 	.venv/bin/python -m pytest bench/suite.py --benchmark-only $(ARGS)
 
-gate: gpu ## did a kernel get slower? (BASE=main, ARGS='...')
+gate: gpu-word .venv ## did a kernel get slower? (BASE=main, ARGS='...')
+	$(packages) bench --gpu "$$GPU"
 	.venv/bin/python -m bench gate --base $(or $(BASE),main) $(ARGS)
 
-plots: .venv/.bench ## draw a run's charts anew (RUN=..., else the latest)
+plots: .venv ## draw a run's charts anew (RUN=..., else the latest)
+	$(packages) bench
 	.venv/bin/python -m bench plot $(or $(RUN),latest)
 
-slides: .venv/.bench ## a deck of the run for PowerPoint (RUN=..., else the latest)
+slides: .venv ## a deck of the run for PowerPoint (RUN=..., else the latest)
+	$(packages) bench
 	.venv/bin/python -m bench report $(or $(RUN),latest) --pptx $(ARGS)
 
-test: .venv/.test ## run the tests (ARGS='-k name')
-	.venv/bin/python -m pytest -n logical --maxprocesses 8 --dist worksteal $(ARGS)
+test: .venv ## run the tests (ARGS='-k name')
+	$(packages) test
+	$(pytest) $(ARGS)
 
-gpu-check: .venv/.test gpu ## on a GPU: is all of it right there? Ends with a page for an issue
+test-all: .venv ## run the tests and the long campaigns
+	$(packages) test
+	CAMPAIGN=1 $(pytest) -m 'campaign or not campaign' $(ARGS)
+
+gpu-check: gpu-word .venv ## on a GPU: is all of it right there? Ends with a page for an issue
+	$(packages) test --gpu "$$GPU"
 	.venv/bin/python -m pytest tests/gpu -m gpu --gpu-check -W default $(ARGS)
 
-lint: .venv/.lint ## check style, types and layering
+lint: .venv ## check style, types and layering
+	$(packages) lint
 	.venv/bin/python -m ruff check
 	.venv/bin/python -m ruff format --check
 	.venv/bin/python -m mypy
 	.venv/bin/lint-imports --no-logo
 
-lock: ## write locks/*.txt from pyproject.toml (ARGS=--upgrade: newest versions)
-	$(check-python)
-	@"$(PYTHON)" -m venv --clear .venv-lock
-	@.venv-lock/bin/python -m pip install --quiet --require-hashes -r locks/uv.txt
+lock: .venv ## write locks/*.txt from pyproject.toml (ARGS=--upgrade: newest versions)
+	@$(install-uv)
 	@echo "resolving"
-	@$(compile) -o locks/bench.txt pyproject.toml
-	@$(compile) -o locks/cuda12.txt -c locks/bench.txt --group cuda12
-	@$(compile) -o locks/torch.txt -c locks/bench.txt --group torch
-	@$(compile) -o locks/cuda13.txt -c locks/torch.txt -c locks/bench.txt --group cuda13
-	@$(compile) -o locks/test.txt -c locks/bench.txt -c locks/cuda13.txt pyproject.toml --group test
-	@$(compile) -o locks/lint.txt -c locks/test.txt pyproject.toml --group test --group lint
-	@$(compile) -o locks/study.txt -c locks/bench.txt --group study
-	@$(compile) -o locks/uv.txt --group lock
-	@$(foreach library,$(filter-out torch,$(LIBRARIES)),$(compile) -o locks/$(library).txt \
-		-c locks/test.txt --group $(library) &&) true
-	@$(foreach library,$(LIBRARIES),$(compile) --format pylock.toml -c locks/$(library).txt \
-		-o .venv-lock/pylock.$(library).toml --group $(library) &&) true
-	@.venv-lock/bin/python -m bench.machine.downloads sizes .venv-lock/pylock.*.toml >locks/sizes.csv
+	$(compile) -o locks/bench.txt pyproject.toml
+	$(compile) -o locks/cuda12.txt -c locks/bench.txt --group cuda12
+	$(compile) -o locks/torch.txt -c locks/bench.txt --group torch
+	$(compile) -o locks/cuda13.txt -c locks/torch.txt -c locks/bench.txt --group cuda13
+	$(compile) -o locks/test.txt -c locks/bench.txt -c locks/cuda13.txt pyproject.toml --group test
+	$(compile) -o locks/lint.txt -c locks/test.txt pyproject.toml --group test --group lint
+	$(compile) -o locks/study.txt -c locks/bench.txt --group study
+	$(compile) -o locks/uv.txt --group lock
+	$(compile) -o locks/numba.txt -c locks/test.txt --group numba
+	$(compile) -o locks/jax.txt -c locks/test.txt --group jax
+	$(compile) -o .venv/pylock.numba.toml -c locks/numba.txt --group numba
+	$(compile) -o .venv/pylock.jax.toml -c locks/jax.txt --group jax
+	$(compile) -o .venv/pylock.torch.toml -c locks/torch.txt --group torch
+	@.venv/bin/python -m bench.machine.downloads sizes .venv/pylock.*.toml >.venv/sizes.csv
+	@mv .venv/sizes.csv locks/sizes.csv
+
+compile = @.venv/bin/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url \
+	--python .venv/bin/python --python-version 3.11 --custom-compile-command 'make lock' $(ARGS)
 
 clean: ## remove the environments and caches; results stay
-	rm -rf .venv .venv-lock .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	find bench kernels tests -name __pycache__ -prune -exec rm -rf {} +
 
-compile = .venv-lock/bin/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url \
-	--python .venv-lock/bin/python --python-version 3.11 --custom-compile-command 'make lock' $(ARGS)
+# Made anew where its Python doesn't run or is not the PYTHON that was asked for, and where the file
+# unfinished says that something stopped while packages changed (bench.machine.packages removes it).
+have := $(if $(wildcard .venv/unfinished),,$(shell .venv/bin/python --version 2>/dev/null))
+want := $(if $(filter file,$(origin PYTHON)),$(have),$(shell "$(PYTHON)" --version 2>/dev/null))
 
-# Each stamp is written last, and .bench is away while packages are added: what was interrupted is
-# made anew from an empty .venv, and so is an environment whose interpreter is gone or is not the
-# PYTHON that was asked for. Pip downloads before it installs, so a lost network leaves .bench good.
-pip = .venv/bin/python -m pip install --quiet --no-compile --require-hashes -r
-# with pip's own progress: it may take minutes
-download = .venv/bin/python -m pip download --require-hashes -d
-uninstall = .venv/bin/python -m pip uninstall --quiet --yes
-# on every core, where pip would take one
-compileall = .venv/bin/python -m compileall -qq -j 0 .venv/lib || true
-
-have := $(shell .venv/bin/python --version 2>/dev/null)
-ifneq ($(origin PYTHON),file)
-want := $(shell "$(PYTHON)" --version 2>/dev/null)
-else
-want := $(have)
-endif
 ifneq ($(have),$(or $(want),none))
-.venv/.bench: FORCE
+.venv: FORCE
 endif
 
-.venv/.bench: locks/bench.txt
+.venv:
 	$(check-python)
-	@echo "setting up .venv (once; about a minute)"
-	@"$(PYTHON)" -m venv --clear .venv
-	@$(pip) locks/bench.txt
-	@$(compileall)
-	@touch $@
+	@echo "setting up .venv (once; about ten seconds)"
+	@rm -rf .venv && mkdir .venv && touch .venv/unfinished
+	@"$(PYTHON)" -m venv .venv
+	@$(install-uv) 2>/dev/null || echo "note: uv can't be had here, and pip is slower"
 
-.venv/.test: locks/test.txt .venv/.bench
-	$(call add,test,exit 1)
-
-.venv/.lint: locks/lint.txt .venv/.test
-	$(call add,lint,exit 1)
-
-libraries: $(if $(wanted),sizes $(wanted:%=.venv/.%))
-
-sizes: .venv/.bench
-	@.venv/bin/python -m bench.machine.downloads tell $(wanted)
-
-# Pip shows how far it is: it may take long.
-# One that is there and has no stamp is the user's own, or the tests': it is left as it is. One that
-# can't be had leaves its kernels unavailable, and the others run.
-$(LIBRARIES:%=.venv/.%): .venv/.%: locks/%.txt .venv/.bench
-	$(if $(or $(wildcard $@),$(call missing,$*)),$(call add,$*,echo "note: without $* its kernels stay unavailable" >&2; exit 0))
-
-missing = $(shell .venv/bin/python -c "import importlib.util as u; print('' if u.find_spec('$(1)') else 'yes')")
-
-# What a GPU needs has no stamp: the driver is asked anew each time, and .venv what is in it. CuPy's
-# wheels hold the same files, so another one goes first, once all that replaces it is here.
-gpu: gpu-word .venv/.bench
-	@set -e; work=$$(.venv/bin/python -m bench.machine.wheel $(GPU)); set -- $$work; \
-	[ $$# -gt 0 ] || exit 0; wheel=$$1; shift; \
-	trap 'rm -rf .venv/.wheels' EXIT; trap 'exit 1' INT; mkdir -p .venv/.wheels; \
-	[ $$wheel = none ] || $(download) .venv/.wheels -r locks/$$wheel.txt || { \
-		echo "error: CuPy can't be downloaded: try again, or go without it: make GPU=none $(MAKECMDGOALS)" >&2; exit 1; }; \
-	rm -f .venv/.bench .venv/.test .venv/.lint; \
-	[ $$# = 0 ] || $(uninstall) "$$@"; \
-	[ $$wheel = none ] || $(pip) locks/$$wheel.txt --no-index --find-links .venv/.wheels; \
-	$(compileall); $(stamp-all)
+# a wheel or nothing: to build uv needs Rust
+install-uv = .venv/bin/python -m pip install --quiet --retries 1 --no-compile --only-binary :all: \
+	--require-hashes -r locks/uv.txt
 
 gpu-word:
 	@case "$$GPU" in auto|none|cuda12|cuda13) ;; *) \
 		echo "error: GPU=$$GPU is none of auto, none, cuda12, cuda13 (it may come from the environment)" >&2; exit 1;; esac
-
-define add
-@echo "adding what $(1) needs to .venv"
-@rm .venv/.bench
-@others=$$(.venv/bin/python -m bench.machine.wheel beside locks/$(1).txt); \
-	[ -z "$$others" ] || $(uninstall) $$others
-@trap 'exit 1' INT; $(if $(filter $(1),$(LIBRARIES)),$(subst --quiet ,,$(pip)),$(pip)) locks/$(1).txt \
-	|| { $(stamp-all); $(2); }; $(compileall); touch .venv/.bench $@; $(stamp-all)
-endef
-
-# What is in .venv still is what the stamps say, none older than the one that it was built on.
-stamp-all = touch .venv/.bench; find .venv -maxdepth 1 -type f -name '.*' -exec touch {} +
 
 define check-python
 @"$(PYTHON)" -c "" 2>/dev/null || { \

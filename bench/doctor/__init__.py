@@ -8,6 +8,6 @@
         v
     findings      show.py: one screen, or JSON
 
-With bench.machine.wheel, which sets it up, this is the one place in the harness that names CuPy:
-what runs and times kernels can't tell which of them is a GPU's.
+With bench.machine.wheel and packages, which set it up, this is the one place in the harness that
+names CuPy: what runs and times kernels can't tell which of them is a GPU's.
 """

@@ -1,15 +1,13 @@
 """Which of CuPy's wheels this machine's driver and GPUs need, and what .venv lacks of it.
 
-For `make`, which asks each time: `python -m bench.machine.wheel auto` says in one line on stderr
-what is chosen and why. On stdout is what has to be done, for the shell: nothing, or what to install
-(`cuda12`, `cuda13`: a file in locks/; or `none`) and then the packages to remove first. Like
-bench.machine.driver it needs the standard library alone. Nothing here imports CuPy.
+bench.machine.packages asks each time that `make` measures, and does what has to be done. Like
+bench.machine.driver this needs the standard library alone. Nothing here imports CuPy.
 """
 
 import platform
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -51,6 +49,14 @@ class Choice:
 
     wheel: str
     why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What has to be done to .venv."""
+
+    wheel: str  # to install from its lock: cuda12, cuda13; or none
+    spare: tuple[str, ...]  # packages to remove first
 
 
 def choose(found: Driver, machine: str = "x86_64", *, rocm: bool = False) -> Choice:
@@ -95,8 +101,8 @@ def needed(wheel: str, locks: Mapping[str, str]) -> dict[str, str]:
     return {name: v for name, v in locked(locks[wheel]).items() if name not in base}
 
 
-def todo(wheel: str, installed: Mapping[str, str], locks: Mapping[str, str]) -> list[str]:
-    """Words for the shell: what to install, then what to remove first; none if all is there.
+def todo(wheel: str, installed: Mapping[str, str], locks: Mapping[str, str]) -> Change | None:
+    """What .venv lacks, and what has to go; None if all is as it should be.
 
     Every other CuPy has to go, and with it the libraries that came for it, which would only take
     room. Libraries that the tests use stay.
@@ -110,8 +116,8 @@ def todo(wheel: str, installed: Mapping[str, str], locks: Mapping[str, str]) -> 
     useless = [n for n in installed if n not in wanted and n in spare and n not in strange]
     there = all(installed.get(name) == version for name, version in wanted.items())
     if there and not strange and (wanted or not useless):
-        return []
-    return [wheel, *sorted(strange + useless)]
+        return None
+    return Change(wheel, tuple(sorted(strange + useless)))
 
 
 def beside(installed: Mapping[str, str], lock: str) -> list[str]:
@@ -137,12 +143,12 @@ def read_locks() -> dict[str, str]:
     return {name: (LOCKS / f"{name}.txt").read_text() for name in names}
 
 
-def line(choice: Choice, work: Sequence[str]) -> str:
+def line(choice: Choice, change: Change | None) -> str:
     """What is said before anything is done."""
     said = f"GPU: {choice.wheel}; {choice.why}"
-    if not work:
+    if change is None:
         return said
-    gone = ", ".join(name for name in work[1:] if CUPY.fullmatch(name))
+    gone = ", ".join(name for name in change.spare if CUPY.fullmatch(name))
     if choice.wheel == "none":
         return f"{said}: removing {gone or 'the rest of CuPy'} and its CUDA libraries from .venv"
     size = f"about {MEGABYTES[choice.wheel]} MB to download"
@@ -150,35 +156,18 @@ def line(choice: Choice, work: Sequence[str]) -> str:
     return f"{said}: adding cupy-{choice.wheel}x and its CUDA libraries to .venv, {size}{instead}"
 
 
-def main(word: str, lock: str = "") -> int:
-    """Say what is chosen and print what is to be done -> exit code.
+def plan(word: str) -> tuple[Choice, Change | None]:
+    """What one of WORDS means on this machine, and what has to be done for it.
 
-    `beside` and a lock file: print what has to go before the CuPy of that lock comes, if any.
+    Raises ValueError for a wheel that CuPy doesn't have for this machine.
     """
-    if word == "beside":
-        print(*beside(installed(), Path(lock).read_text()))  # noqa: T201
-        return 0
-    if word not in WORDS:
-        return _refuse(f"GPU={word} is none of {', '.join(WORDS)}")
-    here = sys.platform, platform.machine()
+    machine = platform.machine()
     if word == "auto":
-        choice = choose(ask(), platform.machine(), rocm=ROCM.exists())
-    elif word != "none" and (here[0] != "linux" or here[1] not in MACHINES):
-        return _refuse(f"GPU={word}: CuPy has wheels for Linux on {' and '.join(MACHINES)} only")
+        choice = choose(ask(), machine, rocm=ROCM.exists())
+    elif word != "none" and (sys.platform != "linux" or machine not in MACHINES):
+        raise ValueError(f"GPU={word}: CuPy has wheels for Linux on {' and '.join(MACHINES)} only")
     else:
         choice = Choice(word, "as told")
     # where no GPU is found, a CuPy that is here already does no harm
     idle = word == "auto" and choice.wheel == "none"
-    work = [] if idle else todo(choice.wheel, installed(), read_locks())
-    print(line(choice, work), file=sys.stderr)  # noqa: T201
-    print(*work)  # noqa: T201
-    return 0
-
-
-def _refuse(said: str) -> int:
-    print(f"error: {said}", file=sys.stderr)  # noqa: T201
-    return 2
-
-
-if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))
+    return choice, None if idle else todo(choice.wheel, installed(), read_locks())

@@ -850,7 +850,8 @@ class TestCommand:
 
 
 KNOWS_CUPY = {
-    "bench/machine/wheel.py": "sets it up",
+    "bench/machine/wheel.py": "chooses it",
+    "bench/machine/packages.py": "installs it",
     "bench/machine/__init__.py": "says that the wheel is chosen there",
     "bench/doctor/": "says what is wrong with it",
 }

@@ -192,6 +192,6 @@ def test_a_run_is_told_apart_by_its_gpus(here: pytest.MonkeyPatch) -> None:
 
 def test_it_needs_the_standard_library_alone() -> None:
     """It is asked before anything is installed: -S leaves site-packages out."""
-    for module in ("bench.machine.driver", "bench.machine.wheel"):
+    for module in ("bench.machine.driver", "bench.machine.wheel", "bench.machine.packages"):
         command = [sys.executable, "-S", "-c", f"import {module}"]
         subprocess.run(command, cwd=ROOT, check=True)

@@ -1,9 +1,6 @@
-"""Which wheel for which driver and card; what .venv lacks of it; and how make acts on it."""
+"""Which wheel for which driver and card, and what .venv lacks of it."""
 
-import os
 import platform
-import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -11,10 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench import ROOT
 from bench.machine import driver, wheel
 from bench.machine.driver import Device, Driver
-from bench.machine.wheel import Choice, choose
+from bench.machine.wheel import Change, Choice, choose
 
 
 def machine(version: int | None, *computes: str) -> Driver:
@@ -23,9 +19,6 @@ def machine(version: int | None, *computes: str) -> Driver:
         Device(i, f"GPU {i}", f"0000:{i:02x}:00.0", text) for i, text in enumerate(computes)
     )
     return Driver(version, devices, trouble="" if devices else driver.ABSENT)
-
-
-NO_WORD = "is none of auto, none, cuda12, cuda13 (it may come from the environment)\n"
 
 
 class TestChoose:
@@ -165,7 +158,8 @@ class TestTodo:
         ],
     )
     def test_each_state(self, chosen: str, installed: dict[str, str], words: list[str]) -> None:
-        assert wheel.todo(chosen, PLAIN | installed, LOCKS) == words
+        expected = Change(words[0], tuple(words[1:])) if words else None
+        assert wheel.todo(chosen, PLAIN | installed, LOCKS) == expected
 
     @pytest.mark.parametrize("chosen", ["none", "cuda12", "cuda13"])
     @pytest.mark.parametrize("before", [{}, WITH_12, WITH_13, WITH_12 | WITH_13])
@@ -173,10 +167,11 @@ class TestTodo:
         self, chosen: str, before: dict[str, str]
     ) -> None:
         after = PLAIN | before
-        for name in wheel.todo(chosen, after, LOCKS)[1:]:
+        change = wheel.todo(chosen, after, LOCKS)
+        for name in change.spare if change else ():
             del after[name]
         after |= wheel.needed(chosen, LOCKS)
-        assert wheel.todo(chosen, after, LOCKS) == []
+        assert wheel.todo(chosen, after, LOCKS) is None
         assert sum(name.startswith("cupy-cuda") for name in after) == (chosen != "none")
         assert after.items() >= PLAIN.items()
 
@@ -217,8 +212,8 @@ class TestTodo:
             assert pinned <= {line.split(" ;")[0] for line in locks["bench"].splitlines()}
 
 
-class TestMain:
-    """What make reads on stdout, and people on stderr."""
+class TestPlan:
+    """What a word means on this machine, and the line that says so."""
 
     @pytest.fixture(autouse=True)
     def a_machine(self, monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
@@ -230,66 +225,44 @@ class TestMain:
         monkeypatch.setattr(platform, "machine", lambda: "x86_64")
         return monkeypatch
 
-    def test_one_line_says_what_is_added_why_and_how_large_it_is(
-        self, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        assert wheel.main("auto") == 0
-        said = capsys.readouterr()
-        assert said.out == "cuda13\n"
-        assert said.err == (
+    def test_one_line_says_what_is_added_why_and_how_large_it_is(self) -> None:
+        choice, change = wheel.plan("auto")
+        assert change == Change("cuda13", ())
+        assert wheel.line(choice, change) == (
             "GPU: cuda13; GPU 0 (9.0); the driver has CUDA 13.0: adding cupy-cuda13x and its CUDA"
-            " libraries to .venv, about 580 MB to download\n"
+            " libraries to .venv, about 580 MB to download"
         )
 
     def test_without_a_driver_it_says_why_and_leaves_all_as_it_is(
-        self, a_machine: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+        self, a_machine: pytest.MonkeyPatch
     ) -> None:
         a_machine.setattr(wheel, "ask", lambda: machine(None))
         a_machine.setattr(wheel, "installed", lambda: PLAIN | WITH_13)
-        assert wheel.main("auto") == 0
-        said = capsys.readouterr()
-        assert said.out == "\n"
-        assert said.err == "GPU: none; no NVIDIA driver (libcuda.so.1)\n"
+        choice, change = wheel.plan("auto")
+        assert change is None
+        assert wheel.line(choice, change) == "GPU: none; no NVIDIA driver (libcuda.so.1)"
 
-    def test_none_takes_cupy_out(
-        self, a_machine: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-    ) -> None:
+    def test_none_takes_cupy_out(self, a_machine: pytest.MonkeyPatch) -> None:
         a_machine.setattr(wheel, "installed", lambda: PLAIN | WITH_13)
-        assert wheel.main("none") == 0
-        said = capsys.readouterr()
-        assert said.out == "none cuda-toolkit cupy-cuda13x nvidia-cublas\n"
-        assert "removing cupy-cuda13x and its CUDA libraries" in said.err
+        choice, change = wheel.plan("none")
+        assert change == Change("none", ("cuda-toolkit", "cupy-cuda13x", "nvidia-cublas"))
+        assert "removing cupy-cuda13x and its CUDA libraries" in wheel.line(choice, change)
 
-    def test_what_goes_is_named(
-        self, a_machine: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-    ) -> None:
+    def test_what_goes_is_named(self, a_machine: pytest.MonkeyPatch) -> None:
         a_machine.setattr(wheel, "installed", lambda: PLAIN | WITH_13)
-        assert wheel.main("cuda12") == 0
-        said = capsys.readouterr()
-        assert said.out == "cuda12 cupy-cuda13x nvidia-cublas\n"
-        assert said.err.startswith("GPU: cuda12; as told: adding cupy-cuda12x")
-        assert said.err.endswith("about 810 MB to download, in place of cupy-cuda13x\n")
+        choice, change = wheel.plan("cuda12")
+        assert change == Change("cuda12", ("cupy-cuda13x", "nvidia-cublas"))
+        said = wheel.line(choice, change)
+        assert said.startswith("GPU: cuda12; as told: adding cupy-cuda12x")
+        assert said.endswith("about 810 MB to download, in place of cupy-cuda13x")
 
-    def test_another_word_is_refused(self, capsys: pytest.CaptureFixture[str]) -> None:
-        assert wheel.main("cuda14") == 2
-        said = capsys.readouterr()
-        assert said == ("", "error: GPU=cuda14 is none of auto, none, cuda12, cuda13\n")
-
-    def test_a_wheel_for_another_machine_is_refused(
-        self, a_machine: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-    ) -> None:
+    def test_a_wheel_for_another_machine_is_refused(self, a_machine: pytest.MonkeyPatch) -> None:
         a_machine.setattr(sys, "platform", "darwin")
-        assert wheel.main("cuda13") == 2
-        assert "CuPy has wheels for Linux on x86_64 and aarch64 only" in capsys.readouterr().err
-        assert wheel.main("none") == 0
-
-    def test_what_stands_beside_a_lock(
-        self, a_machine: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        a_machine.setattr(wheel, "installed", lambda: PLAIN | WITH_12)
-        (tmp_path / "test.txt").write_text(LOCKS["cuda13"])
-        assert wheel.main("beside", str(tmp_path / "test.txt")) == 0
-        assert capsys.readouterr().out == "cupy-cuda12x\n"
+        with pytest.raises(
+            ValueError, match="CuPy has wheels for Linux on x86_64 and aarch64 only"
+        ):
+            wheel.plan("cuda13")
+        assert wheel.plan("none") == (Choice("none", "as told"), None)
 
     def test_installed_packages_have_the_names_of_lock_files(
         self, a_machine: pytest.MonkeyPatch
@@ -298,125 +271,3 @@ class TestMain:
         found = wheel.installed()
         assert {"numpy", "pytest-benchmark", "tomli-w"} <= set(found)
         assert all(name == name.lower() and "_" not in name for name in found)
-
-
-PYTHON = """#!/bin/sh
-# Stands in for .venv's Python: writes down what is asked of it; all but pip is the real one's.
-case "$*" in
-*"-m pip"*)
-    echo "$*" >> calls
-    case "$*" in *"$FAILS"*) [ -z "$FAILS" ] || exit 1;; esac
-    if [ -e .venv/.bench ]; then echo "  .bench is there" >> calls; fi
-    ;;
-*compileall*) ;;
-*"-m bench.machine.wheel"*)
-    [ "$PLAN" = real ] || {{ echo "$PLAN"; exit; }}
-    cd "{root}" && exec "{python}" "$@" ;;
-*) exec "{python}" "$@" ;;
-esac
-"""
-
-
-@pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
-class TestMake:
-    """`make gpu`, on a .venv whose pip only writes down what it is told."""
-
-    @pytest.fixture
-    def clone(self, tmp_path: Path) -> Path:
-        shutil.copy(ROOT / "Makefile", tmp_path)
-        shutil.copytree(ROOT / "locks", tmp_path / "locks")
-        (tmp_path / ".venv" / "bin").mkdir(parents=True)
-        python = tmp_path / ".venv" / "bin" / "python"
-        python.write_text(PYTHON.format(python=sys.executable, root=ROOT))
-        python.chmod(0o755)
-        for stamp in (".bench", ".test", ".lint"):
-            (tmp_path / ".venv" / stamp).touch()
-        return tmp_path
-
-    def make(self, clone: Path, *arguments: str, plan: str = "", fails: str = "") -> str:
-        """Run make -> its exit code and what it said."""
-        kept = {"PATH": os.environ["PATH"], "PLAN": plan, "FAILS": fails}
-        done = subprocess.run(
-            ["make", *arguments], cwd=clone, env=kept, capture_output=True, text=True, check=False
-        )
-        return f"{done.returncode}: {done.stderr}{done.stdout}"
-
-    def calls(self, clone: Path) -> list[str]:
-        path = clone / "calls"
-        return path.read_text().splitlines() if path.exists() else []
-
-    def stamps(self, clone: Path) -> set[str]:
-        return {path.name for path in (clone / ".venv").glob(".*")}
-
-    def test_with_nothing_to_do_pip_is_not_asked(self, clone: Path) -> None:
-        assert self.make(clone, "gpu").startswith("0: ")
-        assert self.calls(clone) == []
-        assert self.stamps(clone) == {".bench", ".test", ".lint"}
-
-    @pytest.mark.skipif(
-        driver.ask().trouble != driver.ABSENT, reason="needs a machine without NVIDIA's driver"
-    )
-    def test_without_a_driver_nothing_is_downloaded_and_one_line_says_why(
-        self, clone: Path
-    ) -> None:
-        said = self.make(clone, "gpu", plan="real")
-        assert said.startswith("0: GPU: none; no NVIDIA driver (libcuda.so.1)")
-        assert len(said.splitlines()) == 1
-        assert self.calls(clone) == []
-
-    def test_the_old_goes_once_the_new_is_here(self, clone: Path) -> None:
-        assert self.make(clone, "gpu", plan="cuda12 cupy-cuda13x nvidia-cublas").startswith("0: ")
-        download, first, uninstall, install = self.calls(clone)
-        assert "pip download" in download
-        assert "--require-hashes" in download
-        assert "locks/cuda12.txt" in download
-        assert first == "  .bench is there"  # an interrupted download costs nothing
-        assert uninstall.endswith("uninstall --quiet --yes cupy-cuda13x nvidia-cublas")
-        assert "pip install" in install
-        assert "--require-hashes" in install
-        assert "--no-index" in install
-        # the tests' own CuPy may have gone: their stamps with it
-        assert self.stamps(clone) == {".bench"}
-
-    def test_none_only_removes(self, clone: Path) -> None:
-        assert self.make(clone, "gpu", plan="none cupy-cuda13x").startswith("0: ")
-        (uninstall,) = self.calls(clone)
-        assert uninstall.endswith("uninstall --quiet --yes cupy-cuda13x")
-
-    def test_a_lost_network_leaves_all_as_it_was(self, clone: Path) -> None:
-        said = self.make(clone, "setup", plan="cuda13 cupy-cuda12x", fails="download")
-        assert said.startswith("2: error: CuPy can't be downloaded: try again, or go without it:")
-        assert "make GPU=none setup" in said
-        assert len(self.calls(clone)) == 1
-        assert {".bench", ".test", ".lint"} <= self.stamps(clone)
-
-    @pytest.mark.parametrize("fails", ["uninstall", "install --quiet"])
-    def test_what_stops_in_between_is_made_anew(self, clone: Path, fails: str) -> None:
-        said = self.make(clone, "gpu", plan="cuda13 cupy-cuda12x", fails=fails)
-        assert said.startswith("2: ")
-        assert ".bench" not in self.stamps(clone)
-
-    def test_a_bad_word_is_one_line_and_an_error_before_anything_is_made(self, clone: Path) -> None:
-        (clone / ".venv" / ".bench").unlink()
-        said = self.make(clone, "bench", "GPU=cuda14")
-        assert said.startswith(f"2: error: GPU=cuda14 {NO_WORD}")
-        assert self.calls(clone) == []
-
-    @pytest.mark.parametrize("stamp", [".test", ".lint"])
-    def test_another_cupy_goes_before_the_tests_own_comes(self, clone: Path, stamp: str) -> None:
-        (clone / ".venv" / ".test").unlink()
-        (clone / ".venv" / ".lint").unlink()
-        assert self.make(clone, f".venv/{stamp}", plan="cupy-cuda12x").startswith("0: ")
-        uninstall, install = self.calls(clone)[:2]
-        assert uninstall.endswith("uninstall --quiet --yes cupy-cuda12x")
-        assert "locks/test.txt" in install
-        assert {".bench", stamp} <= self.stamps(clone)
-
-    @pytest.mark.parametrize("target", ["bench", "setup", "suite", "gate"])
-    def test_what_measures_asks_for_the_gpu(self, clone: Path, target: str) -> None:
-        """And what doesn't, does not: nothing is downloaded to draw charts or to ask the doctor."""
-        assert "bench.machine.wheel" in self.make(clone, "--dry-run", target)
-
-    @pytest.mark.parametrize("target", ["plots", "doctor", "test", "lint", "help"])
-    def test_what_does_not_measure_does_not(self, clone: Path, target: str) -> None:
-        assert "bench.machine.wheel" not in self.make(clone, "--dry-run", target)
