@@ -91,6 +91,18 @@ def test_the_neighbour_is_taken_off(busy: float) -> None:
         assert cell.low < ALONE_S < cell.high
 
 
+@pytest.mark.parametrize("slope", [0.0, 0.4, 1.0])
+def test_times_without_noise_are_adjusted_exactly(slope: float) -> None:
+    generator = np.random.default_rng(12)
+    slowdown = np.where(generator.random((12, 4, 6)) < 0.5, 0.4, 0.0)
+    given = blocks_of(slowdown, 1e-3 * np.exp(slope * slowdown))
+    # each block's own reading on both sides
+    given = dataclasses.replace(given, probe_after=given.probe_before)
+    for cell in estimate(given).estimates:
+        assert cell.value == pytest.approx(1e-3, rel=1e-6)
+        assert cell.slope == pytest.approx(slope, abs=1e-6)
+
+
 def test_a_devices_own_times_are_left_alone() -> None:
     generator = np.random.default_rng(6)
     slowdown = switching(generator, 15, 4, 0.5)
@@ -165,12 +177,29 @@ def test_a_history_survives_json() -> None:
 
 
 def test_a_history_keeps_what_a_run_did_not_see() -> None:
-    before = History(FLOOR_S / 1.01, {"absent": Trait(0.5, 0.1, 0.02)})
+    before = History(
+        FLOOR_S / 1.01, {"absent": Trait(0.5, 0.1, 0.02)}, {"gone": Trait(0.6, 0.1, 0.02)}
+    )
     quiet = np.zeros((6, 2, 2))
     after = estimate(blocks_of(quiet, np.full(quiet.shape, 1e-3)), before).history
     assert after.floor_s == before.floor_s
     assert set(after.kernels) == {"absent", "dot", "loop"}
+    assert set(after.cells) == {"gone", "cell 0", "cell 1"}
     assert after.kernels["absent"] == before.kernels["absent"]
+    assert after.cells["gone"] == before.cells["gone"]
+
+
+def test_slopes_that_earlier_runs_saw_are_remembered() -> None:
+    generator = np.random.default_rng(13)
+    slowdown = switching(generator, 40, 4, 0.5)
+    seconds = noisy(generator, slowdown.shape) * np.exp(0.3 * slowdown)
+    history = estimate(blocks_of(slowdown, seconds)).history
+    assert history.cells["cell 0"].slope == pytest.approx(0.3, abs=0.1)
+    # three visits, all busy, say nothing of slopes
+    few = 0.5 + generator.normal(0, 0.01, (3, 4, BLOCKS))
+    given = blocks_of(few, noisy(generator, few.shape) * np.exp(0.3 * few))
+    for cell in estimate(given, history).estimates:
+        assert cell.value == pytest.approx(ALONE_S, rel=0.1)
 
 
 def test_a_ratio_holds_both_intervals() -> None:

@@ -10,13 +10,11 @@ for work that stays in a core, 0.3 to 0.5 for work that waits for memory or uses
     floors.py       the probe's floor: a low quantile of the run's readings, or what earlier runs
                     saw if this one never got near it; and each kernel's own, because wide vector
                     instructions lower a core's clock for a while. Then the slowdown of each block
-    slopes.py       a slope a cell, with the mean slowdown of the block's visit as an instrument:
-                    the readings beside a block are noisy, and a plain regression on a noisy number
-                    is too flat (Fuller, Measurement Error Models, 1987, section 1.4);
-                    reweighted towards least absolute deviations (Huber and Ronchetti, Robust
-                    Statistics, 2009, chapter 7); drawn towards its kernel's slope, and that towards
-                    what is known (partial pooling; Gelman and Hill, Data Analysis Using Regression
-                    and Multilevel/Hierarchical Models, 2007, chapter 12)
+    slopes.py       a slope a cell by weighted least squares, reweighted once towards least absolute
+                    deviations (Huber and Ronchetti, Robust Statistics, 2009, chapter 7), and drawn
+                    towards its kernel's slope, that towards what is known (partial pooling; Gelman
+                    and Hill, Data Analysis Using Regression and Multilevel/Hierarchical Models,
+                    2007, chapter 12)
     numbers.py      a number a visit, a low quantile of its adjusted blocks; a number a cell, the
                     median over its visits, with the interval of a quantile (Woodruff,
                     Journal of the American Statistical Association 47, 1952) widened because
@@ -24,7 +22,8 @@ for work that stays in a core, 0.3 to 0.5 for work that waits for memory or uses
     grouped.py      sums and quantiles of groups
 
 On a machine that is left alone nothing is adjusted and all visits count alike: the estimate is the
-plain median over visits. A device's own times are never adjusted.
+plain median over visits. A device's own times are never adjusted. What was tried and left out, and
+what each part is worth, is in bench/studies/busy.py.
 """
 
 import math
@@ -119,13 +118,19 @@ def _history(table: BlockTable, floor: Floors, slope: Slopes, earlier: History) 
     floors_s = [math.exp(floor.run)] if seen else []
     if earlier.floor_s is not None:
         floors_s.append(earlier.floor_s)
-    kernels = {
-        name: Trait(
-            slope=float(slope.kernel[i]),
-            error=float(slope.kernel_error[i]),
-            offset=float(floor.offset[i]),
-        )
-        for i, name in enumerate(table.kernels)
-        if table.hosted[table.kernel_of_cell == i].any()
+    of = table.kernel_of_cell
+    cells = {
+        name: Trait(float(slope.cell[i]), float(slope.cell_error[i]), float(floor.offset[of[i]]))
+        for i, name in enumerate(table.names)
+        if table.hosted[i]
     }
-    return History(min(floors_s, default=None), {**earlier.kernels, **kernels})
+    kernels = {
+        name: Trait(float(slope.kernel[i]), float(slope.kernel_error[i]), float(floor.offset[i]))
+        for i, name in enumerate(table.kernels)
+        if table.hosted[of == i].any()
+    }
+    return History(
+        min(floors_s, default=None),
+        {**earlier.kernels, **kernels},
+        {**earlier.cells, **cells},
+    )

@@ -91,7 +91,7 @@ class MachineState:
 
 @dataclass(frozen=True, slots=True)
 class Trait:
-    """How a kernel follows the probe."""
+    """How a kernel, or a cell, follows the probe."""
 
     slope: float  # as in Estimate
     error: float  # standard error of the slope
@@ -104,6 +104,7 @@ class History:
 
     floor_s: float | None = None  # seconds of the probe on a core left alone; None: never seen
     kernels: Mapping[str, Trait] = field(default_factory=dict)
+    cells: Mapping[str, Trait] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,7 @@
 """How a cell's time follows the speed probe: log(seconds) = log(time alone) + slope * slowdown."""
 
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -59,31 +61,27 @@ class Slopes:
 
 
 def slopes(table: BlockTable, slowdown: Floats, earlier: History) -> Slopes:
-    """Each cell's slope by instrumental variables, drawn towards its kernel's.
+    """Each cell's slope by weighted least squares, drawn towards its kernel's.
 
-    The readings beside a block are noisy, and a regression on a noisy number is too flat; the mean
-    over the block's visit saw the same machine with less noise, and is the instrument. Reweighting
-    leads towards least absolute deviations.
+    Reweighting leads towards least absolute deviations: a few blocks met something that the probe
+    beside them did not.
     """
     cell, cells = table.cell, len(table.names)
     certain = certainty(slowdown)
     each = np.ones(len(slowdown))
-    instrument = means(slowdown, each, table.visit, len(table.cell_of_visit))[table.visit]
     spread = means((slowdown - means(slowdown, each, cell, cells)[cell]) ** 2, each, cell, cells)
+    seen = table.hosted & (spread > TINY)
     busy = (slowdown > BUSY) & table.hosted_blocks
     weight = certain
     for _ in range(ROUNDS):
-        dx, dy, dz = (
-            values - means(values, weight, cell, cells)[cell]
-            for values in (slowdown, table.log_s, instrument)
+        dx, dy = (
+            values - means(values, weight, cell, cells)[cell] for values in (slowdown, table.log_s)
         )
-        product = sums(weight * dz * dx, cell, cells)
-        seen = table.hosted & (np.abs(product) > TINY) & (spread > TINY)
-        product = np.where(seen, product, 1.0)
-        raw = np.clip(sums(weight * dz * dy, cell, cells) / product, -0.5, 2.0)
+        raw = sums(weight * dx * dy, cell, cells)
+        raw = np.where(seen, raw / np.where(seen, sums(weight * dx**2, cell, cells), 1.0), 0.0)
         residual = dy - raw[cell] * dx
         scatter = float(np.median(np.abs(residual[busy]))) / MAD if busy.any() else BUSY
-        precision = np.where(seen, spread / (MISFIT * scatter) ** 2, 0.0)
+        precision = np.where(seen, spread / (MISFIT * max(scatter, TINY)) ** 2, 0.0)
         fitted = _pooled(table, raw, precision, earlier)
         residual = dy - fitted.cell[cell] * dx
         weight = certain / np.maximum(np.abs(residual) * np.sqrt(certain), 1.0)
@@ -91,20 +89,35 @@ def slopes(table: BlockTable, slowdown: Floats, earlier: History) -> Slopes:
 
 
 def _pooled(table: BlockTable, raw: Floats, precision: Floats, earlier: History) -> Slopes:
-    """Cells drawn towards their kernel, kernels towards what is known of them.
+    """Cells drawn towards their kernel, kernels towards PRIOR; or each towards what earlier runs
+    say of it.
 
     `raw` are the slopes of cells by themselves, `precision` is the inverse of their variance.
     """
     of, kernels = table.kernel_of_cell, len(table.kernels)
-    known = [earlier.kernels.get(name) for name in table.kernels]
-    centre = np.array([trait.slope if trait else PRIOR.slope for trait in known])
-    error = np.array([np.hypot(trait.error, AGED) if trait else PRIOR.error for trait in known])
     # seen from its kernel, a cell's slope varies by CELLS besides its error
     told = np.where(precision > 0, 1 / (1 / np.maximum(precision, TINY) + CELLS**2), 0.0)
     held = sums(told, of, kernels)
-    kernel = (sums(told * raw, of, kernels) + centre / error**2) / (held + error**-2)
-    kernel = np.clip(kernel, LEAST, MOST)
-    kernel_error = (held + error**-2) ** -0.5
-    cell = (precision * raw + kernel[of] / CELLS**2) / (precision + CELLS**-2)
-    apart = CELLS**2 + kernel_error[of] ** 2
-    return Slopes(kernel, kernel_error, np.clip(cell, LEAST, MOST), (precision + 1 / apart) ** -0.5)
+    prior, spread = np.full(kernels, PRIOR.slope), np.full(kernels, PRIOR.error)
+    prior, spread = _known(earlier.kernels, table.kernels, prior, spread)
+    kernel = (sums(told * raw, of, kernels) + prior / spread**2) / (held + spread**-2)
+    kernel, kernel_error = np.clip(kernel, LEAST, MOST), (held + spread**-2) ** -0.5
+    spread = np.hypot(CELLS, kernel_error)[of]
+    prior, spread = _known(earlier.cells, table.names, kernel[of], spread)
+    cell = (precision * raw + prior / spread**2) / (precision + spread**-2)
+    return Slopes(
+        kernel, kernel_error, np.clip(cell, LEAST, MOST), (precision + spread**-2) ** -0.5
+    )
+
+
+def _known(
+    traits: Mapping[str, Trait], names: Sequence[str], slope: Floats, error: Floats
+) -> tuple[Floats, Floats]:
+    """Slopes and their errors, with those that earlier runs tell in their place."""
+    known = [traits.get(name) for name in names]
+    return (
+        np.array([trait.slope if trait else slope[i] for i, trait in enumerate(known)]),
+        np.array(
+            [math.hypot(trait.error, AGED) if trait else error[i] for i, trait in enumerate(known)]
+        ),
+    )
