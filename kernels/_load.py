@@ -7,6 +7,7 @@ import importlib.util
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 
@@ -87,9 +88,10 @@ def _digest(path: Path) -> str:
     return hashlib.sha256(b"".join(content)).hexdigest()[:12]
 
 
-def _imports(text: bytes) -> set[str]:
+@cache
+def _imports(text: bytes) -> frozenset[str]:
     """The modules that a file may import, with names that are none among them."""
-    modules = set()
+    modules: set[str] = set()
     for node in ast.walk(ast.parse(text)):
         match node:
             case ast.ImportFrom(module="kernels"):
@@ -97,7 +99,7 @@ def _imports(text: bytes) -> set[str]:
             # a constant: the name may be handed to import_module
             case ast.ImportFrom(module=str(name)) | ast.alias(name=name) | ast.Constant(str(name)):
                 modules.add(name)
-    return modules
+    return frozenset(modules)
 
 
 def _import(name: str, path: Path) -> ModuleType:

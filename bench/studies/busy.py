@@ -1,6 +1,7 @@
 """What are estimates worth on a busy machine? On a recording of one, by how well they repeat.
 
     python -m bench.studies.busy FILE.csv.gz [SEGMENTS]
+    python -m bench.studies.busy FILE.csv.gz SEGMENTS NAME    # kept in results/studies/busy.csv
 
 A recording has the speed probe timed between every two blocks: a row a block, with the columns
 at_s, visit, kernel, width, batch, loops, seconds (a launch), and the probe's CPU seconds just
@@ -37,11 +38,13 @@ weighted by how far they were adjusted, a peak among the readings as the sign of
 
 import sys
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from bench.stats import adjust
+from bench.studies import RESULTS, write
 
 SEGMENTS = 10
 
@@ -123,10 +126,10 @@ def own_slope(blocks: pd.DataFrame) -> Estimates:
 
 ESTIMATES: dict[str, Callable[[pd.DataFrame], Estimates]] = {
     "shipped": shipped,
-    "quiet visits": quiet_visits,
-    "all visits": all_visits,
-    "quiet blocks": quiet_blocks,
-    "own slopes": own_slope,
+    "quiet_visits": quiet_visits,
+    "all_visits": all_visits,
+    "quiet_blocks": quiet_blocks,
+    "own_slopes": own_slope,
 }
 
 
@@ -149,12 +152,25 @@ def score(estimates: pd.DataFrame) -> tuple[float, float]:
 
 
 def main(arguments: list[str]) -> None:
-    """Print a line an estimate."""
+    """Print a line an estimate; keep them where the recording has a name."""
     blocks = read(arguments[0])
     segments = int(arguments[1]) if len(arguments) > 1 else SEGMENTS
-    for name, of in ESTIMATES.items():
+    rows = []
+    for estimate, of in ESTIMATES.items():
         rms, coverage = score(table(blocks, segments, of))
-        print(f"{name} rms {100 * rms:.1f} % coverage {coverage:.2f}")
+        print(f"{estimate} rms {100 * rms:.1f} % coverage {coverage:.2f}")
+        rows.append({"estimate": estimate, "rms": rms, "coverage": coverage})
+    if len(arguments) > 2:
+        keep(arguments[2], segments, rows)
+
+
+def keep(recording: str, segments: int, rows: list[dict[str, Any]]) -> None:
+    """Put a recording's rows in the place of those that it has in results/studies/busy.csv."""
+    path, fields = RESULTS / "busy.csv", {"recording": recording, "segments": segments}
+    before = pd.read_csv(path) if path.exists() else pd.DataFrame(columns=list(fields))
+    others = before[(before.recording != recording) | (before.segments != segments)]
+    kept: list[Any] = others.to_dict("records")
+    write("busy", [*kept, *(fields | row for row in rows)])
 
 
 if __name__ == "__main__":

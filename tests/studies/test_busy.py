@@ -43,7 +43,7 @@ def test_a_line_an_estimate_the_shipped_one_first(
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == len(busy.ESTIMATES)
     for line in lines:
-        assert re.fullmatch(r"[a-z ]+ rms \d+\.\d % coverage \d\.\d\d", line)
+        assert re.fullmatch(r"[a-z_]+ rms \d+\.\d % coverage \d\.\d\d", line)
     assert lines[0].startswith("shipped rms ")
     assert lines[0].endswith(" coverage 1.00")
 
