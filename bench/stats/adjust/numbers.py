@@ -25,8 +25,8 @@ evidence it is taken for: as in bench.stats.estimate."""
 
 def numbers(
     table: BlockTable, slowdown: Floats, floors: Floors, slopes: Slopes
-) -> tuple[Estimate, ...]:
-    """An estimate a cell.
+) -> tuple[tuple[Estimate, ...], Floats, Floats]:
+    """An estimate a cell, and the logarithms of each visit's number, adjusted and as found.
 
     A block counts the less the further it had to be adjusted; all visits count alike. The interval
     is that of a median, together with what the slope and the floor may be wrong by.
@@ -59,7 +59,7 @@ def numbers(
     plain = quantiles(table.log_s, np.ones(len(slowdown)), table.visit, visits, QUANTILE)
     as_found = of_cells(plain)
     counted = np.bincount(of, minlength=cells)
-    return tuple(
+    estimates = tuple(
         Estimate(
             name=name,
             value=math.exp(middle[i]),
@@ -72,6 +72,7 @@ def numbers(
         )
         for i, name in enumerate(table.names)
     )
+    return estimates, number, plain
 
 
 def _interval(number: Floats, of: Integers, middle: Floats) -> tuple[Floats, Floats]:
