@@ -257,8 +257,6 @@ class Round:
     control_log_ratio: float
     # pairs of neighbouring blocks that were measured
     pairs: int
-    # pairs that do not count, because the machine was disturbed meanwhile
-    dropped: int
 
 
 @dataclass(frozen=True, slots=True)

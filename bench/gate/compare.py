@@ -260,8 +260,7 @@ def conclude(
     for row in measured:
         by_round[row.round_number].append(row.control_log_ratio)
     control = [fmean(its) for its in by_round.values()]
-    dropped = sum(row.dropped for row in measured) / max(sum(row.pairs for row in measured), 1)
-    problem = decide.trouble(control, dropped, spread, slower_than, alike=alike)
+    problem = decide.trouble(control, spread, slower_than, alike=alike)
     screen, confirm = by_cell(measured, "screen"), by_cell(measured, "confirm")
     kernel_of = {row.cell: row.kernel for row in measured}
 

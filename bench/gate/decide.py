@@ -46,9 +46,6 @@ WORTH_A_LOOK = math.log(1.015)
 FAR = 3
 """How many times as far as fixed work a cell has to move before that can't be the reason."""
 
-DROPPED = 0.3
-"""A run of which more pairs of blocks than this were disturbed isn't judged."""
-
 
 @dataclass(frozen=True, slots=True)
 class Spread:
@@ -255,7 +252,6 @@ def _verdict(
 
 def trouble(
     control: Sequence[float],
-    dropped: float,
     spread: Spread,
     slower_than: float,
     *,
@@ -263,15 +259,10 @@ def trouble(
 ) -> str | None:
     """Why the run can't be judged at all, if so; it sees no cell.
 
-    `control`: d of fixed work that is the same on both sides, a number a round; `dropped`: the
-    share of pairs of blocks that were set aside because the machine was disturbed. `alike`: both
+    `control`: d of fixed work that is the same on both sides, a number a round. `alike`: both
     sides run on the same packages. Else NumPy itself may do the fixed work at another speed, and
     only its steadiness is looked at.
     """
-    if dropped > DROPPED:
-        return (
-            f"{100 * dropped:.0f}% of the pairs of blocks were disturbed: the machine is too noisy"
-        )
     if len(control) < LEAST_ROUNDS:
         return f"{len(control)} rounds are too few to judge by"
     low, high = interval(control if alike else [d - median(control) for d in control])

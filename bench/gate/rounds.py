@@ -8,7 +8,7 @@ neighbouring blocks of log(head / base).
 import math
 import os
 import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from statistics import median
 from typing import Any
 
@@ -16,7 +16,6 @@ from bench.data.records import Phase, Round, Status
 from bench.gate.checkouts import Side
 from bench.measure import worker_process
 from bench.plan.cell import Cell
-from bench.stats import disturbance
 from bench.worker import messages
 
 BLOCK_S = 5e-4
@@ -146,19 +145,20 @@ def _cell(
             found[arm.side].append(arm.block(cell, key, loops))
     for arm in arms:
         arm.close(cell, key)
-    return _row(number, phase, cell, found)
+    return row(number, phase, cell, found)
 
 
-def _row(
-    number: int, phase: Phase, cell: Cell, found: dict[str, list[tuple[float, float]]]
+def row(
+    number: int, phase: Phase, cell: Cell, found: Mapping[str, Sequence[tuple[float, float]]]
 ) -> Round:
-    slowness = {
-        i: max(base[1], head[1])
-        for i, (base, head) in enumerate(zip(found["base"], found["head"], strict=True))
-    }
-    # the rule sees the slower control of a pair, never which arm it stood beside
-    kept = disturbance.kept(slowness, disturbance.limit(slowness.values()))
-    base, head = ([found[side][i] for i in kept] for side in ("base", "head"))
+    """A round's row for a cell, from each side's blocks: seconds a launch, and of the probe.
+
+    All pairs count, as they are. On a busy machine half of them are disturbed: those left would
+    scatter twice as far from round to round, while in the median over pairs in alternating order a
+    neighbour meets both arms alike. To correct each pair by its probe gains nothing either, because
+    two short blocks differ by more than the probe beside them sees (bench.studies.busy_gate).
+    """
+    base, head = found["base"], found["head"]
     return Round(
         round_number=number,
         phase=phase,
@@ -168,8 +168,7 @@ def _row(
         head_s=median(seconds for seconds, _ in head),
         log_ratio=_middle(zip((s for s, _ in head), (s for s, _ in base), strict=True)),
         control_log_ratio=_middle(zip((c for _, c in head), (c for _, c in base), strict=True)),
-        pairs=len(slowness),
-        dropped=len(slowness) - len(kept),
+        pairs=len(base),
     )
 
 

@@ -43,7 +43,6 @@ from bench.terminal.errors import BadInput
 KERNELS = ("python_loop", "numpy_dot", "numpy_matmul")
 MEASURING = (
     "gate/rounds",
-    "stats/disturbance",
     "worker/cheat_checks",
     "worker/server",
     "worker/speed_probe",

@@ -29,7 +29,6 @@ def runs(between: float, within: float, count: int = 40, seed: int = 1) -> list[
                     offset + generator.gauss(0, within),
                     0.0,
                     16,
-                    0,
                 )
                 for n in range(1, 11)
                 for i, offset in enumerate(offsets)

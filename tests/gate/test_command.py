@@ -27,7 +27,7 @@ def made(generator: random.Random, slowdown: float = 0.0) -> compare.Comparison:
     for number in range(50):
         phase = phases[number >= 10]
         d = slowdown + generator.gauss(0, 0.01)
-        rows.append(Round(number, phase, name, "numpy_dot", 1.0, 1.0, d, 0.0, 16, 0))
+        rows.append(Round(number, phase, name, "numpy_dot", 1.0, 1.0, d, 0.0, 16))
     return compare.conclude(rows, decide.Spread(), 0.05)
 
 

@@ -21,7 +21,7 @@ Run = dict[str, list[float]]  # log ratios by cell
 
 def rows(run: Run, phase: Phase = "screen") -> list[Round]:
     return [
-        Round(number, phase, cell, cell.split(maxsplit=1)[0], 1.0, 1.0, d, 0.0, 16, 0)
+        Round(number, phase, cell, cell.split(maxsplit=1)[0], 1.0, 1.0, d, 0.0, 16)
         for cell, found in run.items()
         for number, d in enumerate(found)
     ]
