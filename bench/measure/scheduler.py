@@ -31,7 +31,7 @@ from bench.stats.times import times
 LOOKS = (6, 9, 13, 19, 28, 41, 60, 88, 129, 189, 277, 406, 595, 872, 1278)
 """Numbers of visits at which a cell may be found done. Fixed beforehand: looking after every visit
 and stopping at the first narrow interval would favour the ones that are narrow by chance; that is
-also why two looks in a row have to agree (`bench.studies.coverage`)."""
+also why two looks in a row have to agree."""
 
 RESPAWN = 3
 RESPAWN_S = 2.0

@@ -11,7 +11,7 @@ from rich.text import Text
 from bench.data.machine import Machine
 from bench.data.records import CellRow, Visit
 from bench.show import machine_state
-from bench.stats import adjust, interval
+from bench.stats import adjust
 from bench.stats.cell_visits import cell_of
 from bench.stats.run_data import RunData
 from bench.stats.speedup import BASELINE
@@ -163,10 +163,10 @@ def caution(cells: Sequence[CellRow]) -> str | None:
     """What this run can't say; None where it has all it set out for."""
     if not any(cell.visits for cell in cells):
         return "nothing was measured"
-    few = sum(0 < cell.visits < interval.ENOUGH for cell in cells)
+    few = sum(0 < cell.visits < adjust.ENOUGH for cell in cells)
     if not few:
         return None
-    return f"{_count(few)} had under {interval.ENOUGH} visits: no interval yet (--budget for more)"
+    return f"{_count(few)} had under {adjust.ENOUGH} visits: no interval yet (--budget for more)"
 
 
 def state(run: RunData) -> str | None:

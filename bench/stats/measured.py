@@ -7,7 +7,7 @@ from itertools import islice
 from statistics import median
 
 from bench.data.records import Block, Quantity, Visit
-from bench.stats.adjust.records import ENOUGH
+from bench.stats.adjust import ENOUGH
 
 WAITED = 0.1
 """A visit whose threads waited for a core for more than this share of the time is set aside, unless

@@ -9,8 +9,6 @@ others. It is cut into segments of equal length (ten), each of which is taken fo
 Printed is a line an estimate, the product's own first: the root mean square, over cells and
 neighbouring segments, of the log ratio of two estimates, which is what a reader who runs it twice
 sees; and the share of cells and segments that have a number.
-
-@ABLATION@
 """
 
 import sys

@@ -27,10 +27,11 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from bench.data.machine import Machine
-from bench.stats.run_data import RunData
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from bench.stats.run_data import RunData
 
 NOT_OF_A_RUN = "gate"
 

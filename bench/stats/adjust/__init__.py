@@ -36,6 +36,7 @@ from bench.stats.adjust.block_table import BlockTable, tabulate
 from bench.stats.adjust.floors import Floors, floors, slowdowns
 from bench.stats.adjust.numbers import numbers
 from bench.stats.adjust.records import (
+    ENOUGH,
     Answer,
     Blocks,
     Estimate,
@@ -45,6 +46,7 @@ from bench.stats.adjust.records import (
 from bench.stats.adjust.slopes import BUSY, Slopes, slopes
 
 __all__ = [
+    "ENOUGH",
     "Answer",
     "Blocks",
     "Estimate",
