@@ -85,7 +85,7 @@ def measure(series: int, runs: int) -> list[dict[str, Any]]:
             rival = theirs()
             wall_s = time.perf_counter() - start
             start = time.perf_counter()
-            times = run([cell(*name) for name in names()], wall_s, 1000 * number + turn, 0, history)
+            times = run([cell(*name) for name in names()], wall_s, 1000 * number + turn, history)
             history = times.history
             records.append(
                 {

@@ -3,8 +3,9 @@
 A kernel that is a serial chain of multiplications (a power modulo a prime, exponent by exponent)
 takes a time that nothing but its length decides. What a call takes is calibrated apart, in a
 process that does nothing else: straight-line code without a loop, between two readings of the
-clock, kept only where the speed probe found the machine quiet. Then the same kernel is timed by this
-harness, timeit, pytest-benchmark and pyperf, in turn, with the other core idle and with it loaded.
+clock, kept only where the speed probe found the machine quiet. Then the same kernel is timed by
+this harness, timeit, pytest-benchmark and pyperf, in turn, with the other core idle and with it
+loaded.
 
     python -m bench.studies.truth [TURNS]
 
