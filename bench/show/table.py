@@ -170,11 +170,10 @@ def caution(cells: Sequence[CellRow]) -> str | None:
 
 
 def state(run: RunData) -> str | None:
-    """What the machine was like, and what that does to the numbers; None without a visit."""
-    adjusted = sum(cell.probe_slope not in (None, 0) for cell in run.cells)
-    if not adjusted:
-        return None
+    """What the machine was like, and what that does to the numbers; None where none was adjusted."""
     words = machine_state.sentence(run.times.state)
+    if words is None:
+        return None
     if aside := sum(cell.disturbed for cell in run.cells):
         words += f" {_visits(aside)} not counted: other programs of this machine had the core."
     return words

@@ -76,9 +76,12 @@ class Measured:
         )
 
     def trip_s(self, quantity: Quantity) -> float | None:
-        """The median of one of the other quantities over the visits that have it."""
-        by_visit = self.trips.get(quantity)
-        return median(by_visit.values()) if by_visit else None
+        """The median of one of the other quantities over the visits that count and have it; over
+        all that have it where none of those counts (slow launches make few round trips).
+        """
+        by_visit, counted = self.trips.get(quantity, {}), self.counted
+        seconds = [trip_s for visit, trip_s in by_visit.items() if visit in counted]
+        return median(seconds or by_visit.values()) if by_visit else None
 
 
 def spoiled(visit: Visit) -> bool:

@@ -27,6 +27,8 @@ def speedup(cell: Estimate, loops: Sequence[Estimate]) -> tuple[Ratio | None, Ba
         and loop.visits.last.cache == cell.visits.last.cache
         and (loop.case.precision, loop.case.activation) == (case.precision, case.activation)
     }
+    if alike.get(case) is time:  # the loop itself: whatever its time may be wrong by
+        return Ratio(value=1.0, low=1.0, high=1.0, visits=time.visits, as_found=1.0), "measured"
     if case in alike:
         return adjust.ratio(alike[case], time), "measured"
     smaller = [c for c in alike if prediction.within(c, case)]
