@@ -17,6 +17,10 @@ ABRUPT_S = 1e-3
 """A clock that was set by more than this, or a machine that slept, spoils a visit altogether.
 (Network time keeps a clock right by at most 0.5 ms a second.)"""
 
+LEAST_S = 1e-9
+"""The shortest reading of the probe that is one: a coarse clock may see nothing of it, and no clock
+of an operating system sees less."""
+
 
 @dataclass(frozen=True, slots=True)
 class Launches:
@@ -115,16 +119,20 @@ def of_visit(blocks: Iterable[Block]) -> VisitBlocks:
 
 
 def _launches(blocks: Sequence[Block]) -> Launches:
-    before = array("d", (b.probe_before_s for b in blocks if b.probe_before_s))
-    after = array("d", (b.probe_after_s for b in blocks if b.probe_after_s))
-    whole = len(before) == len(after) == len(blocks)  # a coarse clock may have seen nothing of it
-    others = (o for b in blocks for o in (b.probe_others_before_s, b.probe_others_after_s) if o)
+    before = _seen(block.probe_before_s for block in blocks)
+    after = _seen(block.probe_after_s for block in blocks)
+    whole = len(before) == len(after) == len(blocks)
+    elsewhere = (s for b in blocks for s in (b.probe_others_before_s, b.probe_others_after_s))
     return Launches(
         array("d", (block.seconds for block in blocks)),
         before if whole else array("d"),
         after if whole else array("d"),
-        array("d", others),
+        _seen(elsewhere),
     )
+
+
+def _seen(readings: Iterable[float | None]) -> "array[float]":
+    return array("d", (s for s in readings if s is not None and s >= LEAST_S))
 
 
 def by_visit(blocks: Iterable[Block]) -> dict[int, VisitBlocks]:
