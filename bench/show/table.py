@@ -175,12 +175,12 @@ def state(run: RunData) -> str | None:
     if words is None:
         return None
     if aside := sum(cell.disturbed for cell in run.cells):
-        words += f" {_visits(aside)} not counted: other programs of this machine had the core."
+        words += f" {_aside(aside)} waited for a core, or the machine slept."
     return words
 
 
-def _visits(n: int) -> str:
-    return "1 visit is" if n == 1 else f"{n} visits are"
+def _aside(n: int) -> str:
+    return "1 visit is not counted: it" if n == 1 else f"{n} visits are not counted: they"
 
 
 def throttling(visits: Sequence[Visit]) -> list[str]:

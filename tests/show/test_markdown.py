@@ -48,7 +48,6 @@ def test_below_it_stand_the_conditions_and_why_what_is_missing_is_missing() -> N
         "float32, relu, 2 threads, warm caches; ± is half the 95 % interval",
         "cupy\\_matmul: unavailable (24 cells)",
         "AMD EPYC, 2 usable cores",
-        "the machine was disturbed in 16% of 1073 visits",
     ):
         assert said in text
 
