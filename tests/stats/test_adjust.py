@@ -260,4 +260,3 @@ def test_the_order_of_visits_moves_the_interval_alone() -> None:
 
 def test_half_width_is_relative_to_the_estimate() -> None:
     assert Estimate("", 2.0, 1.5, 3.5, 6, 2.0, 0.0, 0.0).half_width == 0.5
-
