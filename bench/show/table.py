@@ -170,7 +170,7 @@ def caution(cells: Sequence[CellRow]) -> str | None:
 
 
 def state(run: RunData) -> str | None:
-    """What the machine was like, and what that does to the numbers; None where none was adjusted."""
+    """What the machine was like, and what that does to the numbers; None where it does nothing."""
     words = machine_state.sentence(run.times.state)
     if words is None:
         return None

@@ -289,11 +289,11 @@ def test_a_run_of_few_visits_says_what_its_intervals_are_worth() -> None:
     assert table.caution([none]) == "nothing was measured"
 
 
-def probed(*slower: float, **known: float) -> Book:
+def probed(*slower: float) -> Book:
     """A visit to numpy_dot for each: how many times longer the probe and the launches took."""
     book = Book()
     for number, times in enumerate(slower, start=1):
-        book.good("numpy_dot", number, *[1e-3 * times] * 10, probe_s=5e-5 * times, **known)
+        book.good("numpy_dot", number, *[1e-3 * times] * 10, probe_s=5e-5 * times)
     return book
 
 

@@ -44,7 +44,7 @@ def measured(*waited: float) -> Measured:
         ({"waited_s": -1e-6}, 0.0),
     ],
 )
-def test_what_a_visit_waits_for_adds_up(known: dict[str, float], share: float) -> None:
+def test_what_a_visit_waits_for_adds_up(known: dict[str, Any], share: float) -> None:
     assert waiting(visit(**known)) == pytest.approx(share)
 
 
@@ -65,7 +65,7 @@ def test_of_a_visit_of_which_nothing_is_known_nothing_is_claimed() -> None:
     ],
 )
 def test_sleep_and_a_clock_that_is_set_spoil_a_visit(
-    known: dict[str, float],
+    known: dict[str, Any],
     is_spoiled: bool,  # noqa: FBT001
 ) -> None:
     assert spoiled(visit(**known)) == is_spoiled
@@ -154,7 +154,8 @@ def test_a_visit_in_which_the_clock_saw_nothing_of_the_probe_has_no_readings(
     seen: float | None, where: str
 ) -> None:
     whole = Block(1, "time", 8, 2.0, 4e-5, 4e-5, 5e-5, 0.0)
-    launches = of_visit([whole, replace(whole, **{where: seen})]).launches
+    changed: dict[str, Any] = {where: seen}
+    launches = of_visit([whole, replace(whole, **changed)]).launches
     assert launches is not None
     assert not launches.before
     assert not launches.after

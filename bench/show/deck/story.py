@@ -211,7 +211,7 @@ def _nothing(run: Run) -> Slide:
 
 
 def _method(run: Run, state: str | None) -> Slide:
-    """How it was measured, and how quiet the machine was."""
+    """How it was measured, and what the machine was like."""
     title = state or "how it was measured"
     view = cells.choose(run.cells, "time_s")
     return Slide(
