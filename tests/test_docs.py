@@ -224,8 +224,8 @@ def measured() -> Iterator[str]:
     yield f"used {busy.busy.min() * 100:.0f} to {busy.busy.max() * 100:.0f} % of the time"
     yield f"in {100 * together.held.min():.1f} % of cells or more"
     yield f"kernel by kernel in {100 * held.held.min():.1f} % or more"
-    half = [100 * width for width in busy.half_width]
-    yield "Half an interval is {:.0f}, {:.0f} and {:.0f} % of the time".format(*half)
+    widths = [100 * width for width in busy.half_width]
+    yield "Half an interval is {:.0f}, {:.0f} and {:.0f} % of the time".format(*widths)
     runs = study("loaded")
     yield f"{runs.ok.sum()} cells were measured and {runs.false_alarms.sum() or 'none'} was refused"
     faults = study("faults")
