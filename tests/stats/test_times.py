@@ -39,11 +39,13 @@ def visits(
     for i in range(VISITS):
         number = start + 10 * i
         slower = SLOWER if (i * 7 + start) % 20 < 20 * busy else 1.0
-        second = 1e-3 * (slower if follows else 1.0)
+        second = 1e-3 * (slower if follows else 1.0) * (1 + 1e-6 * i)
         probe_s = FLOOR_S * slower if probed else None
         row = replace(refusal(LOOP, number, i + 1, "ok", ""), device=device)
         trips = [Block(number, "launch", 1, launch_s), Block(number, "latency", 1, 2e-3)]
-        blocks = [Block(number, "time", 8, second, *[probe_s] * 4) for _ in range(10)]
+        blocks = [
+            Block(number, "time", 8, second * (1 + 1e-7 * j), *[probe_s] * 4) for j in range(10)
+        ]
         result.add(row, of_visit([*blocks, *trips]))
     return result
 
@@ -68,7 +70,7 @@ def test_each_visit_has_its_number_adjusted_and_as_found() -> None:
     assert list(told.visit_s) == list(told.found_s) == sorted(told.visit_s)
     assert len(told.visit_s) == 2 * VISITS
     assert max(told.visit_s.values()) < 1.1e-3
-    assert max(told.found_s.values()) == pytest.approx(1e-3 * SLOWER)
+    assert max(told.found_s.values()) == pytest.approx(1e-3 * SLOWER, rel=1e-4)
     # the cells' numbers are those of their visits
     mine = [told.visit_s[n] for n in range(1, 10 * VISITS, 10)]
     assert told.by_cell[LOOP].value == pytest.approx(median(mine))
@@ -76,7 +78,7 @@ def test_each_visit_has_its_number_adjusted_and_as_found() -> None:
 
 def test_a_gpus_own_time_is_left_alone() -> None:
     estimate = run(cupy_matmul=visits(3, device=GPU, follows=False)).by_cell[ON_GPU]
-    assert estimate.value == estimate.as_found == pytest.approx(1e-3)
+    assert estimate.value == estimate.as_found == pytest.approx(1e-3, rel=1e-4)
     assert estimate.slope == 0.0
 
 
@@ -96,6 +98,7 @@ def test_a_run_older_than_the_probe_is_as_found() -> None:
     told = run(python_loop=visits(1, probed=False), numpy_dot=visits(2, probed=False))
     for estimate in told.by_cell.values():
         assert estimate.value == estimate.as_found
+    assert told.visit_s == told.found_s
     assert math.isnan(told.state.floor_s)
     assert told.history == History()
 

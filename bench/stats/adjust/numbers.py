@@ -35,7 +35,8 @@ def numbers(
     slope = np.where(table.hosted, slopes.cell, 0.0)
     slope_error = np.where(table.hosted, slopes.cell_error, 0.0)
     floor_error = np.where(table.hosted, floors.error[table.kernel_of_cell], 0.0)
-    certain = certainty(slowdown)
+    # 1 where nothing is adjusted, so that what is left alone is to the last digit as found
+    certain = certainty(slowdown) / certainty(np.zeros(1))
 
     def of_visits(slope: Floats) -> Floats:
         adjusted = table.log_s - slope[table.cell] * slowdown
