@@ -161,7 +161,7 @@ def _measure(
     """Machine and peaks, passes until there is a reason to stop, then table and charts."""
     from msgspec.structs import replace
 
-    from bench.data import store
+    from bench.data import speed_history, store
     from bench.data.records import Block, Visit
     from bench.machine import peak_rates, survey
     from bench.measure import scheduler
@@ -171,6 +171,7 @@ def _measure(
 
     folder = opened.folder
     kept = ROOT / "results" / ".peaks.json"
+    histories = ROOT / "results" / ".speed.json"
 
     def with_peaks(machine: "Machine") -> "Machine":
         peaks = peak_rates.of_cpu(settled.precision, settled.threads, machine, kept)
@@ -181,7 +182,8 @@ def _measure(
         return f"every cell is in {folder / 'cells.csv'}"
 
     machine = survey.survey(software, settled.threads)
-    machine = replace(machine, device_peaks=before.machine.device_peaks)
+    history = speed_history.read(histories, machine.fingerprint)
+    machine = replace(machine, device_peaks=before.machine.device_peaks, speed_history=history)
     opened.write_machine(machine)
     shown = progress.Screen(first_answer)
     for note in notes:
@@ -213,6 +215,7 @@ def _measure(
             target=settled.target,
             launch_limit_s=settled.launch_limit_s,
             seed=settled.seed,
+            history=history,
             watch=shown.progress,
         )
         passes.restore(before)
@@ -234,6 +237,7 @@ def _measure(
         machine = replace(machine, device_peaks=machine.device_peaks | measured)
         run = run_data.derive(folder, machine, store.load(folder, Visit), store.load(folder, Block))
         trouble = _written(opened, run)
+        speed_history.write(histories, machine.fingerprint, run.times.history)
     progress.answer(run)
     if trouble is not None:
         raise trouble

@@ -17,11 +17,11 @@ SPECIAL = re.compile(r"[\\`*_{}\[\]<>|~#]")
 
 def of(run: RunData) -> str:
     """A run's table, with its headline and what a reader must know to judge it."""
-    quietness = table.quietness(run)
+    state = table.state(run)
     return markdown(
         run.cells,
         headline=table.headline(run),
-        notes=[*table.machine(run.machine), *([quietness] if quietness else [])],
+        notes=[*table.machine(run.machine), *([state] if state else [])],
     )
 
 

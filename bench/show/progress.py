@@ -96,8 +96,8 @@ def answer(run: RunData) -> None:
         console.print(warning, markup=False, soft_wrap=True)
     if sentence := table.headline(run):
         console.print(f"\n{sentence}", style="bold", markup=False, soft_wrap=True)
-    if how_quiet := table.quietness(run):
-        console.print(f"\n{how_quiet}", markup=False, soft_wrap=True)
+    if state := table.state(run):
+        console.print(f"\n{state}", markup=False, soft_wrap=True)
     for line in (*table.device_peaks(run.machine), *table.throttling(run.visits)):
         console.print(line, markup=False, soft_wrap=True)
     console.print(f"stopped: {STOPPED[run.machine.stopped]}", markup=False, soft_wrap=True)

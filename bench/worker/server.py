@@ -12,11 +12,11 @@ import math
 import platform
 import resource
 import socket
-import time
 import traceback
 from collections import OrderedDict
 from dataclasses import asdict
 from pathlib import Path
+from time import perf_counter, process_time, sleep  # a kernel can't put others in their places
 from typing import Any
 
 import msgspec
@@ -48,8 +48,8 @@ class Server:
     def __init__(
         self,
         threads: int = 1,
-        clock: timing.Clock = time.perf_counter,
-        sleep: timing.Sleep = time.sleep,
+        clock: timing.Clock = perf_counter,
+        sleep: timing.Sleep = sleep,
     ) -> None:
         self._threads = threads
         self._speed_probe = speed_probe.SpeedProbe(threads)
@@ -137,7 +137,7 @@ class Server:
         if not isinstance(step.device, kernels.Host):
             _room(step.device, given.A_in.nbytes)
         x = cell.x = step.send(given.A_in)
-        cell.opened_cpu_s = time.process_time()
+        cell.opened_cpu_s = process_time()
         step.device.fence(None)
         start = self._clock()
         cell.out = step.launch(x)
@@ -226,8 +226,8 @@ class Server:
         cell.step.device.fence(cell.out)
         start, waited = self._clock(), speed_probe.waited_s()
         seen = Look(cell.step.device, self._clock)
-        probe = speed_probe.Readings(self._speed_probe, time.perf_counter, time.process_time)
-        began, real_began, cpu_s = self._clock(), time.perf_counter(), time.process_time()
+        probe = speed_probe.Readings(self._speed_probe, perf_counter, process_time)
+        began, real_began, cpu_s = self._clock(), perf_counter(), process_time()
         if cell.cache == "cold":
             seconds, cell.out = timing.cold_blocks(cell.step, cell.x, request.count, probe, seen)
         else:
@@ -243,8 +243,8 @@ class Server:
             )
             cell.step.device.fence(cell.out)
         took = self._clock() - began - seen.took_s - probe.took_s
-        cpu_s = time.process_time() - cpu_s - probe.cpu_s
-        cores_busy = cpu_s / max(time.perf_counter() - real_began - probe.took_s, 1e-9)
+        cpu_s = process_time() - cpu_s - probe.cpu_s
+        cores_busy = cpu_s / max(perf_counter() - real_began - probe.took_s, 1e-9)
         now_waited, measured_s = speed_probe.waited_s(), self._clock() - start
         self._cheat_checks.cores(cores_busy, took, self._threads)
         if cell.cache == "warm":
@@ -270,7 +270,7 @@ class Server:
 
     def _close(self, request: messages.Close) -> messages.Closed:
         cell = self.cells[request.key]
-        cpu_s = time.process_time() - cell.opened_cpu_s
+        cpu_s = process_time() - cell.opened_cpu_s
         preempted = resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw - cell.opened_preempted
         cell.step.device.fence(cell.out)
         self._shared_state.hold("while it ran")

@@ -30,21 +30,22 @@ import math
 
 import numpy as np
 
+from bench.data.speed_history import History, Trait
 from bench.stats.adjust.block_table import BlockTable, tabulate
 from bench.stats.adjust.floors import Floors, floors, slowdowns
 from bench.stats.adjust.numbers import numbers
 from bench.stats.adjust.records import (
+    ENOUGH,
     Answer,
     Blocks,
     Estimate,
-    History,
     MachineState,
     Ratio,
-    Trait,
 )
 from bench.stats.adjust.slopes import BUSY, Slopes, slopes
 
 __all__ = [
+    "ENOUGH",
     "Answer",
     "Blocks",
     "Estimate",
@@ -67,9 +68,13 @@ def estimate(blocks: Blocks, earlier: History | None = None) -> Answer:
     floor = floors(table, earlier)
     slowdown = slowdowns(table, floor)
     slope = slopes(table, slowdown, earlier)
-    estimates = numbers(table, slowdown, floor, slope)
+    estimates, adjusted, found = numbers(table, slowdown, floor, slope)
     return Answer(
-        estimates, _state(table, floor, estimates), _history(table, floor, slope, earlier)
+        estimates,
+        tuple(np.exp(adjusted).tolist()),
+        tuple(np.exp(found).tolist()),
+        _state(table, floor, estimates),
+        _history(table, floor, slope, earlier),
     )
 
 
