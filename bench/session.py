@@ -116,13 +116,13 @@ def _refuse_another_machine(before: "RunData", machine: "Machine") -> None:
     for what, was in survey.identity(before.machine).items():
         if now[what] != was:
             difference = f"{what} is {now[what]!r} here and was {was!r}"
-            raise BadInput(f"can't go on with {before.folder}: {difference}")
+            raise BadInput(f"can't resume {before.folder}: {difference}")
 
 
 def _refuse_twins(kernels: Sequence[str]) -> None:
     stems = [stem(kernel) for kernel in kernels]
     if twice := [stem for stem in stems if stems.count(stem) > 1]:
-        raise BadInput(f"two kernels are called {twice[0]}: rename one, rows go by that name")
+        raise BadInput(f"two kernels are called {twice[0]}: rename one, because rows are told apart by that name")
 
 
 def _load(visitor: "Visitor", names: Sequence[str], settled: "Sweep") -> dict[str, str]:
@@ -179,7 +179,7 @@ def _measure(
 
     def first_answer() -> str:
         runs.renew(folder)
-        return f"every cell is in {folder / 'cells.csv'}"
+        return f"{folder / 'cells.csv'} has a row for every cell"
 
     machine = survey.survey(software, settled.threads)
     history = speed_history.read(histories, machine.fingerprint)
@@ -222,12 +222,12 @@ def _measure(
         machine = replace(machine, stopped=passes.run())
         visitor.ask_peaks()
         visitor.respawn()
-        shown.note("stopping: ceilings once more, table and charts")
+        shown.note("measured; now the machine's ceilings once more, the table and the charts")
         machine = with_peaks(machine)  # the first reading may have been disturbed, and too low
     except signals.Stop as stop:
         machine = replace(machine, stopped=machine.stopped or stop.word)
         code = stop.code
-        shown.note("stopping: table and charts")
+        shown.note("stopping: writing the table and the charts")
     with signals.held():  # a second Ctrl-C may spare the charts, but not the numbers
         visitor.respawn()  # no kernel goes on meanwhile
         measured = {

@@ -158,7 +158,7 @@ class Scheduler:
         """Visit until there is a reason to stop, and return it: done or budget."""
         for cell, standing in self._standing.items():
             if not standing.known:
-                self._note(cell, "pending", "the run has not come to it")
+                self._note(cell, "pending", "the run ended before its first visit")
         while plan := self._plan():
             self._pass += 1
             if self._pass % RESPAWN == 0 and self._clock() >= self._spawned + RESPAWN_S:

@@ -15,11 +15,11 @@ WIDTH = 120
 """Columns of the table where there is no terminal."""
 
 STOPPED = {
-    "done": "every cell is at its target, or can get no further",
-    "budget": "the budget is spent (--budget for more, --resume to go on)",
-    "interrupted": "Ctrl-C (--resume to go on)",
-    "terminated": "SIGTERM (--resume to go on)",
-    "hung up": "SIGHUP, the terminal is gone (--resume to go on)",
+    "done": "every cell has reached its target, or can get no closer",
+    "budget": "the budget is spent (--resume with a new --budget continues)",
+    "interrupted": "Ctrl-C (--resume continues)",
+    "terminated": "SIGTERM (--resume continues)",
+    "hung up": "SIGHUP, the terminal is gone (--resume continues)",
 }
 
 
