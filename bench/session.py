@@ -122,7 +122,8 @@ def _refuse_another_machine(before: "RunData", machine: "Machine") -> None:
 def _refuse_twins(kernels: Sequence[str]) -> None:
     stems = [stem(kernel) for kernel in kernels]
     if twice := [stem for stem in stems if stems.count(stem) > 1]:
-        raise BadInput(f"two kernels are called {twice[0]}: rename one, because rows are told apart by that name")
+        remedy = "rename one, because rows are told apart by that name"
+        raise BadInput(f"two kernels are called {twice[0]}: {remedy}")
 
 
 def _load(visitor: "Visitor", names: Sequence[str], settled: "Sweep") -> dict[str, str]:

@@ -142,7 +142,10 @@ def caption(cells: Sequence[CellRow]) -> str:
         " speed-ups are over python_loop; ~ its time is predicted; =1x no difference was found"
     )
     if any(c.launch_bound == "yes" for c in cells):
-        words += f"; {LAUNCH_BOUND} launch-bound: the device waits for the host"
+        words += (
+            f"; {LAUNCH_BOUND} launch-bound: the GPU waited because Python could not submit work"
+            " fast enough"
+        )
     return words
 
 
@@ -166,7 +169,8 @@ def caution(cells: Sequence[CellRow]) -> str | None:
     few = sum(0 < cell.visits < adjust.ENOUGH for cell in cells)
     if not few:
         return None
-    return f"{_count(few)} had under {adjust.ENOUGH} visits: no interval yet (--budget for more)"
+    more = "a longer --budget gives more"
+    return f"{_count(few)} had under {adjust.ENOUGH} visits, too few for an interval ({more})"
 
 
 def state(run: RunData) -> str | None:
@@ -198,7 +202,7 @@ def throttling(visits: Sequence[Visit]) -> list[str]:
         lines.append(
             plain(
                 f"{device} was throttled in {len(held)} of {len(here)} visits ({why}):"
-                " device_throttled in visits.csv marks them, and they count"
+                " visits.csv marks them in the column device_throttled, and they count"
             )
         )
     return lines

@@ -285,7 +285,9 @@ def test_a_run_of_few_visits_says_what_its_intervals_are_worth() -> None:
     few, enough, none = (replace(cell(), visits=visits) for visits in (5, 6, 0))
     assert table.caution([enough, none]) is None
     said = table.caution([few, enough, few])
-    assert said == "2 cells had under 6 visits: no interval yet (--budget for more)"
+    assert (
+        said == "2 cells had under 6 visits, too few for an interval (a longer --budget gives more)"
+    )
     assert table.caution([none]) == "nothing was measured"
 
 

@@ -181,7 +181,7 @@ def test_a_history_keeps_what_a_run_did_not_see() -> None:
     before = History(
         FLOOR_S / 1.01, {"absent": Trait(0.5, 0.1, 0.02)}, {"gone": Trait(0.6, 0.1, 0.02)}
     )
-    quiet = np.zeros((6, 2, 2))
+    quiet = np.zeros((20, 2, BLOCKS))
     after = estimate(blocks_of(quiet, np.full(quiet.shape, 1e-3)), before).history
     assert after.floor_s == before.floor_s
     assert set(after.kernels) == {"absent", "dot", "loop"}
@@ -201,6 +201,12 @@ def test_slopes_that_earlier_runs_saw_are_remembered() -> None:
     given = blocks_of(few, noisy(generator, few.shape) * np.exp(0.3 * few))
     for cell in estimate(given, history).estimates:
         assert cell.value == pytest.approx(ALONE_S, rel=0.1)
+
+
+def test_a_run_of_few_readings_tells_later_ones_nothing() -> None:
+    before = History(FLOOR_S, {"absent": Trait(0.5, 0.1, 0.02)})
+    lucky = np.full((6, 2, BLOCKS), math.log(0.7))
+    assert estimate(blocks_of(lucky, np.full(lucky.shape, 1e-3)), before).history == before
 
 
 def test_a_ratio_holds_both_intervals() -> None:

@@ -421,7 +421,7 @@ class TestState:
         assert (made.device_mhz, made.throttled, made.visits) == (1800.0, 2, 3)
         assert made.device_watts is None
 
-    def test_disturbed_and_failed_visits_are_left_out(self) -> None:
+    def test_visits_that_do_not_count_are_left_out(self) -> None:
         visits, blocks = [], []
         for number in range(1, 13):
             row = refusal(Cell("k", CASE, 0, 1, "warm"), number, number, "ok", "")
@@ -430,7 +430,8 @@ class TestState:
                 replace(
                     row,
                     device=BOARD,
-                    control_s=2e-5 if slow else 1e-5,
+                    measured_s=1.0,
+                    waited_s=0.5 if slow else 0.0,
                     device_celsius=99.0 if slow else 50.0,
                     device_throttled=("power brake",) if slow else (),
                 )

@@ -57,6 +57,10 @@ __all__ = [
     "ratio",
 ]
 
+TELLING = 1000
+"""A run with fewer readings of the probe tells later runs nothing: its floor may be chance, and as
+the lowest of all it would stay."""
+
 
 def estimate(blocks: Blocks, earlier: History | None = None) -> Answer:
     """Every cell's time on a core left alone; `earlier` is what is known of the machine.
@@ -119,6 +123,8 @@ def _state(table: BlockTable, floor: Floors, estimates: tuple[Estimate, ...]) ->
 
 def _history(table: BlockTable, floor: Floors, slope: Slopes, earlier: History) -> History:
     """What the next run on this machine may begin with; what this one didn't see is kept."""
+    if len(table.readings) < TELLING:
+        return earlier
     seen = not (floor.source == "fastest" or math.isnan(floor.run))
     floors_s = [math.exp(floor.run)] if seen else []
     if earlier.floor_s is not None:
