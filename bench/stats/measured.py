@@ -1,8 +1,9 @@
 """What good visits measured, as the estimates take it: compact, for a long run has many."""
 
+import math
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from statistics import median
 
@@ -28,7 +29,7 @@ class Launches:
 
     seconds: Sequence[float]  # a launch, an entry a block
     before: Sequence[float]  # the probe on the core that launched, just before each block
-    after: Sequence[float]  # and just after; both empty in runs older than the probe
+    after: Sequence[float]  # and just after; both empty where it was not timed
     elsewhere: Sequence[float]  # its readings on other cores, in any order
 
     @property
@@ -57,7 +58,13 @@ class Measured:
     def add(self, visit: Visit, blocks: VisitBlocks) -> None:
         """Add a good visit that has launches."""
         assert blocks.launches is not None
-        self.launches[visit.visit] = blocks.launches
+        launches = blocks.launches
+        if (
+            not launches.before and visit.control_s
+        ):  # of runs older than the probe beside each block
+            readings = array("d", [visit.control_s]) * len(launches.seconds)
+            launches = replace(launches, before=readings, after=readings)
+        self.launches[visit.visit] = launches
         self.waited[visit.visit] = waiting(visit)
         self.device = visit.device or self.device
         for quantity, seconds in blocks.trips.items():
@@ -86,6 +93,10 @@ class Measured:
         by_visit, counted = self.trips.get(quantity, {}), self.counted
         seconds = [trip_s for visit, trip_s in by_visit.items() if visit in counted]
         return median(seconds or by_visit.values()) if by_visit else None
+
+    def least_trip_s(self, quantity: Quantity) -> float:
+        """The least of one of the other quantities over all visits; inf where none has it."""
+        return min(self.trips.get(quantity, {}).values(), default=math.inf)
 
 
 def spoiled(visit: Visit) -> bool:
