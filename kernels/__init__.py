@@ -184,7 +184,9 @@ class Device(Protocol):
 
     @property
     def warm_s(self) -> float:
-        """Seconds of load after which its clock frequency has settled."""
+        """Seconds of load after which its clock frequency has settled, at most: where `Watched`
+        tells the clock, it is loaded only until that is what it was under the same load before.
+        """
 
     def mark(self, out: Any) -> Any:
         """A point in time that comes after all work launched so far."""

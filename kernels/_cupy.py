@@ -7,7 +7,8 @@ drives one device: the stream is made current once, so that a launch costs no co
 
 import ctypes
 import os
-from collections.abc import Callable
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
 from functools import cache
 from typing import Any
 
@@ -159,6 +160,10 @@ class Bus:
         return host.astype(self._host_dtype, copy=False)
 
 
+MOST_KEPT = 512
+"""A device keeps so many things for kernels, some hundred bytes each."""
+
+
 class CudaDevice:
     """One CUDA device, a stream of its own on it, and that stream's events as its clock."""
 
@@ -178,6 +183,7 @@ class CudaDevice:
         self._cache_bytes: int = properties["l2CacheSize"]
         self._eviction_buffer: Any = None
         self._monitor = _nvml.monitor(bus)
+        self._kept: OrderedDict[Hashable, Any] = OrderedDict()
         # CUPY_TF32=1 would make float32 something else than what was asked for
         full_float32(cupy)
 
@@ -186,6 +192,16 @@ class CudaDevice:
         ones = self.cupy.ones((2, 2), "float32")
         self.cupy.maximum(ones @ ones, 0)
         self.stream.synchronize()
+
+    def keep(self, key: Hashable, found: Any) -> None:
+        """Keep what a set-up found out about this device, for the next one; no arrays."""
+        self._kept[key] = found
+        if len(self._kept) > MOST_KEPT:
+            self._kept.popitem(last=False)
+
+    def kept(self, key: Hashable) -> Any:
+        """What was kept under this name; None where nothing was, or others have displaced it."""
+        return self._kept.get(key)
 
     def mark(self, out: Any) -> Any:
         event = self.cupy.cuda.Event()

@@ -38,9 +38,9 @@ def measure(
     copies: list[float] = []
     try:
         size = min(COPY_BYTES, device.free_bytes() // 4)
-        copies.append(size / _seconds(device.copy(size), clock))
+        copies.append(size / _seconds(device.copy(size), clock, timing.UNKNOWN))
         for n in SIZES:
-            seconds = _seconds(device.product(n, precision), clock)
+            seconds = _seconds(device.product(n, precision), clock, JUST_WORKED)
             products.append(2 * n**3 / seconds)
             if seconds > LONG_S:
                 break
@@ -49,10 +49,13 @@ def measure(
     return max(products, default=None), max(copies, default=None)
 
 
-def _seconds(step: Step, clock: timing.Clock) -> float:
+JUST_WORKED = timing.Rest(seconds=0.0)
+
+
+def _seconds(step: Step, clock: timing.Clock, rest: timing.Rest) -> float:
     """The shortest time of one launch, pipelined, once the device is warm."""
     loops, _ = timing.find_loops(step, None, 1, math.inf)
-    launch_s = timing.warm_up(step, None, loops, clock)
+    launch_s = timing.warm_up(step, None, loops, clock, rest)
     count = min(max(round(TAKE_S / (loops * launch_s)), 1), 10)
     times, _ = timing.blocks(step, None, loops, count, lead=True)
     return min(launch_s, *times)

@@ -10,6 +10,7 @@ import random
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -349,6 +350,37 @@ class TestNvmath:
             prepared(name="nvmath_fused")
         assert len(freed) == 1
         assert random.getstate() == before
+
+    def test_the_fastest_algorithm_is_kept_for_the_next_visit(self, machine: Machine) -> None:
+        for _ in range(3):
+            step = prepared(name="nvmath_fused")
+            out = step.launch(step.send(arrays().A_in))
+            step.device.fence(out)
+            check.check(step.fetch(out), CASE, np.float32, inputs.expected(arrays(), 0))
+            step.close()
+        assert machine.tuned == 1
+        for other in (
+            replace(CASE, batch=8),
+            replace(CASE, activation="linear"),
+            replace(CASE, precision="float16"),
+        ):
+            prepared(other, name="nvmath_fused")
+        assert machine.tuned == 4
+
+    def test_what_is_kept_is_the_algorithm_alone_and_not_without_end(
+        self, machine: Machine, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(_cupy, "MOST_KEPT", 2)
+        step = prepared(name="nvmath_fused")
+        gpu = _cupy.open_device(0)
+        assert gpu.kept((6, 5, 9, "float32", "relu")) == ("fastest",)
+        step.close()
+        del step
+        gpu.release()
+        assert machine.free == 2**30, "memory of the device was kept"
+        for batch in (7, 8):
+            prepared(replace(CASE, batch=batch), name="nvmath_fused")
+        assert gpu.kept((6, 5, 9, "float32", "relu")) is None
 
     @pytest.mark.usefixtures("machine")
     def test_close_frees_the_plan(self) -> None:

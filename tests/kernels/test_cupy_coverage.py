@@ -73,6 +73,8 @@ def everything(machine: Machine, helper: Any, folder: Path) -> None:
             device.fence(ceiling.launch(None))
         step.close()
         device.release()
+        for number in range(helper.MOST_KEPT + 1):
+            device.keep(number, number)
     refused("nvmath_fused", "float32", "tanh")
     refused("nvmath_fused", "float64", "relu")
     precisions, nvmath = test_cupy.TestPrecisions(), test_cupy.TestNvmath()
