@@ -50,9 +50,9 @@ def cells_alone(monkeypatch: pytest.MonkeyPatch) -> None:
 def driver(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """An NVIDIA driver is there."""
     monkeypatch.setattr(ctypes, "CDLL", library)
-    _cupy.open_device.cache_clear()
+    _cupy.proved.cache_clear()
     yield
-    _cupy.open_device.cache_clear()
+    _cupy.proved.cache_clear()
 
 
 @pytest.fixture

@@ -33,6 +33,7 @@ from bench.worker.cheat_checks import CheatChecks, TooManyCores
 from bench.worker.limits import usable_cores
 from bench.worker.open_cell import OpenCell
 from bench.worker.shared_state import BROUGHT_BY_IMPORTS, Changed, SharedState
+from bench.worker.streams import fence_all
 
 KEEP_BYTES = 512 * 2**20
 """Drawn inputs are kept for the next visit, up to this much."""
@@ -144,6 +145,7 @@ class Server:
         cell.out = step.launch(x)
         step.device.fence(cell.out)
         first_s = self._clock() - start
+        fence_all(step.device, cell.out)
         error = cell.check(step.fetch(cell.out))
         if first_s > request.limit_s:
             raise TooSlow(first_s)
@@ -174,6 +176,7 @@ class Server:
         self, kernel: kernels.Kernel, request: messages.Open, layer: kernels.Layer
     ) -> kernels.Step:
         step = kernel.prepare(layer, request.case.batch, request.device)
+        self._shared_state.watch(step.device)
         try:
             self._shared_state.hold("in prepare", but=self._excused(request.kernel))
         except Changed:
@@ -253,13 +256,15 @@ class Server:
                 beside=probe,
                 meanwhile=seen,
             )
-            cell.step.device.fence(cell.out)
+            fence_all(cell.step.device, cell.out)
         took = self._clock() - began - seen.took_s - probe.took_s
         cpu_s = time.process_time() - cpu_s - probe.cpu_s
         cores_busy = cpu_s / max(time.perf_counter() - real_began - probe.took_s, 1e-9)
         now_waited, measured_s = speed_probe.waited_s(), self._clock() - start
         self._cheat_checks.cores(cores_busy, took, self._threads)
-        if cell.cache == "warm":
+        if cell.cache == "cold":
+            self._cheat_checks.flush(cell)
+        else:
             self._cheat_checks.marks(cell, request.loops * sum(seconds), took)
         return messages.Times(
             tuple(seconds),
@@ -318,8 +323,11 @@ class Server:
             device = step.device
             if not isinstance(device, kernels.Rated):
                 raise kernels.Unsupported(f"{device.name} can't be asked for its peak rates")
+            self._shared_state.watch(device)
+            self._shared_state.restore()  # on another stream the events would see no work
             stated = device.stated(request.precision)
-            flop_per_s, bytes_per_s = device_peaks.measure(device, request.precision, self._clock)
+            measured = device_peaks.measure(device, request.precision, self._clock)
+            flop_per_s, bytes_per_s = device_peaks.believed(measured, stated)
         finally:
             _let_go(step)
         peaks = Peaks(

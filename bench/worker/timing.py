@@ -21,6 +21,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import kernels
+from bench.worker.streams import fence_all
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -295,12 +296,25 @@ def overlooked(step: Step, x: Any, loops: int, clock: Clock = time.perf_counter)
         step.device.fence(step.launch(x))
         start = clock()
         (seconds,), out = blocks(step, x, loops, 1, lead=False)
-        step.device.fence(out)
+        fence_all(step.device, out)
         took = clock() - start
         if took <= 2 * loops * seconds:
             return 0.0
         missed.append(took - loops * seconds)
     return min(missed)
+
+
+def flushes(device: Device) -> bool:
+    """Whether the device's flush is work at all: between two marks it takes longer than nothing."""
+
+    def seconds(work: Callable[[], object]) -> float:
+        device.fence(None)
+        start = device.mark(None)
+        work()
+        return device.seconds(start, device.mark(None))
+
+    nothing = min(seconds(_nothing) for _ in range(3))
+    return max(seconds(device.flush) for _ in range(3)) > 2 * nothing
 
 
 def recall(step: Step, x: Any, A_in: NDArray[Any]) -> float:
