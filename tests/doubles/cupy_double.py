@@ -641,6 +641,8 @@ class Matmul:
         stream: Stream,
     ) -> None:
         self.algorithms = algorithms or ("first found", "fastest")
+        with stream:  # as nvmath does where it allocates
+            pass
         (bias,) = epilog_inputs.values()
         assert list(epilog_inputs) == ["bias"]
         if bias.shape != (m := self._operands[0].shape[:1]):
