@@ -55,9 +55,9 @@ def cells_alone(no_peaks: None, monkeypatch: pytest.MonkeyPatch) -> None:
 def driver(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """An NVIDIA driver is there."""
     monkeypatch.setattr(ctypes, "CDLL", library)
-    _cupy.open_device.cache_clear()
+    _cupy.proved.cache_clear()
     yield
-    _cupy.open_device.cache_clear()
+    _cupy.proved.cache_clear()
 
 
 @pytest.fixture
