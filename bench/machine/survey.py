@@ -3,7 +3,6 @@
 import hashlib
 import os
 import platform
-import subprocess
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,9 +11,9 @@ import msgspec
 import psutil
 from msgspec.structs import replace
 
-from bench import ROOT
 from bench.data.machine import Blas, Cpu, Gpus, Machine
 from bench.machine import driver, wheel
+from bench.machine.git import git
 from bench.worker.limits import usable_cores
 from bench.worker.messages import Software
 
@@ -31,6 +30,7 @@ CODE = (".", ":!results", ":!plots")
 
 def survey(software: Software, threads: int) -> Machine:
     """The machine as it is now; its peak rates are measured later."""
+    commit = _commit()
     machine = Machine(
         started=datetime.now(UTC).isoformat(timespec="seconds"),
         cpu=_cpu(),
@@ -51,8 +51,8 @@ def survey(software: Software, threads: int) -> Machine:
         threads=threads,
         gpus=msgspec.convert(driver.record(driver.ask()), Gpus),
         gpu_library=wheel.in_use(),
-        commit=_git("rev-parse", "HEAD"),
-        clean=_git("status", "--porcelain", "--", *CODE) == "",
+        commit=commit,
+        clean=commit is not None and _git("status", "--porcelain", "--", *CODE) == "",
         load=round(os.getloadavg()[0], 2),
         overrides={name: os.environ[name] for name in OVERRIDES if name in os.environ},
     )
@@ -140,12 +140,18 @@ def _first_processor() -> dict[str, str]:
     return {name.strip(): value.strip() for name, _, value in pairs}
 
 
+def _commit() -> str | None:
+    """The checkout's; None where the repository around this folder is another's, such as a home's,
+    and doesn't hold it.
+    """
+    held = _git("cat-file", "-e", "HEAD:./bench/__init__.py") is not None
+    return _git("rev-parse", "HEAD") if held else None
+
+
 def _git(*arguments: str) -> str | None:
     """What git says of this checkout; None where there is no git or no repository."""
     try:
-        done = subprocess.run(
-            ["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True, timeout=20
-        )
-    except (OSError, subprocess.SubprocessError):
+        answer = git(*arguments, timeout_s=20)
+    except OSError:
         return None
-    return done.stdout.strip()
+    return answer.text if answer else None

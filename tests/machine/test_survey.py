@@ -177,7 +177,7 @@ class TestSurvey:
     ) -> None:
         failures: list[Exception] = [
             FileNotFoundError("git"),
-            subprocess.CalledProcessError(128, "git"),
+            PermissionError("git"),
             subprocess.TimeoutExpired("git", 20),
         ]
         for failure in failures:
@@ -205,7 +205,7 @@ class TestSurvey:
 def test_what_runs_leave_behind_does_not_make_the_tree_unclean(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(survey, "ROOT", tmp_path)
+    monkeypatch.setattr("bench.machine.git.ROOT", tmp_path)
     subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
 
     def clean() -> bool:
