@@ -12,13 +12,10 @@ import psutil
 from msgspec.structs import replace
 
 from bench.data.machine import Blas, Cpu, Gpus, Machine
-from bench.machine import driver, wheel
+from bench.machine import driver, variables, wheel
 from bench.machine.git import git
 from bench.worker.limits import usable_cores
 from bench.worker.messages import Software
-
-OVERRIDES = ("OPENBLAS_CORETYPE", "MKL_DEBUG_CPU_TYPE", "NPY_DISABLE_CPU_FEATURES")
-"""Environment variables that make a library run other code than it would choose."""
 
 VECTOR_FLAGS = ("avx2", "fma", "avx512f", "amx_tile", "asimd", "sve")
 
@@ -54,7 +51,7 @@ def survey(software: Software, threads: int) -> Machine:
         commit=commit,
         clean=commit is not None and _git("status", "--porcelain", "--", *CODE) == "",
         load=round(os.getloadavg()[0], 2),
-        overrides={name: os.environ[name] for name in OVERRIDES if name in os.environ},
+        overrides=variables.changing(os.environ),
     )
     digest = hashlib.sha256(repr(identity(machine)).encode()).hexdigest()[:12]
     return replace(machine, fingerprint=digest, warnings=tuple(warnings(machine)))
@@ -70,7 +67,7 @@ def troubles(machine: Machine) -> list[tuple[str, str]]:
     cores, threads, load = machine.cpu.cores_usable, machine.threads, machine.load
     pairs = [
         (
-            f"{name}={value} makes a library run other code than it would choose here",
+            f"{name}={value} may make a library run other code than it would choose here",
             f"unset {name}",
         )
         for name, value in machine.overrides.items()
@@ -97,7 +94,7 @@ def troubles(machine: Machine) -> list[tuple[str, str]]:
 def identity(machine: Machine) -> dict[str, str]:
     """What has to be the same for two runs' times to be comparable."""
     gpus = machine.gpus
-    return {
+    facts = {
         "CPU": f"{machine.cpu.model}, {machine.cpu.cores_usable} usable cores",
         "memory": str(machine.memory_bytes),
         "Python": machine.python,
@@ -108,6 +105,10 @@ def identity(machine: Machine) -> dict[str, str]:
         "the NVIDIA driver's CUDA": str(gpus.driver or ""),
         "the GPU's library": machine.gpu_library,
     }
+    if machine.overrides:
+        pairs = (f"{name}={value}" for name, value in machine.overrides.items())
+        facts["the environment"] = ", ".join(pairs)
+    return facts
 
 
 def _cpu() -> Cpu:

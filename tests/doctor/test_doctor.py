@@ -853,6 +853,7 @@ KNOWS_CUPY = {
     "bench/machine/wheel.py": "chooses it",
     "bench/machine/packages.py": "installs it",
     "bench/machine/__init__.py": "says that the wheel is chosen there",
+    "bench/machine/variables.py": "records its variables",
     "bench/doctor/": "says what is wrong with it",
 }
 """The machine's facts name NVIDIA's driver only."""
