@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import ROOT
+from bench.machine import packages
 from bench.machine.git import Answer, git
 from bench.terminal.errors import BadInput
 
@@ -107,7 +108,13 @@ def _environment(side: Side, lock: Path) -> str:
         [sys.executable, "-m", "venv", "--without-pip", str(side.folder / "env")],
         [sys.executable, *pip, "install", "--require-hashes", "-r", str(lock)],
     ):
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            command,
+            env=os.environ | packages.LOCKS_ALONE,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
         if done.returncode:
             said = (done.stderr or done.stdout).strip().splitlines() or ["no reason given"]
             message = f"the {side.name}'s environment can't be made: {said[-1]}"
