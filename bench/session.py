@@ -112,10 +112,10 @@ def _refuse_another_machine(before: "RunData", machine: "Machine") -> None:
     if not before.machine.fingerprint:
         unknown = f"{before.folder}/machine.json doesn't say what the run was measured on"
         raise BadInput(f"{unknown}: start a new run")
-    now = survey.identity(machine)
-    for what, was in survey.identity(before.machine).items():
-        if now[what] != was:
-            difference = f"{what} is {now[what]!r} here and was {was!r}"
+    now, then = survey.identity(machine), survey.identity(before.machine)
+    for what in then | now:
+        if now.get(what, "") != then.get(what, ""):
+            difference = f"{what} is {now.get(what, '')!r} here and was {then.get(what, '')!r}"
             raise BadInput(f"can't resume {before.folder}: {difference}")
 
 
