@@ -38,6 +38,9 @@ RESPAWN_S = 2.0
 memory layout isn't the answer, and starting them (a third of a second) stays a small part."""
 
 
+MOST_PENDING = 1000
+"""Cells without a visit that are listed in a run's files: a sweep may have a million."""
+
 LEAST_SHARE = 0.25
 """A case takes part in at least this share of the passes, however well it is known."""
 
@@ -109,6 +112,14 @@ class Standing:
         return self.narrow and not self.again
 
 
+def _shape(case: Case) -> tuple[int, int, str]:
+    return case.n_in, case.n_units, case.layer
+
+
+def _batch(case: Case) -> int:
+    return case.batch
+
+
 class Scheduler:
     """One run over kernels and cases."""
 
@@ -132,10 +143,13 @@ class Scheduler:
         self._random = random.Random(seed)
         self._clock = clock
         self._watch = watch
-        self._ends = clock() + budget_s
+        self._budget_s = budget_s
+        self._ends = math.inf
         self._spawned = clock()
         self._standing = {cell: Standing() for cell in cells}
         self._slownesses = array("d")  # of all good visits, in order
+        self._lacking: dict[tuple[str, int, str], set[Case]] = {}  # cases, by kernel and reason
+        self._timed: dict[tuple[str, int], dict[Case, Standing]] = {}  # those with a time
         self._number = 0
         self._pass = 0
 
@@ -147,7 +161,7 @@ class Scheduler:
                 standing.known = True
                 standing.device = before.device
                 for number, seconds in before.times.items():
-                    self._add(standing, number, seconds, before.slowness[number])
+                    self._add(cell, number, seconds, before.slowness[number])
                 # one that was skipped for what its first launch took is not tried again
                 standing.skipped = last.status == "skipped" and last.predicted_s is not None
                 standing.again = last.status in AGAIN
@@ -159,12 +173,29 @@ class Scheduler:
         self._number = max(numbers, default=0)
         self._pass = max((visit.pass_number for visit in run.visits), default=0)
 
+    def pending(self) -> list[Visit]:
+        """A row for each cell that the run has not come to, to be written when it ends; none where
+        they are too many to be listed.
+        """
+        if self.unvisited > MOST_PENDING:
+            return []
+        reason = "the run has not come to it"
+        cells = (cell for cell, standing in self._standing.items() if not standing.known)
+        return [
+            refusal(cell, number, self._pass, "pending", reason)
+            for number, cell in enumerate(cells, self._number + 1)
+        ]
+
+    @property
+    def unvisited(self) -> int:
+        """How many cells the files have no row of."""
+        return sum(not standing.known for standing in self._standing.values())
+
     def run(self) -> str:
         """Visit until there is a reason to stop, and return it: done or budget."""
-        for cell, standing in self._standing.items():
-            if not standing.known:
-                self._note(cell, "pending", "the run has not come to it")
-        while plan := self._plan():
+        plan = self._plan()
+        self._ends = self._clock() + self._budget_s  # planning a million cells takes its time, too
+        while plan:
             self._pass += 1
             if self._pass % RESPAWN == 0 and self._clock() >= self._spawned + RESPAWN_S:
                 self._visits.respawn()
@@ -177,6 +208,7 @@ class Scheduler:
                     continue  # found unavailable since the pass was planned
                 self._watch(Progress(self._pass, cell, position, len(plan), left_s))
                 self._visit(cell)
+            plan = self._plan()
         return "done"
 
     def _plan(self) -> list[Cell]:
@@ -219,24 +251,43 @@ class Scheduler:
             self._note(cell, "skipped", reason, launch_s)
             return
         standing.skipped = standing.again = False
+        standing.known = True
         self._number += 1
         visit, blocks = self._visits.visit(cell, self._number, self._pass, launch_s)
         self._record(visit, blocks)
         standing.device = visit.device or standing.device
         if visit.status == "ok":
             times = [block.seconds for block in blocks if block.quantity == "time"]
-            self._add(standing, self._pass, of_blocks(times), disturbance.slowness(visit))
+            self._add(cell, self._pass, of_blocks(times), disturbance.slowness(visit))
             return
         standing.refused = True
         if visit.status == "unavailable":
-            # the machine lacks something, whatever the case: no need to ask again
-            for other, known in self._standing.items():
-                same = (other.kernel, other.device) == (cell.kernel, cell.device)
-                if same and not known.refused:
-                    self._note(other, "unavailable", visit.reason)
+            self._unavailable(cell, visit.reason)
 
-    def _add(self, standing: Standing, number: int, seconds: float, slowness: float) -> None:
+    def _unavailable(self, cell: Cell, reason: str) -> None:
+        """Name all cells of a kernel that the machine lacks something for, whatever the case: it
+        has said the same of two layers and of two batches, or of all there are, and done none.
+        """
+        alike = {
+            other: known
+            for other, known in self._standing.items()
+            if (other.kernel, other.device) == (cell.kernel, cell.device)
+        }
+        said = self._lacking.setdefault((cell.kernel, cell.device, reason), set())
+        said.add(cell.case)
+        several = all(
+            len(set(map(what, said))) >= min(2, len({what(other.case) for other in alike}))
+            for what in (_shape, _batch)
+        )
+        if several and not any(known.times for known in alike.values()):
+            for other, known in alike.items():
+                if not known.refused:
+                    self._note(other, "unavailable", reason)
+
+    def _add(self, cell: Cell, number: int, seconds: float, slowness: float) -> None:
+        standing = self._standing[cell]
         standing.add(number, seconds, slowness)
+        self._timed.setdefault((cell.kernel, cell.device), {})[cell.case] = standing
         insort(self._slownesses, slowness)
 
     def _predict(self, cell: Cell) -> float | None:
@@ -246,11 +297,8 @@ class Scheduler:
         """
         if self._standing[cell].times:
             return self._standing[cell].fastest
-        measured = {
-            other.case: known.fastest
-            for other, known in self._standing.items()
-            if (other.kernel, other.device) == (cell.kernel, cell.device) and known.times
-        }
+        timed = self._timed.get((cell.kernel, cell.device), {})
+        measured = {case: known.fastest for case, known in timed.items()}
         return prediction.predict(cell.case, measured)
 
     def _affordable(self, cell: Cell) -> bool:
@@ -267,7 +315,7 @@ class Scheduler:
         """Record how a cell stands without visiting it."""
         standing = self._standing[cell]
         standing.known = True
-        standing.refused = status not in ("pending", "skipped")
+        standing.refused = status != "skipped"
         self._number += 1
         row = refusal(cell, self._number, self._pass, status, reason, predicted_s)
         self._record(row, [])
