@@ -90,9 +90,13 @@ def _word(value: Any) -> bool:
     return type(value) is str and value == text.short(value) and SEPARATOR not in f" {value};"
 
 
-@cache
 def of(row: type) -> tuple[Column, ...]:
     """The columns of a row's file, in order."""
+    return _of(row)
+
+
+@cache
+def _of(row: type) -> tuple[Column, ...]:
     return tuple(_column(name, kind) for name, kind in typing.get_type_hints(row).items())
 
 

@@ -36,12 +36,13 @@ def derived(row: CellRow) -> CellRow:
 
 def _texts(row: Row) -> Row:
     """The row, its texts short and on one line."""
-    kinds = {column.name: column for column in columns.of(type(row))}
-    changed = {
-        name: text.short(value if isinstance(value, str) else reprlib.repr(value))
-        for name, column in kinds.items()
-        if column.kind is str and not column.words and not column.takes(value := getattr(row, name))
-    }
+    changed: dict[str, Any] = {}
+    for column in columns.of(type(row)):
+        value = getattr(row, column.name)
+        if column.kind is str and not column.words and not column.takes(value):
+            changed[column.name] = text.short(
+                value if isinstance(value, str) else reprlib.repr(value)
+            )
     return replace(row, **changed) if changed else row
 
 
@@ -61,14 +62,12 @@ def _of_block(block: Block) -> Iterator[str]:
 
 def _without(row: Row) -> Row:
     """The row without what its file would not take: empty, or else the nearest that it takes."""
-    return replace(
-        row,
-        **{
-            column.name: None if column.optional else _nearest(column, value)
-            for column in columns.of(type(row))
-            if not column.takes(value := getattr(row, column.name))
-        },
-    )
+    changed: dict[str, Any] = {}
+    for column in columns.of(type(row)):
+        value = getattr(row, column.name)
+        if not column.takes(value):
+            changed[column.name] = None if column.optional else _nearest(column, value)
+    return replace(row, **changed)
 
 
 def _nearest(column: columns.Column, value: Any) -> Any:
