@@ -13,6 +13,7 @@ from bench.terminal.errors import BadInput
 
 if TYPE_CHECKING:
     from bench.data.machine import Machine
+    from bench.data.records import CellRow
     from bench.data.store import Run
     from bench.measure.visit import Visitor
     from bench.plan.sweep import Sweep
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from bench.worker.messages import Software
 
 BAD = ("wrong", "impossible", "crashed", "error")
-"""A run with a cell of one of these statuses exits with 1."""
+"""A run with a cell of one of these statuses exits with 1 (`failed`)."""
 
 
 def start(
@@ -190,6 +191,7 @@ def _measure(
     for note in notes:
         shown.note(note)
     code = 0
+    passes = None
     try:
         devices = {kernel: _devices(visitor, kernel, settled) for kernel in settled.kernels}
         cells = [
@@ -231,6 +233,8 @@ def _measure(
         shown.note("stopping: writing the table and the charts")
     with signals.held():  # a second Ctrl-C may spare the charts, but not the numbers
         visitor.respawn()  # no kernel goes on meanwhile
+        if passes is not None:
+            opened.append_unvisited(passes.pending())
         measured = {
             device: peak_rates.of_device(device, readings, kept)
             for device, readings in visitor.peaks.items()
@@ -240,11 +244,22 @@ def _measure(
         trouble = _written(opened, run)
         speed_history.write(histories, machine.fingerprint, run.times.history)
     progress.answer(run)
+    if passes is not None and passes.unvisited > scheduler.MOST_PENDING:
+        shown.note(f"{passes.unvisited} cells have no row: the run has not come to them")
     if trouble is not None:
         raise trouble
     progress.paths("numbers", [folder / "cells.csv"])
     progress.paths("chart", runs.draw([run], [run_folder.plots(folder)]))
-    return code or (1 if any(row.status in BAD for row in run.cells) else 0)
+    return code or (1 if failed(run.cells) else 0)
+
+
+def failed(cells: "Sequence[CellRow]") -> bool:
+    """Whether a kernel did what none should, or never answered at all: it timed out in each cell
+    that it was tried in.
+    """
+    timed_out = {row.kernel for row in cells if row.status == "timeout"}
+    answered = {row.kernel for row in cells if row.time_s or row.status == "skipped"}
+    return any(row.status in BAD for row in cells) or bool(timed_out - answered)
 
 
 def _written(opened: "Run", run: "RunData") -> BadInput | None:

@@ -5,13 +5,14 @@ is passed over (newer runs have more). What a file does have is checked.
 """
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
 
 from bench.data.records import Says
 from bench.data.speed_history import History
+from bench.terminal import text
 from bench.terminal.errors import BadInput
 
 Whole = Annotated[int, Meta(ge=0, le=2**63 - 1)]
@@ -99,6 +100,19 @@ class Comparison(msgspec.Struct, frozen=True):
     seed: int = 0
 
 
+LEAST_RATE, LARGEST_RATE = 1.0, 1e25
+"""Operations or bytes a second: below or above, what a device says of itself makes no sense."""
+
+
+def rate(value: object) -> float | None:
+    """A rate as machine.json may hold it; None for what is none."""
+    try:
+        number = float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return number if LEAST_RATE <= number <= LARGEST_RATE else None
+
+
 class Machine(msgspec.Struct, frozen=True, kw_only=True):
     """All of machine.json."""
 
@@ -147,5 +161,14 @@ def read(path: Path) -> Machine:
 
 
 def dumps(machine: Machine) -> str:
-    """The text of machine.json."""
-    return msgspec.json.format(msgspec.json.encode(machine), indent=2).decode() + "\n"
+    """The text of machine.json, in which every text is on one line and short."""
+    content = msgspec.json.encode(_plain(msgspec.to_builtins(machine)))
+    return msgspec.json.format(content, indent=2).decode() + "\n"
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {text.short(key): _plain(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(entry) for entry in value]
+    return text.short(value) if isinstance(value, str) else value

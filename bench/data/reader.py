@@ -7,27 +7,16 @@ rows a matter of seconds; only where that fails is it read again, value by value
 
 import csv
 import gc
-import types
 import typing
 from collections.abc import Iterator, Sequence
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, fields
 from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from bench.data import older
-from bench.data.records import (
-    BOUNDS,
-    SEPARATOR,
-    SPAN,
-    WORDS,
-    Block,
-    CellRow,
-    Round,
-    Verdict,
-    Visit,
-)
-from bench.terminal import text
+from bench.data import columns, older
+from bench.data.columns import Column
+from bench.data.records import SPAN, Block, CellRow, Round, Verdict, Visit
 from bench.terminal.errors import BadInput
 
 Row = TypeVar("Row", Visit, Block, CellRow, Round, Verdict)
@@ -35,15 +24,14 @@ Row = TypeVar("Row", Visit, Block, CellRow, Round, Verdict)
 AT_ONCE = 10_000
 """Rows that are read together: few enough to need little memory."""
 
-DIGITS = frozenset("0123456789+-.eE")
-"""Python's own int and float take blanks, underscores and other scripts' digits, too."""
-
 LONGEST = 60
 """Characters of a bad value that are shown."""
 
 
 def read(path: Path, row: type[Row]) -> list[Row]:
     """All rows of the file, a half-written last line left out. Raises BadInput."""
+    if path.exists() and not path.is_file():  # a pipe would be waited for without end
+        raise BadInput(f"{path} can't be read: it is no file, move it away")
     lines = csv.reader(_lines(path), strict=True)
     rows: list[Row] = []
     collects = gc.isenabled()
@@ -51,10 +39,9 @@ def read(path: Path, row: type[Row]) -> list[Row]:
     try:
         header = next(lines, [])
         _check_header(path, header, row)
-        columns = [_column(name, kind) for name, kind in typing.get_type_hints(row).items()]
-        columns = columns[: len(header)]
+        known = columns.of(row)[: len(header)]
         while values := list(islice(lines, AT_ONCE)):
-            rows += _rows(path, row, columns, values, len(rows) + 2)
+            rows += _rows(path, row, known, values, len(rows) + 2)
     except OSError as error:
         raise BadInput(f"{path} can't be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
@@ -98,63 +85,8 @@ def _check_header(path: Path, header: list[str], row: type[Row]) -> None:
         raise BadInput(f"{path}, line 1: {len(header)} columns should be {len(columns)}")
 
 
-@dataclass(frozen=True, slots=True)
-class _Column:
-    """A column's values from their text."""
-
-    name: str
-    kind: Any
-    optional: bool
-    words: dict[str, str]  # those that may stand in it; none: any
-    low: float
-    high: float
-
-    def parse(self, texts: Sequence[str]) -> Sequence[Any]:
-        """Raises ValueError with what they should have been."""
-        if self.words:
-            try:
-                return [self.words[value] for value in texts]
-            except KeyError:
-                raise ValueError(f"one of {', '.join(self.words)}") from None
-        if self.kind in (str, tuple[str, ...]):
-            together = "".join(texts)
-            if text.UNSEEN.search(together):
-                raise ValueError("text on one line without control characters")
-            if "'" in together:
-                texts = [text.unguarded(value) for value in texts]
-            if self.kind is str:
-                return texts
-            return [tuple(value.split(SEPARATOR)) if value else () for value in texts]
-        numbers = self._numbers([value for value in texts if value] if self.optional else texts)
-        if len(numbers) == len(texts):
-            return numbers
-        left = iter(numbers)
-        return [next(left) if value else None for value in texts]
-
-    def _numbers(self, texts: Sequence[str]) -> list[Any]:
-        needed = "a whole number" if self.kind is int else "a finite number"
-        if not DIGITS.issuperset("".join(texts)):
-            raise ValueError(needed)
-        try:
-            numbers = list(map(self.kind, texts))
-        except ValueError:
-            raise ValueError(needed) from None
-        if numbers and not self.low <= min(numbers) <= max(numbers) <= self.high:
-            raise ValueError(f"{needed} from {self.low:g} to {self.high:g}")
-        return numbers
-
-
-def _column(name: str, kind: Any) -> _Column:
-    optional = isinstance(kind, types.UnionType)
-    if optional:
-        kind = next(k for k in typing.get_args(kind) if k is not type(None))
-    words = WORDS.get(name, ())
-    low, high = BOUNDS.get(name, (0, 2**63 - 1) if kind is int else BOUNDS["*"])
-    return _Column(name, kind, optional, {word: word for word in words}, low, high)
-
-
 def _rows(
-    path: Path, row: type[Row], columns: list[_Column], values: list[list[str]], first: int
+    path: Path, row: type[Row], columns: Sequence[Column], values: list[list[str]], first: int
 ) -> Iterator[Row]:
     try:
         by_column = zip(*values, strict=True)
@@ -165,7 +97,7 @@ def _rows(
 
 
 def _refuse(
-    path: Path, columns: list[_Column], values: list[list[str]], first: int
+    path: Path, columns: Sequence[Column], values: list[list[str]], first: int
 ) -> typing.NoReturn:
     """Name the first place that is wrong."""
     for line, texts in enumerate(values, first):
@@ -182,15 +114,57 @@ def _refuse(
 
 def _check(path: Path, rows: Sequence[Visit | Block | CellRow | Round | Verdict]) -> None:
     """What no single value shows."""
+    if rows and isinstance(rows[0], Visit):
+        _check_visits(path, typing.cast("Sequence[Visit]", rows))
+    elif rows and isinstance(rows[0], Block):
+        _check_blocks(path, typing.cast("Sequence[Block]", rows))
+
+
+def _check_visits(path: Path, visits: Sequence[Visit]) -> None:
+    """A number belongs to one visit, and a pass has one good visit of a cell: of two runs in one
+    file nobody could say which is meant.
+    """
     lines: dict[int, int] = {}
-    for line, row in enumerate(rows, 2):
-        if isinstance(row, Block):
-            if row.quantity == "time" and row.seconds < SPAN[0]:
-                impossible = f"launches can't have taken {row.seconds:g} s"
-                raise BadInput(f"{path}, line {line}, column seconds: {impossible}")
-        elif isinstance(row, Visit) and lines.setdefault(row.visit, line) != line:
+    passes: dict[tuple[object, ...], int] = {}
+    for line, row in enumerate(visits, 2):
+        if lines.setdefault(row.visit, line) != line:
             twice = f"{row.visit} stands in line {lines[row.visit]} already"
             raise BadInput(f"{path}, line {line}, column visit: {twice}")
+        if row.status != "ok":
+            continue
+        case = row.n_in, row.n_units, row.batch, row.precision, row.activation, row.layer
+        key = row.pass_number, row.kernel, row.device_index, row.threads, row.cache, *case
+        if passes.setdefault(key, line) != line:
+            cell = f"{row.kernel} has a visit to this cell in pass {row.pass_number}"
+            raise BadInput(
+                f"{path}, line {line}, column pass_number: {cell} in line {passes[key]} already"
+            )
+
+
+def _check_blocks(path: Path, blocks: Sequence[Block]) -> None:
+    """Launches take time, and no block stands there twice."""
+    before: Block | None = None
+    trips: set[str] = set()  # those of this visit
+    seen: set[int] = set()
+    for line, row in enumerate(blocks, 2):
+        if before is None or row.visit != before.visit:
+            trips.clear()
+            if row.visit in seen:
+                apart = f"the blocks of visit {row.visit} don't stand together"
+                raise BadInput(f"{path}, line {line}, column visit: {apart}")
+            seen.add(row.visit)
+        if row.quantity != "time":
+            if row.quantity in trips:
+                twice = f"visit {row.visit} has one already"
+                raise BadInput(f"{path}, line {line}, column quantity: {twice}")
+            trips.add(row.quantity)
+        elif row.seconds < SPAN[0]:
+            impossible = f"launches can't have taken {row.seconds:g} s"
+            raise BadInput(f"{path}, line {line}, column seconds: {impossible}")
+        # neighbours share the reading of the probe that is between them
+        elif row == before and row.probe_after_s != row.probe_before_s:
+            raise BadInput(f"{path}, line {line}: the block of line {line - 1} once more")
+        before = row
 
 
 def _shown(value: str) -> str:

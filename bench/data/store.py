@@ -24,8 +24,8 @@ from dataclasses import astuple, fields
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
+from bench.data import fit, reader
 from bench.data import machine as machine_file
-from bench.data import reader
 from bench.data.machine import Machine
 from bench.data.records import SEPARATOR, Block, CellRow, Round, Verdict, Visit
 from bench.plan.sweep import Sweep, dumps, read
@@ -92,15 +92,23 @@ class Run:
         return run, sweep
 
     def append(self, visit: Visit, blocks: Sequence[Block]) -> None:
-        """Add a finished visit, its blocks first. A signal waits until all of it is there.
+        """Add a finished visit, its blocks first, as far as the files take them (`fit.visit`).
+        A signal waits until all of it is there.
 
         Raises BadInput where the disk is full or the like: what is there already stays valid.
         """
+        visit, blocks = fit.visit(visit, blocks)
         with signals.held():
             with self._written(FILES[Block]):
                 _append(self.folder / FILES[Block], blocks)
             with self._written(FILES[Visit]):
                 _append(self.folder / FILES[Visit], [visit])
+
+    def append_unvisited(self, rows: Sequence[Visit]) -> None:
+        """Add the rows of cells that were not visited, all of them at once."""
+        fitted = [fit.visit(row, [])[0] for row in rows]
+        with signals.held(), self._written(FILES[Visit]):
+            _append(self.folder / FILES[Visit], fitted)
 
     def write_sweep(self, sweep: Sweep) -> None:
         """Write sweep.toml whole: what is asked for from now on."""
@@ -141,7 +149,7 @@ def write_cells(folder: Path, cells: Iterable[CellRow]) -> None:
     """Write cells.csv whole, so that no reader ever sees half of it."""
     path = folder / FILES[CellRow]
     with _written(path, f"then python -m bench plot {folder}: what was measured is kept"):
-        replace(path, _header(CellRow) + _lines(cells))
+        replace(path, _header(CellRow) + _lines(map(fit.derived, cells)))
 
 
 @contextmanager
@@ -288,4 +296,4 @@ def table(cells: Sequence[CellRow]) -> "pd.DataFrame":
 def machine(folder: Path) -> Machine:
     """machine.json of a run; nothing is known where it has none. Raises BadInput."""
     path = folder / "machine.json"
-    return machine_file.read(path) if path.is_file() else Machine()
+    return machine_file.read(path) if os.path.lexists(path) else Machine()

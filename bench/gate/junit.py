@@ -21,7 +21,7 @@ def xml(comparison: Comparison, asked: Asked) -> str:
         if why := _untold(comparison, verdict):
             ET.SubElement(case, "skipped", message=plain(why))
         elif verdict.says == "slower" and not verdict.accepted:
-            ET.SubElement(case, "failure", message=f"slower: {change(verdict)}")
+            ET.SubElement(case, "failure", message=plain(f"slower: {change(verdict)}"))
         elif verdict.accepted:
             ET.SubElement(case, "system-out").text = plain(f"accepted: {verdict.accepted}")
     for one in comparison.left_out:
@@ -38,7 +38,7 @@ def xml(comparison: Comparison, asked: Asked) -> str:
 
 
 def _case(suite: ET.Element, kernel: str, cell: str) -> ET.Element:
-    return ET.SubElement(suite, "testcase", classname=f"gate.{kernel}", name=plain(cell))
+    return ET.SubElement(suite, "testcase", classname=plain(f"gate.{kernel}"), name=plain(cell))
 
 
 def _untold(comparison: Comparison, verdict: Verdict) -> str | None:

@@ -13,6 +13,7 @@ from bench.data.records import Says, Verdict
 from bench.gate import decide
 from bench.gate.compare import Comparison
 from bench.terminal import streams
+from bench.terminal.text import markdown as escaped
 from bench.terminal.text import plain
 
 
@@ -125,9 +126,9 @@ def sentence(comparison: Comparison, slower_than: float) -> str:
 def markdown(comparison: Comparison, asked: Asked) -> str:
     """A summary for a pull request: all but the cells that are not slower, which are counted."""
     lines = [
-        f"### Gate: {_plain(sentence(comparison, asked.slower_than))}",
+        f"### Gate: {escaped(sentence(comparison, asked.slower_than))}",
         "",
-        f"{_plain(asked.words())}.",
+        f"{escaped(asked.words())}.",
         "",
     ]
     listed = [v for v in ordered(comparison.verdicts) if v.says != "not slower"]
@@ -137,11 +138,11 @@ def markdown(comparison: Comparison, asked: Asked) -> str:
             "| --- | --- | --- | --- | --- |",
         ]
         lines += [
-            f"| {_plain(v.cell)} | {said(v)} | {change(v)} | {visible(v)} | {v.rounds} |"
+            f"| {escaped(v.cell)} | {said(v)} | {change(v)} | {visible(v)} | {v.rounds} |"
             for v in listed
         ]
-    lines += [f"- {_plain(v.cell)}: accepted: {_plain(v.accepted)}" for v in listed if v.accepted]
-    lines += [f"- {_plain(why)}" for why in (*left_out(comparison), *comparison.notes)]
+    lines += [f"- {escaped(v.cell)}: accepted: {escaped(v.accepted)}" for v in listed if v.accepted]
+    lines += [f"- {escaped(why)}" for why in (*left_out(comparison), *comparison.notes)]
     return "\n".join(lines) + "\n"
 
 
@@ -157,13 +158,6 @@ def annotations(comparison: Comparison, asked: Asked) -> list[str]:
     return lines[:MOST_ANNOTATIONS]
 
 
-def _plain(text: str) -> str:
-    """Text that Markdown shows as it is, on one line."""
-    for mark in "\\`*_[]<>|~":
-        text = text.replace(mark, f"\\{mark}")
-    return " ".join(text.split())
-
-
 def _escaped(text: str) -> str:
     """As workflow commands want it (GitHub, "Workflow commands", escaping of data)."""
-    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    return "%0A".join(map(plain, text.replace("%", "%25").splitlines()))

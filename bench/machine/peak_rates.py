@@ -4,7 +4,8 @@ The CPU's are measured by `python -m bench.machine.peak_rates PRECISION` in a pr
 that the thread settings are those of the workers. It takes about a second at the start of a run;
 the best ever seen on the same machine is kept, because a peak read while a neighbour was busy is
 too low. Those of other devices come from their workers (`bench.worker.device_peaks`), and the best
-is kept likewise.
+is kept likewise. A rate that the device can't have is neither believed nor kept, wherever it comes
+from: a copied file, or a clock that was wrong once, must not make every later run blind.
 """
 
 import contextlib
@@ -18,7 +19,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from bench.data.machine import Cpu, Machine, Peaks
+from bench.data.machine import LARGEST_RATE, Cpu, Machine, Peaks
 from bench.worker import environment
 
 SIZES = (1024, 2048)
@@ -32,14 +33,25 @@ FLOPS_PER_CYCLE = {"avx512f": 64, "avx2": 32, "sve": 32, "asimd": 16}
 numbers, the most that any CPU with the flag does."""
 
 
+BOOST = 2.0
+"""A CPU may go so many times above the clock that it states, which is the base clock in many a
+virtual machine. Other devices state their highest."""
+
+FORGOTTEN = 100.0
+"""A kept rate that is more than so many times the one measured now is none of this machine's."""
+
+
 def of_device(device: str, readings: Sequence[Peaks], kept: Path) -> Peaks:
     """The peaks of one device: the best of what was measured on it now and of what the file `kept`
     has. `device` is its name with its PCI bus id.
     """
     last = readings[-1]
-    flop_per_s = max(peaks.measured_flop_per_s or 0.0 for peaks in readings)
-    bytes_per_s = max(peaks.measured_bytes_per_s or 0.0 for peaks in readings)
-    best = _best_ever(f"{device} {last.precision}", flop_per_s, bytes_per_s, kept)
+    measured = (
+        [peaks.measured_flop_per_s or 0.0 for peaks in readings],
+        [peaks.measured_bytes_per_s or 0.0 for peaks in readings],
+    )
+    stated = (last.theoretical_flop_per_s, last.theoretical_bytes_per_s)
+    best = _best_ever(f"{device} {last.precision}", measured, stated, kept)
     return replace(last, measured_flop_per_s=best[0] or None, measured_bytes_per_s=best[1] or None)
 
 
@@ -61,10 +73,12 @@ def of_cpu(precision: str, threads: int, machine: Machine, kept: Path) -> Peaks 
     except (OSError, subprocess.CalledProcessError):
         flop_per_s, bytes_per_s = 0.0, 0.0
     name = f"{machine.fingerprint} {precision} {threads}"
-    best = _best_ever(name, flop_per_s, bytes_per_s, kept)
+    stated = theoretical(precision, threads, machine.cpu)
+    highest = (BOOST * stated if stated else None, None)
+    best = _best_ever(name, ([flop_per_s], [bytes_per_s]), highest, kept)
     if not all(best):
         return None
-    return Peaks(precision, best[0], best[1], theoretical(precision, threads, machine.cpu))
+    return Peaks(precision, best[0], best[1], stated)
 
 
 def theoretical(precision: str, threads: int, cpu: Cpu) -> float | None:
@@ -76,13 +90,28 @@ def theoretical(precision: str, threads: int, cpu: Cpu) -> float | None:
     return float(per_cycle * cpu.mhz * 1e6 * min(threads, cpu.cores_usable))
 
 
-def _best_ever(name: str, flop_per_s: float, bytes_per_s: float, kept: Path) -> list[float]:
+def _best_ever(
+    name: str,
+    measured: Sequence[Sequence[float]],
+    highest: Sequence[float | None],
+    kept: Path,
+) -> list[float]:
+    """The best rates of arithmetic and of memory, of those that the device can have: at most the
+    `highest`, where it is known. 0.0: there is none.
+    """
     known = _read(kept)
-    best = known.get(name, [0.0, 0.0])
-    best = [max(best[0], flop_per_s), max(best[1], bytes_per_s)]
-    if any(best):
+    best = [
+        _believed(now, before, most or LARGEST_RATE)
+        for now, before, most in zip(measured, known.get(name, [0.0, 0.0]), highest, strict=True)
+    ]
+    if any(best) or name in known:
         _write(kept, {**known, name: best})
     return best
+
+
+def _believed(measured: Sequence[float], kept: float, most: float) -> float:
+    now = max((rate for rate in measured if rate <= most), default=0.0)
+    return max(now, kept) if kept <= min(most, FORGOTTEN * (now or most)) else now
 
 
 def _read(path: Path) -> dict[str, list[float]]:
@@ -98,7 +127,7 @@ def _read(path: Path) -> dict[str, list[float]]:
 def _two_rates(pair: Any) -> bool:
     if not isinstance(pair, list) or [type(rate) for rate in pair] != [float, float]:
         return False
-    return all(0 <= rate < 1e30 for rate in pair)
+    return all(0 <= rate <= LARGEST_RATE for rate in pair)
 
 
 def _write(path: Path, known: dict[str, list[float]]) -> None:

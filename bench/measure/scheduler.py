@@ -39,6 +39,9 @@ RESPAWN_S = 2.0
 memory layout isn't the answer, and starting them (a third of a second) stays a small part."""
 
 
+MOST_PENDING = 1000
+"""Cells without a visit that are listed in a run's files: a sweep may have a million."""
+
 LEAST_SHARE = 0.25
 """A case takes part in at least this share of the passes, however well it is known."""
 
@@ -102,6 +105,14 @@ class Standing:
         return self.narrow and not self.again
 
 
+def _shape(case: Case) -> tuple[int, int, str]:
+    return case.n_in, case.n_units, case.layer
+
+
+def _batch(case: Case) -> int:
+    return case.batch
+
+
 class Scheduler:
     """One run over kernels and cases."""
 
@@ -127,9 +138,12 @@ class Scheduler:
         self._history = history
         self._clock = clock
         self._watch = watch
-        self._ends = clock() + budget_s
+        self._budget_s = budget_s
+        self._ends = math.inf
         self._spawned = clock()
         self._standing = {cell: Standing() for cell in cells}
+        self._lacking: dict[tuple[str, int, str], set[Case]] = {}  # cases, by kernel and reason
+        self._timed: dict[tuple[str, int], dict[Case, Standing]] = {}  # those with a time
         self._number = 0
         self._pass = 0
 
@@ -143,6 +157,8 @@ class Scheduler:
                 standing.measured = before.measured
                 launches = before.measured.launches.values()
                 standing.fastest = min((its.fastest for its in launches), default=math.inf)
+                if launches:
+                    self._time(cell)
                 # one that was skipped for what its first launch took is not tried again
                 standing.skipped = last.status == "skipped" and last.predicted_s is not None
                 standing.again = last.status in AGAIN
@@ -154,12 +170,29 @@ class Scheduler:
         self._number = max(numbers, default=0)
         self._pass = max((visit.pass_number for visit in run.visits), default=0)
 
+    def pending(self) -> list[Visit]:
+        """A row for each cell that the run has not come to, to be written when it ends; none where
+        they are too many to be listed.
+        """
+        if self.unvisited > MOST_PENDING:
+            return []
+        reason = "the run ended before its first visit"
+        cells = (cell for cell, standing in self._standing.items() if not standing.known)
+        return [
+            refusal(cell, number, self._pass, "pending", reason)
+            for number, cell in enumerate(cells, self._number + 1)
+        ]
+
+    @property
+    def unvisited(self) -> int:
+        """How many cells the files have no row of."""
+        return sum(not standing.known for standing in self._standing.values())
+
     def run(self) -> str:
         """Visit until there is a reason to stop, and return it: done or budget."""
-        for cell, standing in self._standing.items():
-            if not standing.known:
-                self._note(cell, "pending", "the run ended before its first visit")
-        while plan := self._plan():
+        plan = self._plan()
+        self._ends = self._clock() + self._budget_s  # planning a million cells takes its time, too
+        while plan:
             self._pass += 1
             if self._pass % RESPAWN == 0 and self._clock() >= self._spawned + RESPAWN_S:
                 self._visits.respawn()
@@ -172,6 +205,7 @@ class Scheduler:
                     continue  # found unavailable since the pass was planned
                 self._watch(Progress(self._pass, cell, position, len(plan), left_s))
                 self._visit(cell)
+            plan = self._plan()
         return "done"
 
     def _plan(self) -> list[Cell]:
@@ -217,6 +251,7 @@ class Scheduler:
         self._number += 1
         visit, blocks = self._visits.visit(cell, self._number, self._pass, launch_s)
         self._record(visit, blocks)
+        standing.known = True
         standing.device = visit.device or standing.device
         if visit.status == "ok":
             measured = of_visit(blocks)
@@ -224,14 +259,36 @@ class Scheduler:
             standing.fastest = min(standing.fastest, measured.launches.fastest)
             if not spoiled(visit) and len(standing.measured.launches) < REMEMBERED:
                 standing.measured.add(visit, measured)
+            self._time(cell)
             return
         standing.refused = True
         if visit.status == "unavailable":
-            # the machine lacks something, whatever the case: no need to ask again
-            for other, known in self._standing.items():
-                same = (other.kernel, other.device) == (cell.kernel, cell.device)
-                if same and not known.refused:
-                    self._note(other, "unavailable", visit.reason)
+            self._unavailable(cell, visit.reason)
+
+    def _unavailable(self, cell: Cell, reason: str) -> None:
+        """Name all cells of a kernel that the machine lacks something for, whatever the case: it
+        has said the same of two layers and of two batches, or of all there are, and done none.
+        """
+        alike = {
+            other: known
+            for other, known in self._standing.items()
+            if (other.kernel, other.device) == (cell.kernel, cell.device)
+        }
+        said = self._lacking.setdefault((cell.kernel, cell.device, reason), set())
+        said.add(cell.case)
+        several = all(
+            len(set(map(what, said))) >= min(2, len({what(other.case) for other in alike}))
+            for what in (_shape, _batch)
+        )
+        if several and not any(known.visited for known in alike.values()):
+            for other, known in alike.items():
+                if not known.refused:
+                    self._note(other, "unavailable", reason)
+
+    def _time(self, cell: Cell) -> None:
+        """Remember that a cell has a time, for predictions."""
+        timed = self._timed.setdefault((cell.kernel, cell.device), {})
+        timed[cell.case] = self._standing[cell]
 
     def _look(self, standings: Mapping[Cell, Standing]) -> None:
         """Find out how wide the intervals are of cells that have reached another look.
@@ -263,11 +320,8 @@ class Scheduler:
         """
         if self._standing[cell].visited:
             return self._standing[cell].fastest
-        measured = {
-            other.case: known.fastest
-            for other, known in self._standing.items()
-            if (other.kernel, other.device) == (cell.kernel, cell.device) and known.visited
-        }
+        timed = self._timed.get((cell.kernel, cell.device), {})
+        measured = {case: known.fastest for case, known in timed.items()}
         return prediction.predict(cell.case, measured)
 
     def _affordable(self, cell: Cell) -> bool:
@@ -284,7 +338,7 @@ class Scheduler:
         """Record how a cell stands without visiting it."""
         standing = self._standing[cell]
         standing.known = True
-        standing.refused = status not in ("pending", "skipped")
+        standing.refused = status != "skipped"
         self._number += 1
         row = refusal(cell, self._number, self._pass, status, reason, predicted_s)
         self._record(row, [])

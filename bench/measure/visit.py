@@ -10,11 +10,15 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import Any, Self
 
+from msgspec import structs
+
+from bench.data import fit
 from bench.data.machine import Peaks
 from bench.data.records import BOUNDS, THROTTLES, Block, Status, Visit
 from bench.measure import counters, worker_process
 from bench.plan.case import Case
 from bench.plan.cell import Cell
+from bench.terminal import text
 from bench.terminal.errors import BadInput
 from bench.worker import messages
 
@@ -126,7 +130,9 @@ class Visitor:
     def visit(
         self, cell: Cell, number: int, pass_number: int, launch_s: float | None
     ) -> tuple[Visit, list[Block]]:
-        """Visit the cell. `launch_s`: what a launch took before, or is predicted to take."""
+        """Visit the cell -> its row and blocks, as the files take them. `launch_s`: what a launch
+        took before, or is predicted to take.
+        """
         row = refusal(cell, number, pass_number, "ok", "")
         start, before = time.perf_counter(), counters.now()
         blocks: list[Block] = []
@@ -151,8 +157,9 @@ class Visitor:
         if times is not None:
             row = replace(
                 row,
-                cores_busy=times.cores_busy,
-                control_s=times.control_s,
+                # a difference of coarse readings may be below nothing
+                cores_busy=max(times.cores_busy, 0.0),
+                control_s=times.control_s or None,  # a coarse clock saw nothing of it
                 measured_s=times.measured_s,
                 waited_s=times.waited_s,
                 **_device_columns(times.state),
@@ -161,7 +168,7 @@ class Visitor:
             if end.status in TROUBLE:
                 self._end(cell.kernel, cell.device)
             row = replace(row, status=end.status, reason=end.reason)
-            return replace(row, kernel_hash=end.kernel_hash or row.kernel_hash), []
+            return fit.visit(replace(row, kernel_hash=end.kernel_hash or row.kernel_hash), [])
         error = max(row.error or 0.0, end.error)
         row = replace(
             row, error=error, cpu_s=end.cpu_s, quiet_s=end.quiet_s, preempted=end.preempted
@@ -169,7 +176,7 @@ class Visitor:
         if opened is not None and opened.rated and opened.device not in self._rated:
             self._rated[opened.device] = cell
             self._ask_peaks(opened.device, cell)
-        return row, blocks
+        return fit.visit(row, blocks)
 
     def ask_peaks(self) -> None:
         """Ask each device once more what it can do: the first answer may have been disturbed."""
@@ -225,18 +232,21 @@ class Visitor:
         )
         if not isinstance(opened, messages.Opened):
             return None, None, _refused(opened)
+        opened = structs.replace(opened, device=text.short(opened.device))
         self._devices[cell.kernel, cell.device] = opened.device
         patience += 30 * opened.launch_s * opened.loops
         most = BLOCKS if cell.cache == "warm" else COLD_BLOCKS
-        count = min(max(round(VISIT_S / (opened.loops * opened.launch_s)), 1), most)
+        count = _count(VISIT_S, opened.loops * opened.launch_s, most)
         times = worker.call(messages.Measure(key, opened.loops, count), patience)
         if not isinstance(times, messages.Times):
             return opened, None, _refused(times)
+        if (len(times.seconds), len(times.probe_s)) != (count, count + 1) or () in times.probe_s:
+            raise worker_process.WorkerLost("crashed", "the worker didn't time what it was asked")
         self._worked_at[opened.device] = time.perf_counter()
         self._keep_mhz(cell, opened.device, times.state)
         blocks += _time_blocks(number, opened.loops, times)
         if opened.launch_s < TRIP_LIMIT_S or pass_number <= TRIP_PASSES:
-            count = min(max(round(TRIPS_S / opened.launch_s), 1), 3)
+            count = _count(TRIPS_S, opened.launch_s, 3)
             trips = worker.call(messages.RoundTrips(key, count), patience)
             if not isinstance(trips, messages.Trips):
                 return opened, times, _refused(trips)
@@ -290,6 +300,11 @@ class Visitor:
         """End all workers: the next visits get fresh ones, with another memory layout."""
         for kernel, device in list(self._workers):
             self._end(kernel, device)
+
+
+def _count(together_s: float, one_s: float, most: int) -> int:
+    """How many of them last about so long together: one at least."""
+    return min(max(round(min(together_s / one_s, most)), 1), most)
 
 
 def _device_columns(state: messages.DeviceState | None) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """cells.csv -> the table in GitHub's Markdown, for a README or a pull request."""
 
-import re
 from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
@@ -9,10 +8,9 @@ from bench.data import store
 from bench.data.records import CellRow
 from bench.show import table
 from bench.stats.run_data import RunData
-from bench.terminal.text import plain
+from bench.terminal.text import markdown as escaped
 
 NAME = "table.md"
-SPECIAL = re.compile(r"[\\`*_{}\[\]<>|~#]")
 
 
 def of(run: RunData) -> str:
@@ -52,11 +50,6 @@ def markdown(
 
 def _entry(cell: CellRow) -> str:
     return "<br>".join(escaped(line) for line in table.entry(cell).plain.split("\n"))
-
-
-def escaped(text: str) -> str:
-    """Text that Markdown leaves as it is, on one line of a table."""
-    return SPECIAL.sub(lambda match: f"\\{match[0]}", plain(text))
 
 
 def write(path: Path, text: str) -> None:

@@ -1,10 +1,11 @@
 """A run on disk, read once: its machine, its visits and blocks, and the cells that follow."""
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.data import store
+from bench.data import fit, store
 from bench.data.machine import Machine
 from bench.data.records import Block, CellRow, Visit
 from bench.plan.cell import Cell
@@ -30,7 +31,7 @@ class RunData:
 def read(folder: Path) -> RunData:
     """A run, from its files alone; from its cells alone where it has no visits. Raises BadInput."""
     machine = store.machine(folder)
-    if not (folder / store.FILES[Visit]).is_file():
+    if not os.path.lexists(folder / store.FILES[Visit]):
         return RunData(folder, machine, (), {}, {}, times({}), store.load(folder, CellRow))
     return derive(folder, machine, store.load(folder, Visit), store.load(folder, Block))
 
@@ -43,4 +44,5 @@ def derive(
     by_cell = cell_visits.gather(visits, by_visit)
     estimated = times({cell: its.measured for cell, its in by_cell.items()}, machine.speed_history)
     rows = cells.rows(by_cell, estimated.by_cell, machine.peaks_by_device)
-    return RunData(folder, machine, visits, by_visit, by_cell, estimated, store.as_written(rows))
+    written = store.as_written(map(fit.derived, rows))
+    return RunData(folder, machine, visits, by_visit, by_cell, estimated, written)

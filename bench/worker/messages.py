@@ -2,13 +2,19 @@
 reply at a time.
 """
 
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
+from msgspec import Meta
 
 from bench.data.machine import Peaks
-from bench.data.records import Status
+from bench.data.records import BOUNDS, SPAN, TRIP, Status
 from bench.plan.case import Case, Weights
+
+Seconds = Annotated[float, Meta(ge=SPAN[0], le=SPAN[1])]
+Trip = Annotated[float, Meta(ge=TRIP[0], le=TRIP[1])]
+Error = Annotated[float, Meta(ge=BOUNDS["error"][0], le=BOUNDS["error"][1])]
+Loops = Annotated[int, Meta(ge=1, le=2**63 - 1)]
 
 
 class AskSoftware(msgspec.Struct, frozen=True, tag=True):
@@ -92,9 +98,9 @@ class Opened(msgspec.Struct, frozen=True, tag=True):
 
     kernel_hash: str
     device: str
-    loops: int
-    launch_s: float
-    error: float
+    loops: Loops
+    launch_s: Seconds
+    error: Error
     rated: bool = False  # its device answers AskPeaks
 
 
@@ -111,7 +117,7 @@ class DeviceState(msgspec.Struct, frozen=True):
 class Times(msgspec.Struct, frozen=True, tag=True):
     """Seconds per launch, a number a block."""
 
-    seconds: tuple[float, ...]
+    seconds: tuple[Seconds, ...]
     cores_busy: float  # CPU seconds a second while the blocks ran, all threads of the worker
     control_s: float  # the slower one of the first and the last reading of the probe
     measured_s: float  # how long all of it took
@@ -123,17 +129,17 @@ class Times(msgspec.Struct, frozen=True, tag=True):
 class Trips(msgspec.Struct, frozen=True, tag=True):
     """The middle one of the round trips, by its whole length."""
 
-    send: float
-    launch: float
-    latency: float
-    fetch: float
-    end_to_end: float
+    send: Trip
+    launch: Trip
+    latency: Trip
+    fetch: Trip
+    end_to_end: Trip
 
 
 class Closed(msgspec.Struct, frozen=True, tag=True):
     """The last output was right too."""
 
-    error: float
+    error: Error
     cpu_s: float
     preempted: int
     quiet_s: float
@@ -155,3 +161,13 @@ class Refused(msgspec.Struct, frozen=True, tag=True):
 
 
 Reply = Software | Loaded | Opened | Times | Trips | Closed | DevicePeaks | Refused
+
+
+def encoded(reply: Reply) -> bytes:
+    """The reply's line. Raises ValueError where it holds what the other side would not take."""
+    try:
+        line = msgspec.json.encode(reply)
+        msgspec.json.decode(line, type=Reply)  # a NaN has become null
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{type(reply).__name__.lower()}: {error}") from error
+    return line + b"\n"

@@ -10,6 +10,7 @@ import contextlib
 import gc
 import math
 import platform
+import reprlib
 import resource
 import socket
 import traceback
@@ -24,9 +25,11 @@ import numpy as np
 import threadpoolctl
 
 import kernels
-from bench.data.machine import Peaks
+from bench.data.machine import Peaks, rate
+from bench.data.records import SPAN
 from bench.plan import weights
 from bench.plan.case import Case, Weights
+from bench.terminal import text
 from bench.terminal.errors import BadInput
 from bench.worker import check, device_peaks, inputs, limits, messages, speed_probe, timing
 from bench.worker.cheat_checks import CheatChecks, TooManyCores
@@ -37,6 +40,14 @@ from bench.worker.streams import fence_all
 
 KEEP_BYTES = 512 * 2**20
 """Drawn inputs are kept for the next visit, up to this much."""
+
+
+MOST_WARM_S = 60.0
+"""No device needs longer under load until its clock has settled."""
+
+
+class OddDevice(Exception):
+    """A device that doesn't keep the contract: the text says what it has and what it should."""
 
 
 class TooSlow(Exception):
@@ -72,7 +83,7 @@ class Server:
                     return software()
                 case messages.Load():
                     kernel = self._load(request.kernel)
-                    return messages.Loaded(kernel.hash, kernel.summary)
+                    return messages.Loaded(kernel.hash, text.short(kernel.summary))
                 case messages.Open():
                     return self._open(request)
                 case messages.Measure():
@@ -92,6 +103,13 @@ class Server:
                 timing.settle(timing.SETTLE_S)
             self._shared_state.restore(but=self._excused(name))
             return refusal(error, self._kernels.get(name))
+
+    def line(self, request: messages.Request) -> bytes:
+        """The answer as a line; what the other side would not take of a kernel is refused."""
+        try:
+            return messages.encoded(self.answer(request))
+        except ValueError as error:
+            return messages.encoded(messages.Refused("error", text.short(str(error))))
 
     def _load(self, name_or_path: str) -> kernels.Kernel:
         if name_or_path not in self._kernels:
@@ -135,6 +153,7 @@ class Server:
             opened_preempted=preempted,
         )
         self.cells[request.key] = cell
+        device_name = _described(step.device)
         self._devices[request.kernel, request.device] = step.device
         if not isinstance(step.device, kernels.Host):
             _room(step.device, given.A_in.nbytes)
@@ -154,9 +173,10 @@ class Server:
             rested_s = request.rested_s + self._clock() - asked_at
         rest = timing.Rest(rested_s, request.load_mhz)
         loops, launch_s = self._warm(cell, first_s, request.launch_s, rest)
+        _refuse_standstill(launch_s)
         cell.loops, cell.launch_s = loops, launch_s
         rated = isinstance(step.device, kernels.Rated)
-        return messages.Opened(kernel.hash, step.device.name, loops, launch_s, error, rated)
+        return messages.Opened(kernel.hash, device_name, loops, launch_s, error, rated)
 
     def _size(self, request: messages.Open) -> None:
         """Raise MemoryError where the cell has no room, before anything of it is there.
@@ -257,6 +277,7 @@ class Server:
                 meanwhile=seen,
             )
             fence_all(cell.step.device, cell.out)
+        _refuse_standstill(*seconds)
         took = self._clock() - began - seen.took_s - probe.took_s
         cpu_s = process_time() - cpu_s - probe.cpu_s
         cores_busy = cpu_s / max(perf_counter() - real_began - probe.took_s, 1e-9)
@@ -330,10 +351,8 @@ class Server:
             flop_per_s, bytes_per_s = device_peaks.believed(measured, stated)
         finally:
             _let_go(step)
-        peaks = Peaks(
-            request.precision, flop_per_s, bytes_per_s, stated.flop_per_s, stated.bytes_per_s
-        )
-        return messages.DevicePeaks(peaks)
+        rates = (flop_per_s, bytes_per_s, stated.flop_per_s, stated.bytes_per_s)
+        return messages.DevicePeaks(Peaks(request.precision, *map(rate, rates)))
 
 
 class Look:
@@ -352,6 +371,24 @@ class Look:
         if (state := self._device.state()) is not None:
             self.state = messages.DeviceState(**asdict(state))
         self.took_s = self._clock() - start
+
+
+def _described(device: kernels.Device) -> str:
+    """The device's name, as the files have it. Raises OddDevice for one that is no name."""
+    name, warm_s = device.name, device.warm_s
+    if type(name) is not str or not name.strip():
+        raise OddDevice(f"the device's name is {reprlib.repr(name)}, should be text")
+    if type(warm_s) not in (int, float) or not 0 <= warm_s <= MOST_WARM_S:
+        limits_s = f"should be seconds from 0 to {MOST_WARM_S:g}"
+        raise OddDevice(f"the device's warm_s is {reprlib.repr(warm_s)}, {limits_s}")
+    return text.short(name)
+
+
+def _refuse_standstill(*seconds: float) -> None:
+    """Raise OddClock where launches took no time, which no file may say."""
+    if min(seconds) < SPAN[0]:
+        least = f"a launch took {min(seconds):g} s"
+        raise timing.OddClock(f"{least} by the device's clock, which is too coarse for it")
 
 
 def _room(device: kernels.Device, needed: int) -> None:
@@ -379,39 +416,51 @@ def software() -> messages.Software:
 
 def refusal(error: Exception, kernel: kernels.Kernel | None) -> messages.Refused:
     """What a kernel raised -> its cell's status and reason, on one line."""
-    text = " ".join(str(error).split())
+    said = _said(error)
     digest = kernel.hash if kernel else ""
     match error:
         case kernels.Unavailable():
-            return messages.Refused("unavailable", text, digest)
+            return messages.Refused("unavailable", said, digest)
         case kernels.Unsupported():
-            return messages.Refused("unsupported", text, digest)
+            return messages.Refused("unsupported", said, digest)
         case BadInput():  # a layer's file that is not as it was
-            return messages.Refused("error", text, digest)
-        case Changed() | TooManyCores():
-            return messages.Refused("error", text, digest)
+            return messages.Refused("error", said, digest)
+        case Changed() | TooManyCores() | OddDevice() | timing.OddClock():
+            return messages.Refused("error", said, digest)
         case check.Wrong():
-            return messages.Refused("wrong", text, digest)
+            return messages.Refused("wrong", said, digest)
         case TooSlow():
             return messages.Refused(
                 "skipped", f"took {error.args[0]:.3g} s for its first launch", digest
             )
-        case MemoryError() | RuntimeError() if _is_memory(error):
-            return messages.Refused("out_of_memory", text or "out of memory", digest)
+        case MemoryError() | RuntimeError() if _is_memory(error, said):
+            return messages.Refused("out_of_memory", said or "out of memory", digest)
         case ImportError() | LookupError() if kernel is None:
-            return messages.Refused("error", text)
+            return messages.Refused("error", said)
     frame = traceback.extract_tb(error.__traceback__)[-1]
     where = f"{Path(frame.filename).name}, line {frame.lineno}"
-    return messages.Refused("error", f"{type(error).__name__}: {text} ({where})", digest)
+    kind = text.short(type(error).__name__)
+    # the place has to be there, however much was said
+    room = text.LONGEST - len(kind) - len(where) - len(": … ()")
+    said = said if len(said) <= room else f"{said[:room]}…"
+    return messages.Refused("error", text.short(f"{kind}: {said} ({where})"), digest)
+
+
+def _said(error: Exception) -> str:
+    """An exception's own words, on one line and cut; some have none that can be had."""
+    try:
+        words = str(error)[: 2 * text.LONGEST]
+    except Exception as trouble:  # noqa: BLE001 - a kernel's own class
+        return f"(no words: its str() raised {type(trouble).__name__})"
+    return text.short(" ".join(words.split()))
 
 
 NO_MEMORY = ("out of memory", "alloc_failed", "resource_exhausted")
 """How libraries say it that raise no MemoryError: CUDA's runtime and PyTorch, cuBLAS, JAX."""
 
 
-def _is_memory(error: Exception) -> bool:
-    text = str(error).lower()
-    return isinstance(error, MemoryError) or any(words in text for words in NO_MEMORY)
+def _is_memory(error: Exception, said: str) -> bool:
+    return isinstance(error, MemoryError) or any(words in said.lower() for words in NO_MEMORY)
 
 
 def main(descriptor: int, threads: int) -> None:
@@ -423,5 +472,5 @@ def main(descriptor: int, threads: int) -> None:
             request = decoder.decode(line)
             if isinstance(request, messages.Load | messages.Open):
                 limits.limit(kernels.HOST.free_bytes())
-            lines.write(msgspec.json.encode(worker.answer(request)) + b"\n")
+            lines.write(worker.line(request))
             lines.flush()

@@ -54,6 +54,22 @@ WARM_CAP_S = 0.01
 that takes longer by itself is its own warm-up."""
 
 
+class OddClock(Exception):
+    """What a device's clock says is no time: the text says what it was."""
+
+
+def _between(step: Step, start: Any, stop: Any) -> float:
+    """Seconds between two marks, by the step's device. Raises OddClock."""
+    seconds = step.device.seconds(start, stop)
+    kind = type(seconds)
+    if kind is not float and kind is not int:
+        name = f"{kind.__module__}.{kind.__qualname__}"
+        raise OddClock(f"the device's seconds() returned a {name}, should be a float")
+    if not 0 <= seconds < math.inf:  # 0: a coarse clock has not moved
+        raise OddClock(f"the device's seconds() returned {seconds:g} between two marks")
+    return float(seconds)
+
+
 @contextmanager
 def _no_collection() -> Iterator[None]:
     """Garbage collection off, so that a block never pays for another's garbage."""
@@ -103,7 +119,7 @@ def blocks(
             marks.append((start, device.mark(out)))
         meanwhile()
         beside()
-        return [device.seconds(start, stop) / loops for start, stop in marks], out
+        return [_between(step, start, stop) / loops for start, stop in marks], out
 
 
 def cold_blocks(
@@ -130,7 +146,7 @@ def cold_blocks(
             stop = device.mark(out)
             if not left:
                 meanwhile()
-            times.append(device.seconds(start, stop))
+            times.append(_between(step, start, stop))
         beside()
     return times, out
 

@@ -372,6 +372,19 @@ class TestJudge:
             counts = [suite.get(name) for name in ("tests", "failures", "skipped")]
             assert counts == ["5", str(len(failed)), str(len(skipped))]
 
+    def test_a_kernels_name_breaks_no_file(self) -> None:
+        name = "\x1b[31m<&>\udc80@octocat $x$"
+        rows = [
+            replace(row, kernel=name, cell=f"{name} 16x16 batch 1")
+            for phase in ("screen", "confirm")
+            for row in made([0.3] * 20, phase, "a")
+        ]
+        found = compare.conclude(rows, SPREAD, 0.05)
+        (case,) = ET.fromstring(junit.xml(found, ASKED))[0].iter("testcase")  # noqa: S314 - our own
+        assert case.get("classname") == "gate.\ufffd[31m<&>\ufffd@octocat $x$"
+        assert "\\@\u2060octocat \\$x\\$ 16x16" in report.markdown(found, ASKED)
+        assert all("\x1b" not in line for line in report.annotations(found, ASKED))
+
     def test_annotations_stay_within_what_github_shows(self) -> None:
         rows = [row for i in range(30) for row in made([0.3] * 20, "screen", f"cell {i}")]
         rows += [row for i in range(30) for row in made([0.3] * 20, "confirm", f"cell {i}")]

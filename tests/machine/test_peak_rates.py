@@ -162,6 +162,34 @@ def test_a_corrupt_file_is_as_good_as_none(content: bytes, child: Child, kept: P
     assert measure(kept) == [1e9, 2e9]
 
 
+def test_a_kept_rate_that_no_such_machine_has_is_forgotten(child: Child, kept: Path) -> None:
+    name, other = "abc123 float32 4", "another's"
+    # arithmetic above what is stated; memory, of which nothing is, far above what is found
+    kept.write_text(json.dumps({name: [1e20, 1e20], other: [7.0, 7.0]}))
+    assert measure(kept) == [1e9, 2e9]
+    assert json.loads(kept.read_text()) == {name: [1e9, 2e9], other: [7.0, 7.0]}
+
+
+def test_nothing_above_what_the_cpu_can_do_is_believed(child: Child, kept: Path) -> None:
+    stated = 384e9
+    child.rates = [stated * peak_rates.BOOST * 1.01, 2e9]
+    assert peak_rates.of_cpu("float32", 4, MACHINE, kept) is None
+    child.rates = [stated * 1.4, 2e9]  # above its base clock
+    assert measure(kept) == [stated * 1.4, 2e9]
+
+
+def test_a_devices_rate_above_what_it_states_is_neither_believed_nor_kept(kept: Path) -> None:
+    stated = Peaks("float32", 52e12, 2.9e12, 66.9e12, 3.35e12)
+    poisoned = structs.replace(stated, measured_flop_per_s=419e12)
+    device = "cuda:0 at 0000:17:00.0"
+    alone = peak_rates.of_device(device, [poisoned], kept)
+    assert (alone.measured_flop_per_s, alone.flop_per_s) == (None, 66.9e12)
+    kept.write_text(json.dumps({f"{device} float32": [419e12, 2.95e12]}))
+    healed = peak_rates.of_device(device, [poisoned, stated], kept)
+    assert (healed.measured_flop_per_s, healed.measured_bytes_per_s) == (52e12, 2.95e12)
+    assert json.loads(kept.read_text()) == {f"{device} float32": [52e12, 2.95e12]}
+
+
 def test_a_file_that_cannot_be_written_does_no_harm(child: Child, tmp_path: Path) -> None:
     assert measure(tmp_path) == [1e9, 2e9]  # a directory
     assert measure(tmp_path / "nonesuch" / ".peaks.json") == [1e9, 2e9]

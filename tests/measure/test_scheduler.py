@@ -4,6 +4,7 @@ import sys
 import tracemalloc
 from collections import Counter
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from made_up_runs import rows_of, run_of
@@ -190,12 +191,27 @@ def test_a_cell_skipped_for_a_disturbed_visit_gets_its_chance() -> None:
     assert set(bench.statuses().values()) == {"ok"}
 
 
-def test_an_unavailable_kernel_is_asked_once_and_every_cell_of_it_is_named() -> None:
+def test_an_unavailable_kernel_is_asked_for_two_layers_and_every_cell_of_it_is_named() -> None:
     bench = Bench(fast=1e-9, gpu=1e-12)
     bench.refuse["gpu"] = "unavailable"
     bench.scheduler(cells(FAST, "gpu")).run()
-    assert sum(cell.kernel == "gpu" for _, cell in bench.order) == 1
+    assert sum(cell.kernel == "gpu" for _, cell in bench.order) == 2
     assert [bench.statuses()["gpu", w] for w in (16, 64, 256)] == ["unavailable"] * 3
+
+
+@pytest.mark.parametrize("refused", [16, 64, 256])
+def test_a_kernel_that_is_unavailable_in_one_cell_is_measured_in_the_others(refused: int) -> None:
+    class OneShape(Bench):
+        def visit(self, cell: Cell, *how: Any) -> tuple[Visit, list[Block]]:
+            row, blocks = super().visit(cell, *how)
+            if cell.case.n_units == refused:
+                return replace(row, status="unavailable", reason="this shape"), []
+            return row, blocks
+
+    bench = OneShape(fast=1e-9)
+    bench.scheduler(cells(FAST), budget_s=5).run()
+    for width in (16, 64, 256):
+        assert bench.statuses()[FAST, width] == ("unavailable" if width == refused else "ok")
 
 
 @pytest.mark.parametrize("status", ["wrong", "error", "crashed", "timeout", "unsupported"])
@@ -220,7 +236,10 @@ def test_workers_are_started_afresh_every_few_passes() -> None:
 
 def test_a_run_stopped_before_a_cell_says_so() -> None:
     bench = Bench(slow=1e-4)
-    bench.scheduler(cells(SLOW, widths=(16, 64, 256)), budget_s=0.1, limit_s=100).run()
+    running = bench.scheduler(cells(SLOW, widths=(16, 64, 256)), budget_s=0.1, limit_s=100)
+    running.run()
+    assert {row.status for row in bench.rows} == {"ok"}  # a sweep may have a million cells
+    bench.rows += running.pending()
     assert bench.statuses() == {(SLOW, 16): "ok", (SLOW, 64): "pending", (SLOW, 256): "pending"}
 
 

@@ -11,6 +11,7 @@ from bench.data import store
 from bench.data.records import CellRow, Verdict
 from bench.show import deck, markdown, table
 from bench.stats import run_data
+from bench.terminal.text import markdown as escaped
 
 
 def lines_of(text: str) -> list[list[str]]:
@@ -56,8 +57,28 @@ def test_a_name_can_not_break_the_table() -> None:
     name = "a|b`*_~<i>[x](y)#\\"
     text = markdown.markdown([cell(name, 64, 1, 1e9), cell("plain", 64, 1, 2e9)])
     assert all(len(row) == 4 for row in lines_of(text))
-    assert markdown.escaped(name) == "a\\|b\\`\\*\\_\\~\\<i\\>\\[x\\](y)\\#\\\\"
-    assert markdown.escaped("one\ntwo") == "one two"
+    shown = "a\\|b\\`\\*\\_\\~\\<i\\>\\[x\\](y)\\#\u2060\\\\"
+    assert escaped(name) == shown
+    assert escaped("one\ntwo") == "one two"
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("@octocat", "\\@\u2060octocat"),
+        ("a@b.example", "a\\@\u2060b.example"),
+        ("see #12", "see \\#\u206012"),
+        ("http://evil.example", "http\\://evil.example"),
+        ("www.evil.example", "www\\.evil.example"),
+        ("$x^2$", "\\$x^2\\$"),
+        ("a&lt;b: c", "a\\&lt;b: c"),
+        ("\x1b[31mred", "\ufffd\\[31mred"),
+    ],
+)
+def test_a_name_is_no_mention_link_formula_or_control_character(name: str, shown: str) -> None:
+    assert escaped(name) == shown
+    text = markdown.markdown([cell(name, 64, 1, 1e9)])
+    assert lines_of(text)[0][2] == shown
 
 
 def test_where_no_cell_has_a_number_the_kernels_stand_there_with_their_status() -> None:
