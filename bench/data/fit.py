@@ -55,8 +55,9 @@ def _troubles(row: Visit | Block) -> Iterator[str]:
 
 
 def _of_block(block: Block) -> Iterator[str]:
-    yield from _troubles(block)
-    if block.quantity == "time" and 0 <= block.seconds < SPAN[0]:
+    troubles = list(_troubles(block))
+    yield from troubles
+    if not troubles and block.quantity == "time" and block.seconds < SPAN[0]:
         yield f"a launch can't have taken {block.seconds:g} s: the device's clock is too coarse"
 
 

@@ -328,7 +328,7 @@ def _device_columns(state: messages.DeviceState | None) -> dict[str, Any]:
 
 
 def _refused(reply: Any) -> messages.Refused:
-    if isinstance(reply, messages.Refused):
+    if isinstance(reply, messages.Refused) and reply.status not in ("ok", "pending"):
         return reply
     # a kernel that found the socket and answered in the worker's place
     raise worker_process.WorkerLost(

@@ -369,7 +369,9 @@ class Look:
             return
         start = self._clock()
         if (state := self._device.state()) is not None:
-            self.state = messages.DeviceState(**asdict(state))
+            values = asdict(state)
+            values["throttled"] = tuple(text.short(word) for word in values["throttled"])
+            self.state = messages.DeviceState(**values)
         self.took_s = self._clock() - start
 
 
