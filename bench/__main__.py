@@ -48,7 +48,7 @@ def run(
         list[str] | None,
         typer.Option(
             help="A layer of your own: FILE.npz or FILE.safetensors, with :NAME where the file has"
-            " several; may be repeated.",
+            " several, and LABEL= before it to call it something; may be repeated.",
         ),
     ] = None,
     transposed: Annotated[  # noqa: FBT002 - a flag
@@ -360,6 +360,11 @@ def main() -> NoReturn:
             code = stop.code
         except typer.Abort:
             code = 130
+        except MemoryError as error:
+            said = " ".join(str(error).split())
+            _fail(
+                f"out of memory{f': {said}' if said else ''}: end other programs, or ask for less"
+            )
         except Exception:  # noqa: BLE001 - Python would exit with 1: a slower kernel, or a wrong one
             traceback.print_exc()
             _fail("this is a bug in the program: please report it, with the lines above")

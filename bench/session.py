@@ -33,7 +33,7 @@ def start(
 ) -> int:
     """A new run: settle what to measure, make its directory, measure.
 
-    `layers`: FILE[:NAME] of layers with numbers of their own, instead of the sweep's.
+    `layers`: [LABEL=]FILE[:NAME] of layers with numbers of their own, instead of the sweep's.
     """
     import msgspec
 
@@ -43,7 +43,7 @@ def start(
     from bench.stats import run_data
     from bench.worker.limits import usable_cores
 
-    own = [weights.find(asked, transposed=transposed) for asked in layers]
+    own = weights.find_all(layers, transposed=transposed)
     changes["layers"] = [msgspec.to_builtins(found.layer) for found in own] or None
     fields = sweep.changed(sweep.read(name), changes)
     asked = absolute(fields["kernels"])
