@@ -280,6 +280,7 @@ def kernels(
     from rich.text import Text
 
     from bench.measure import visit
+    from bench.plan.cell import called
     from bench.terminal.text import plain
     from bench.worker import messages
     from bench.worker.limits import usable_cores
@@ -295,7 +296,7 @@ def kernels(
         here, said, colour = "yes", summary, "green"
         if isinstance(verdict, messages.Refused):
             here, said, colour = verdict.status, verdict.reason, "yellow"
-        shown.add_row(Text(plain(session.stem(name))), Text(here, colour), Text(plain(said)))
+        shown.add_row(Text(plain(called(name))), Text(here, colour), Text(plain(said)))
     streams.console().print(shown)
 
 

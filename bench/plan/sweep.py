@@ -100,7 +100,7 @@ def which(asked: Iterable[str], known: Sequence[str]) -> tuple[str, ...]:
 
 def named() -> tuple[str, ...]:
     """The sweeps that come with the project."""
-    return tuple(sorted(path.stem for path in SWEEPS.glob("*.toml")))
+    return tuple(sorted(path.stem for path in SWEEPS.glob("[!.]*.toml")))
 
 
 def read(name_or_file: str) -> Sweep:
