@@ -10,7 +10,7 @@ from statistics import median
 from bench.data.records import Block, Quantity, Visit
 
 WAITED, LEAST = 0.1, 6
-"""A visit whose threads waited for a core for more than this share of the time is set aside, because
+"""A visit whose threads waited for a core for more than this share of the time is set aside, for
 the probe does not see that a block was interrupted. A cell keeps so many visits all the same, those
 that waited the least."""
 

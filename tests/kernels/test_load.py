@@ -167,3 +167,16 @@ class TestHashOfWhatIsImported:
         path.write_text(path.read_text(encoding="utf-8") + "# other\n", encoding="utf-8")
         after = {path.stem: _load._digest(path) for path in files}
         assert {name for name in before if before[name] != after[name]} == changed
+
+
+@pytest.mark.parametrize("name", [".#mine.py", "._mine.py", ".mine.py", ".py"])
+def test_hidden_files_are_no_kernels(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mine.py").write_text(PREPARE, encoding="utf-8")
+    (tmp_path / name).write_text(PREPARE, encoding="utf-8")
+    (tmp_path / ".#lock.py").symlink_to("me@host.4711:1732570000")
+    monkeypatch.setattr(_load, "FOLDER", tmp_path)
+    assert kernels.names() == ("mine",)
+    with pytest.raises(LookupError, match="no kernel"):
+        kernels.load(str(tmp_path / name))

@@ -92,7 +92,7 @@ def test_report_makes_both_and_says_where(tmp_path: Path) -> None:
     run = folder_of(AWKWARD["as usual"], tmp_path / "results" / "mine")
     done = bench("report", str(run))
     assert done.code == 0
-    there = tmp_path / "plots" / "mine"
+    there = run / "plots"
     assert done.out.split() == [
         "slides:",
         str(there / deck.NAME),
