@@ -20,8 +20,8 @@ epilogues (what it does to a tile after the product) have relu and GELU only, an
 What it shows: how far a library goes for the commonest layer there is, and what fusing is worth
 beside `cupy_fused`, which still passes over the output once.
 
-Needs nvmath-python. Written from the source of its version 1.0; it has not run on a GPU yet (see
-CONTRIBUTING.md).
+Needs nvmath-python. Ran on an H100 with its version 1.0, where it tuned at each set-up; that the
+algorithm is kept ran on a double only.
 """
 
 import random

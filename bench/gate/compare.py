@@ -17,6 +17,7 @@ from bench.gate import decide, rounds
 from bench.gate.checkouts import Side
 from bench.gate.rounds import CantMeasure
 from bench.measure import worker_process
+from bench.measure.device_memory import DeviceMemory
 from bench.plan.cell import Cell
 from bench.terminal import units
 from bench.terminal.errors import BadInput
@@ -53,7 +54,7 @@ def software(sides: Sequence[Side]) -> list[messages.Software]:
     """
     found = []
     for side in sides:
-        arm = rounds.Arm(side, None)
+        arm = rounds.Arm(side, None, DeviceMemory())
         try:
             found.append(arm.software())
         except worker_process.WorkerLost as lost:
@@ -117,7 +118,8 @@ def _try(cells: Sequence[Cell], side: Side, limit_s: float) -> dict[Cell, CantMe
     """The cells that a side can't run, and why."""
     problems: dict[Cell, CantMeasure] = {}
     slow: dict[str, int] = {}  # each kernel's least work that was too slow
-    arm = rounds.Arm(side, None)
+    memory = DeviceMemory()
+    arm = rounds.Arm(side, None, memory)
     try:
         for key, cell in enumerate(cells, start=1):
             limit = f"a launch takes over {limit_s:g} s"
@@ -135,7 +137,7 @@ def _try(cells: Sequence[Cell], side: Side, limit_s: float) -> dict[Cell, CantMe
             except CantMeasure as problem:
                 problems[cell] = problem
                 arm.end()
-                arm = rounds.Arm(side, None)
+                arm = rounds.Arm(side, None, memory)
             if cell in problems and problems[cell].status == "skipped":
                 slow[cell.kernel] = cell.case.flops
     finally:
@@ -153,6 +155,7 @@ class _Work:
     watch: Callable[[str, float], None]
     start: float
     measured: list[Round] = field(default_factory=list)
+    memory: DeviceMemory = field(default_factory=DeviceMemory)
 
     @property
     def spent_s(self) -> float:
@@ -178,6 +181,7 @@ class _Work:
                     chosen,
                     self.sides,
                     self.generator,
+                    self.memory,
                     lambda _, doing=doing: self.watch(doing, self.left_s),  # type: ignore[misc]
                 )
             except CantMeasure as problem:

@@ -15,6 +15,7 @@ from typing import Any
 from bench.data.records import Phase, Round, Status
 from bench.gate.checkouts import Side
 from bench.measure import worker_process
+from bench.measure.device_memory import DeviceMemory
 from bench.plan.cell import Cell
 from bench.worker import messages
 
@@ -48,8 +49,10 @@ class CantMeasure(Exception):
 class Arm:
     """One side's process, for one round."""
 
-    def __init__(self, side: Side, core: int | None) -> None:
+    def __init__(self, side: Side, core: int | None, memory: DeviceMemory) -> None:
         self.side = side.name
+        self._memory = memory
+        self._devices: dict[int, str] = {}  # of the open cells, by their key
         self._worker = worker_process.WorkerProcess(1, side.folder, core, side.python)
 
     def software(self) -> messages.Software:
@@ -70,15 +73,19 @@ class Arm:
             offset=offset,
             launch_s=None,
             limit_s=limit_s,
+            **self._memory.warmth(cell),
         )
         reply = self._call(cell, request)
         assert isinstance(reply, messages.Opened)
+        self._devices[key] = reply.device
+        self._memory.worked(cell, reply.device)
         return reply
 
     def block(self, cell: Cell, key: int, loops: int) -> tuple[float, float]:
         """Seconds a launch in one block, and those of the control beside it."""
         reply = self._call(cell, messages.Measure(key, loops, 1))
         assert isinstance(reply, messages.Times)
+        self._memory.worked(cell, self._devices[key], reply.state)
         return reply.seconds[0], reply.control_s
 
     def close(self, cell: Cell, key: int) -> None:
@@ -105,14 +112,16 @@ def measure(
     cells: Sequence[Cell],
     sides: Sequence[Side],
     generator: random.Random,
+    memory: DeviceMemory,
     seen: Callable[[Cell], None] = lambda cell: None,
 ) -> list[Round]:
     """One round over the cells, in random order. Raises CantMeasure.
 
+    `memory` is of both sides and all rounds: what one arm did to a device the other one finds.
     `seen` is told of each cell before it is measured.
     """
     core = generator.choice(sorted(os.sched_getaffinity(0))) if _pins() else None
-    arms = [Arm(side, core) for side in generator.sample(list(sides), len(sides))]
+    arms = [Arm(side, core, memory) for side in generator.sample(list(sides), len(sides))]
     try:
         rows = []
         for key, cell in enumerate(generator.sample(list(cells), len(cells)), start=1):

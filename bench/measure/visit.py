@@ -16,6 +16,7 @@ from bench.data import fit
 from bench.data.machine import Peaks
 from bench.data.records import BOUNDS, THROTTLES, Block, Status, Visit
 from bench.measure import counters, worker_process
+from bench.measure.device_memory import DeviceMemory
 from bench.plan.case import Case
 from bench.plan.cell import Cell
 from bench.terminal import text
@@ -110,9 +111,7 @@ class Visitor:
             tuple[str, int], worker_process.WorkerProcess
         ] = {}  # a process drives one device
         self._offsets = random.Random(seed)
-        self._devices: dict[tuple[str, int], str] = {}  # the name of the device that was reached
-        self._worked_at: dict[str, float] = {}  # when each device did so last, on our clock
-        self._load_mhz: dict[Cell | str, float] = {}  # a cell's last clock, a device's highest one
+        self._memory = DeviceMemory()
         self._rated: dict[str, Cell] = {}  # the first cell of each device that tells its peaks
         self.peaks: dict[str, list[Peaks]] = {}  # each device's, as often as it was asked
 
@@ -192,7 +191,7 @@ class Visitor:
             return
         if isinstance(reply, messages.DevicePeaks):
             self.peaks.setdefault(device, []).append(reply.peaks)
-        self._worked_at[device] = time.perf_counter()
+        self._memory.worked(cell, device)
 
     def device(self, kernel: str, index: int) -> str:
         """The name of the device that a kernel computes on when it is given this number; empty
@@ -225,15 +224,13 @@ class Visitor:
                 launch_s=launch_s if pass_number > 1 else None,
                 limit_s=HOPELESS * self._limit_s,
                 weights=cell.weights,
-                rested_s=self._rested_s(cell),
-                load_mhz=self._known_mhz(cell),
+                **self._memory.warmth(cell),
             ),
             patience,
         )
         if not isinstance(opened, messages.Opened):
             return None, None, _refused(opened)
         opened = structs.replace(opened, device=text.short(opened.device))
-        self._devices[cell.kernel, cell.device] = opened.device
         patience += 30 * opened.launch_s * opened.loops
         most = BLOCKS if cell.cache == "warm" else COLD_BLOCKS
         count = _count(VISIT_S, opened.loops * opened.launch_s, most)
@@ -242,8 +239,7 @@ class Visitor:
             return opened, None, _refused(times)
         if (len(times.seconds), len(times.probe_s)) != (count, count + 1) or () in times.probe_s:
             raise worker_process.WorkerLost("crashed", "the worker didn't time what it was asked")
-        self._worked_at[opened.device] = time.perf_counter()
-        self._keep_mhz(cell, opened.device, times.state)
+        self._memory.worked(cell, opened.device, times.state)
         blocks += _time_blocks(number, opened.loops, times)
         if opened.launch_s < TRIP_LIMIT_S or pass_number <= TRIP_PASSES:
             count = _count(TRIPS_S, opened.launch_s, 3)
@@ -262,22 +258,6 @@ class Visitor:
             self._end(cell.kernel, cell.device)
             return opened, times, messages.Refused("error", reason)
         return opened, times, closed
-
-    def _rested_s(self, cell: Cell) -> float | None:
-        """How long the cell's device has not worked, so far as this run knows."""
-        device = self._devices.get((cell.kernel, cell.device), "")
-        worked_at = self._worked_at.get(device)
-        return None if worked_at is None else time.perf_counter() - worked_at
-
-    def _keep_mhz(self, cell: Cell, device: str, state: messages.DeviceState | None) -> None:
-        if state is not None and state.mhz is not None:
-            highest = max(self._load_mhz.get(device, 0.0), state.mhz)
-            self._load_mhz |= {cell: state.mhz, device: highest}
-
-    def _known_mhz(self, cell: Cell) -> float | None:
-        """The device's clock while it worked on this cell last, or at most on any, if known."""
-        device = self._devices.get((cell.kernel, cell.device), "")
-        return self._load_mhz.get(cell, self._load_mhz.get(device))
 
     def _worker(self, kernel: str, device: int) -> worker_process.WorkerProcess:
         if (kernel, device) not in self._workers:

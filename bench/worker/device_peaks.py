@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from bench.worker import timing
 
 if TYPE_CHECKING:
-    from kernels import Rated, Rates, Step
+    from kernels import Rated, Step
 
 SIZES = (1024, 2048, 4096, 8192)
 """Square products; how far up is a question of the device's speed and memory."""
@@ -47,21 +47,6 @@ def measure(
     except MemoryError:
         pass  # others may use the device
     return max(products, default=None), max(copies, default=None)
-
-
-def believed(
-    measured: tuple[float | None, float | None], stated: Rates
-) -> tuple[float | None, float | None]:
-    """FLOP/s and bytes/s; None for a rate above what the device's units and clocks can do.
-
-    Work that went past the device's own stream is not in its events: so a product in float32 was
-    once measured at 419 TFLOP/s on an H100, whose units do 66.9.
-    """
-    flop_per_s, bytes_per_s = (
-        None if rate is None or rate > (most or math.inf) else rate
-        for rate, most in zip(measured, (stated.flop_per_s, stated.bytes_per_s), strict=True)
-    )
-    return flop_per_s, bytes_per_s
 
 
 JUST_WORKED = timing.Rest(seconds=0.0)

@@ -23,6 +23,7 @@ from bench.data.records import Phase, Round
 from bench.gate import checkouts, command, compare, decide, junit, report, rounds
 from bench.gate.checkouts import Side
 from bench.gate.rounds import CantMeasure
+from bench.measure.device_memory import DeviceMemory
 from bench.plan.case import Case
 from bench.plan.cell import Cell
 from bench.terminal.errors import BadInput
@@ -243,7 +244,7 @@ class TestRounds:
     def test_a_round_has_a_row_a_cell_from_both_sides(self, tmp_path: Path) -> None:
         both = [a_side(tmp_path, name) for name in ("base", "head")]
         cells = [cell(), cell("numpy_dot")]
-        rows = rounds.measure(3, "screen", cells, both, random.Random(1))
+        rows = rounds.measure(3, "screen", cells, both, random.Random(1), DeviceMemory())
         assert {row.cell for row in rows} == {one.label for one in cells}
         for row in rows:
             assert (row.round_number, row.phase) == (3, "screen")
@@ -255,7 +256,9 @@ class TestRounds:
         base = a_side(tmp_path, "base")
         head = a_side(tmp_path, "head", numpy_dot=kernel('raise ValueError("the head\'s")'))
         with pytest.raises(CantMeasure, match="error on the head's side: ValueError: the head's"):
-            rounds.measure(1, "screen", [cell("numpy_dot")], [base, head], random.Random(1))
+            rounds.measure(
+                1, "screen", [cell("numpy_dot")], [base, head], random.Random(1), DeviceMemory()
+            )
 
     def test_a_disturbed_pair_counts_like_the_others_whichever_side_it_hit(self) -> None:
         steady = [(1.0, 1.0)] * 9

@@ -15,10 +15,13 @@ from typing import Any
 import pytest
 from commands import bench
 
+from bench import ROOT
 from bench.gate import compare, decide, rounds
 from bench.gate.checkouts import Side
 from bench.gate.compare import Comparison
 from bench.gate.rounds import CantMeasure
+from bench.measure import worker_process
+from bench.measure.device_memory import DeviceMemory
 from bench.plan.case import Case
 from bench.plan.cell import Cell
 from bench.terminal.errors import BadInput
@@ -55,7 +58,7 @@ class Machine:
     def __post_init__(self) -> None:
         self.random = random.Random(self.seed)
 
-    def arm(self, side: Side, core: int | None) -> "SimulatedArm":
+    def arm(self, side: Side, core: int | None, memory: object) -> "SimulatedArm":
         return SimulatedArm(self, side.name)
 
 
@@ -284,3 +287,41 @@ def test_the_command_exits_with_what_was_found(
     done = bench("gate", "--base", "HEAD", *asked, "--out", str(tmp_path / "gate"))
     assert done.code == code, done
     assert (tmp_path / "gate").exists() == (code != 2)
+
+
+class Answering:
+    """Stands for a worker on a GPU whose clock is 1980 MHz; keeps what it was asked."""
+
+    def __init__(self, asked: list[messages.Request]) -> None:
+        self.asked = asked
+
+    def call(self, request: messages.Request, patience_s: float) -> messages.Reply:
+        self.asked.append(request)
+        match request:
+            case messages.Open():
+                return messages.Opened("0", "board:0", 1, 1e-3, 0.1)
+            case messages.Measure():
+                state = messages.DeviceState(1980.0, None, None, None, ())
+                return messages.Times((1e-3,), 1.0, 4e-5, 1e-3, None, (), state)
+        return messages.Closed(0.1, 0.0, 0, 0.0, quiet=True)
+
+    def kill(self) -> None:
+        pass
+
+
+def test_a_gpu_that_one_side_has_warmed_up_is_warm_for_the_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Without that each side's fresh process would warm it up by time, for each cell anew."""
+    asked: list[messages.Request] = []
+    monkeypatch.setattr(worker_process, "WorkerProcess", lambda *_: Answering(asked))
+    sides = [Side(name, ROOT, "HEAD") for name in ("base", "head")]
+    memory = DeviceMemory()
+    for number in (1, 2):
+        rounds.measure(number, "screen", CELLS[:2], sides, random.Random(1), memory)
+    opens = [request for request in asked if isinstance(request, messages.Open)]
+    assert len(opens) == 8
+    assert opens[0].rested_s is None
+    assert [request.load_mhz for request in opens[:2]] == [None, None]
+    assert {request.load_mhz for request in opens[2:]} == {1980.0}
+    assert all(request.rested_s is not None and request.rested_s < 60 for request in opens[1:])

@@ -15,9 +15,8 @@ from devices import TICK, Board, HostClock, prepare_on
 
 import kernels
 from bench.data.records import THROTTLES
-from bench.measure.visit import TRIPS_S, VISIT_S, Visitor, _device_columns
+from bench.measure.visit import TRIPS_S, VISIT_S, _device_columns
 from bench.plan.case import Case
-from bench.plan.cell import Cell
 from bench.worker import messages, timing
 from bench.worker.server import Server
 from kernels import DeviceState, Step, _nvml
@@ -413,22 +412,6 @@ class TestWarmUpByItsClock:
         assert isinstance(worker.answer(messages.Close(1)), messages.Closed)
         share = loops * sum(times.seconds) / (device.clock() - start)
         assert share >= 0.5, f"{share:.0%} of the visit's time was measured"
-
-
-class TestKnownClock:
-    """The parent keeps the clock that a device had under a cell's load, whoever's worker it was."""
-
-    def test_a_cells_own_then_the_highest_of_its_device(self) -> None:
-        light, heavy, new = (
-            Cell("k", Case(n, n, 1, "float32", "relu"), 0, 1, "warm") for n in (1, 2, 3)
-        )
-        with Visitor(1, 0, 1.0) as visitor:
-            assert visitor._known_mhz(new) is None
-            visitor._devices["k", 0] = "a board"
-            for cell, mhz in ((light, 1980.0), (heavy, 1700.0)):
-                visitor._keep_mhz(cell, "a board", messages.DeviceState(mhz, None, None, None, ()))
-            visitor._keep_mhz(new, "a board", None)
-            assert [visitor._known_mhz(c) for c in (light, heavy, new)] == [1980.0, 1700.0, 1980.0]
 
 
 def test_the_contract_leaves_state_and_ceilings_to_those_who_have_them() -> None:
