@@ -15,9 +15,11 @@ from bench.plan.case import LARGEST, Activation, Cache, Precision
 Status = Literal[
     # measured, and the answers were right
     "ok",
-    # the run ended before the cell's first visit
+    # the run ended before the cell's first visit; where those are over a thousand cells, none
+    # of them has a row
     "pending",
-    # the kernel can't run on this machine: the reason says what it lacks
+    # the kernel can't run on this machine, or not for this layer and batch: the reason says what it
+    # lacks
     "unavailable",
     # the kernel does not do this precision or activation
     "unsupported",
