@@ -11,11 +11,14 @@ GPU ?= auto
 # The caller's Python settings stay outside; its mirror and certificates (PIP_INDEX_URL, pip.conf,
 # PIP_CERT) come in.
 unexport PYTHONHOME PYTHONPATH PYTHONSAFEPATH PIP_PREFIX PIP_ROOT PIP_TARGET
+unexport PIP_BUILD_CONSTRAINT PIP_EDITABLE PIP_NO_DEPS PIP_PYTHON PIP_REQUIREMENT PIP_DRY_RUN
 unexport VIRTUAL_ENV CONDA_PREFIX __PYVENV_LAUNCHER__
 unexport UV_CONSTRAINT UV_EXCLUDE UV_EXCLUDE_NEWER UV_NO_BINARY UV_OVERRIDE UV_SYSTEM_PYTHON
 unexport PYTHONDONTWRITEBYTECODE # without bytecode each import compiles anew
 export GPU
 export PIP_USER := 0
+# the locks alone say which versions: in pip.conf there may be constraints, too
+export PIP_CONSTRAINT := /dev/null
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 packages = @.venv/bin/python -m bench.machine.packages

@@ -7,6 +7,7 @@ import os
 import random
 import sys
 import traceback
+import warnings
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -384,4 +385,7 @@ def _fail(said: str) -> NoReturn:
 
 
 if __name__ == "__main__":
+    # what libraries remark on is for developers, whom the tests tell; PYTHONWARNINGS=error would
+    # make errors of it
+    warnings.simplefilter("ignore")
     main()

@@ -113,17 +113,18 @@ def _refuse_another_machine(before: "RunData", machine: "Machine") -> None:
     if not before.machine.fingerprint:
         unknown = f"{before.folder}/machine.json doesn't say what the run was measured on"
         raise BadInput(f"{unknown}: start a new run")
-    now = survey.identity(machine)
-    for what, was in survey.identity(before.machine).items():
-        if now[what] != was:
-            difference = f"{what} is {now[what]!r} here and was {was!r}"
-            raise BadInput(f"can't go on with {before.folder}: {difference}")
+    now, then = survey.identity(machine), survey.identity(before.machine)
+    for what in then | now:
+        if now.get(what, "") != then.get(what, ""):
+            difference = f"{what} is {now.get(what, '')!r} here and was {then.get(what, '')!r}"
+            raise BadInput(f"can't resume {before.folder}: {difference}")
 
 
 def _refuse_twins(kernels: Sequence[str]) -> None:
     stems = [stem(kernel) for kernel in kernels]
     if twice := [stem for stem in stems if stems.count(stem) > 1]:
-        raise BadInput(f"two kernels are called {twice[0]}: rename one, rows go by that name")
+        remedy = "rename one, because rows are told apart by that name"
+        raise BadInput(f"two kernels are called {twice[0]}: {remedy}")
 
 
 def _load(visitor: "Visitor", names: Sequence[str], settled: "Sweep") -> dict[str, str]:
@@ -162,7 +163,7 @@ def _measure(
     """Machine and peaks, passes until there is a reason to stop, then table and charts."""
     from msgspec.structs import replace
 
-    from bench.data import store
+    from bench.data import speed_history, store
     from bench.data.records import Block, Visit
     from bench.machine import peak_rates, survey
     from bench.measure import scheduler
@@ -172,6 +173,7 @@ def _measure(
 
     folder = opened.folder
     kept = ROOT / "results" / ".peaks.json"
+    histories = ROOT / "results" / ".speed.json"
 
     def with_peaks(machine: "Machine") -> "Machine":
         peaks = peak_rates.of_cpu(settled.precision, settled.threads, machine, kept)
@@ -179,10 +181,11 @@ def _measure(
 
     def first_answer() -> str:
         runs.renew(folder)
-        return f"every cell is in {folder / 'cells.csv'}"
+        return f"{folder / 'cells.csv'} has a row for every cell"
 
     machine = survey.survey(software, settled.threads)
-    machine = replace(machine, device_peaks=before.machine.device_peaks)
+    history = speed_history.read(histories, machine.fingerprint)
+    machine = replace(machine, device_peaks=before.machine.device_peaks, speed_history=history)
     opened.write_machine(machine)
     shown = progress.Screen(first_answer)
     for note in notes:
@@ -215,18 +218,19 @@ def _measure(
             target=settled.target,
             launch_limit_s=settled.launch_limit_s,
             seed=settled.seed,
+            history=history,
             watch=shown.progress,
         )
         passes.restore(before)
         machine = replace(machine, stopped=passes.run())
         visitor.ask_peaks()
         visitor.respawn()
-        shown.note("stopping: ceilings once more, table and charts")
+        shown.note("measured; now the machine's ceilings once more, the table and the charts")
         machine = with_peaks(machine)  # the first reading may have been disturbed, and too low
     except signals.Stop as stop:
         machine = replace(machine, stopped=machine.stopped or stop.word)
         code = stop.code
-        shown.note("stopping: table and charts")
+        shown.note("stopping: writing the table and the charts")
     with signals.held():  # a second Ctrl-C may spare the charts, but not the numbers
         visitor.respawn()  # no kernel goes on meanwhile
         if passes is not None:
@@ -238,6 +242,7 @@ def _measure(
         machine = replace(machine, device_peaks=machine.device_peaks | measured)
         run = run_data.derive(folder, machine, store.load(folder, Visit), store.load(folder, Block))
         trouble = _written(opened, run)
+        speed_history.write(histories, machine.fingerprint, run.times.history)
     progress.answer(run)
     if passes is not None and passes.unvisited > scheduler.MOST_PENDING:
         shown.note(f"{passes.unvisited} cells have no row: the run has not come to them")

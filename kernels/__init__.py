@@ -20,8 +20,8 @@ Whoever runs a `Step` does the same for every kernel:
     step.fetch(out)                       # -> (batch, n_units) array on the host
     step.close()
 
-A device may offer more: what it is doing while it works (`Watched`), and the highest rates that it
-could reach (`Rated`).
+A device may offer more: what it is doing while it works (`Watched`), the highest rates that it
+could reach (`Rated`), and what else than its own stream there is on it (`Streamed`).
 
 The contract is here; the CPU as a device is in `_host.py`, the activations are in `_activations.py`
 and the loader is in `_load.py`. This package imports the standard library and NumPy; a kernel's own
@@ -53,6 +53,7 @@ __all__ = [
     "Rates",
     "ShapeError",
     "Step",
+    "Streamed",
     "Unavailable",
     "Unsupported",
     "Watched",
@@ -184,7 +185,9 @@ class Device(Protocol):
 
     @property
     def warm_s(self) -> float:
-        """Seconds of load after which its clock frequency has settled."""
+        """Seconds of load after which its clock frequency has settled, at most: where `Watched`
+        tells the clock, it is loaded only until that is what it was under the same load before.
+        """
 
     def mark(self, out: Any) -> Any:
         """A point in time that comes after all work launched so far."""
@@ -222,6 +225,29 @@ class Watched(Protocol):
 
     def state(self) -> DeviceState | None:
         """Its state now. Called outside of what is timed, while work is queued; changes nothing."""
+
+
+@runtime_checkable
+class Streamed(Protocol):
+    """A device with several streams, in a library whose switches belong to the whole process.
+
+    The methods are optional. The worker calls them outside of what is timed, so that what one
+    kernel, or a library that it calls, has changed is not what the next one runs with.
+    """
+
+    def restore(self) -> str:
+        """Put the library's switches as this device needs them -> what a kernel may not change and
+        had changed, in words; empty where it had not.
+        """
+
+    def drain(self, out: Any) -> None:
+        """Return when all work on the device is done, on whichever stream it is.
+
+        Raises RuntimeError where `out`, a launch's output, is on another device.
+        """
+
+    def spoil(self, out: Any) -> None:
+        """Overwrite a launch's output with NaN, in order with the work launched so far."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,8 @@ drives one device: the stream is made current once, so that a launch costs no co
 
 import ctypes
 import os
-from collections.abc import Callable
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
 from functools import cache
 from typing import Any
 
@@ -30,8 +31,15 @@ NEEDS = {"float64": 0, "float32": 0, "tf32": 80, "float16": 0, "bfloat16": 80}
 """Compute capability, times ten, from which cuBLAS has a precision."""
 
 
-@cache
 def open_device(index: int) -> "CudaDevice":
+    """The device, proved to work, its stream the current one. Raises Unavailable, as `proved`."""
+    device = proved(index)
+    device.use()
+    return device
+
+
+@cache
+def proved(index: int) -> "CudaDevice":
     """The device, proved to work by a small product and an elementwise operation.
 
     `cupy.is_available()` only counts devices, so it would miss a broken cuBLAS or missing headers.
@@ -159,6 +167,10 @@ class Bus:
         return host.astype(self._host_dtype, copy=False)
 
 
+MOST_KEPT = 512
+"""A device keeps so many things for kernels, some hundred bytes each."""
+
+
 class CudaDevice:
     """One CUDA device, a stream of its own on it, and that stream's events as its clock."""
 
@@ -167,10 +179,13 @@ class CudaDevice:
 
     def __init__(self, cupy: Any, index: int) -> None:
         self.cupy = cupy
+        self._index = index
         self._device = cupy.cuda.Device(index)
         self._device.use()
         self.stream = cupy.cuda.Stream(non_blocking=True)
-        self.stream.use()
+        # entered for good, not only used: after a with-block of another stream, which libraries
+        # have too, CuPy goes back to the one that was entered before
+        self.stream.__enter__()
         properties = self._properties = cupy.cuda.runtime.getDeviceProperties(index)
         bus = cupy.cuda.runtime.deviceGetPCIBusId(index)
         self.name = f"cuda:{index} {properties['name'].decode()} at {bus}"
@@ -178,14 +193,67 @@ class CudaDevice:
         self._cache_bytes: int = properties["l2CacheSize"]
         self._eviction_buffer: Any = None
         self._monitor = _nvml.monitor(bus)
+        self._kept: OrderedDict[Hashable, Any] = OrderedDict()
         # CUPY_TF32=1 would make float32 something else than what was asked for
         full_float32(cupy)
+        self._types = self._compute_types()
+        self._pool_limit = cupy.get_default_memory_pool().get_limit()
+        self._math_mode = cupy.cuda.cublas.getMathMode(self._device.cublas_handle)
 
     def prove(self) -> None:
         """A product (cuBLAS) and an elementwise operation (NVRTC); raises what CUDA raises."""
         ones = self.cupy.ones((2, 2), "float32")
         self.cupy.maximum(ones @ ones, 0)
         self.stream.synchronize()
+
+    def keep(self, key: Hashable, found: Any) -> None:
+        """Keep what a set-up found out about this device, for the next one; no arrays."""
+        self._kept[key] = found
+        if len(self._kept) > MOST_KEPT:
+            self._kept.popitem(last=False)
+
+    def kept(self, key: Hashable) -> Any:
+        """What was kept under this name; None where nothing was, or others have displaced it."""
+        return self._kept.get(key)
+
+    def use(self) -> None:
+        """Make the device and its stream the current ones."""
+        self._device.use()
+        self.stream.use()
+
+    def restore(self) -> str:
+        """The current stream and cuBLAS's math mode are put back silently: libraries leave others.
+
+        The rest is a kernel's own doing: the current device, the arithmetic of CuPy's products and
+        the limit of its memory pool.
+        """
+        cuda, pool = self.cupy.cuda, self.cupy.get_default_memory_pool()
+        changed = []
+        if (current := cuda.runtime.getDevice()) != self._index:
+            changed.append(f"CUDA's current device from {self._index} to {current}")
+        self.use()
+        for dtype, kind in self._compute_types().items():
+            if kind != self._types[dtype]:
+                changed.append(f"the arithmetic of CuPy's {dtype} products")
+                self.cupy._core.set_compute_type(dtype, self._types[dtype])  # noqa: SLF001
+        if (limit := pool.get_limit()) != self._pool_limit:
+            changed.append(f"the limit of CuPy's memory pool from {self._pool_limit} to {limit}")
+            pool.set_limit(size=self._pool_limit)
+        cuda.cublas.setMathMode(self._device.cublas_handle, self._math_mode)
+        return " and ".join(changed)
+
+    def _compute_types(self) -> dict[str, int]:
+        kind = self.cupy._core.get_compute_type  # noqa: SLF001 - as in full_float32
+        return {dtype: kind(dtype) for dtype in ("float16", "float32", "float64")}
+
+    def drain(self, out: Any) -> None:
+        if out is not None and out.device.id != self._index:
+            raise RuntimeError(f"its output is on CUDA device {out.device.id}, not {self._index}")
+        self._device.synchronize()
+
+    def spoil(self, out: Any) -> None:
+        # all bits set are NaN in every precision
+        out.data.memset_async(0xFF, out.nbytes, self.stream)
 
     def mark(self, out: Any) -> Any:
         event = self.cupy.cuda.Event()
@@ -199,6 +267,16 @@ class CudaDevice:
 
     def fence(self, out: Any) -> None:
         self.stream.synchronize()
+
+    def captured(self, launch: Callable[[], object]) -> Any:
+        """A CUDA graph of what `launch` queues on this device's stream, ready to be replayed."""
+        self.stream.begin_capture()
+        try:
+            launch()
+        finally:
+            graph = self.stream.end_capture()  # whatever happened, or the stream stays unusable
+        graph.upload(self.stream)
+        return graph
 
     def free_bytes(self) -> int:
         """What the driver has free and what CuPy's pool holds unused."""

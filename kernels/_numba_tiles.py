@@ -28,6 +28,8 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from kernels._numba import njit
+
 
 def _vector_bytes_and_rows() -> tuple[int, int]:
     """How wide this CPU's vectors are, and how many rows of two of them fit its registers."""
@@ -222,7 +224,7 @@ class _TileWriter:
         return known or ir.Function(self._module, ir.FunctionType(result, arguments), name)
 
 
-@numba.njit(cache=True, error_model="numpy")
+@njit()
 def _bend(z: Any, halves: bool) -> None:  # noqa: FBT001
     """Bend z to tanh(z), or to sigmoid(z) = (tanh(z/2) + 1) / 2, with nothing but + * /.
 
@@ -251,7 +253,7 @@ def _bend(z: Any, halves: bool) -> None:  # noqa: FBT001
         z[i] = half * t + half if halves else t
 
 
-@numba.njit(cache=True, error_model="numpy")
+@njit()
 def _share(
     A_in: Any, W: Any, b: Any, floor: Any, curve: int, out: Any, part: Any, parts: int
 ) -> None:
@@ -305,6 +307,7 @@ def compiled(dtype: str, shared: bool) -> Callable[..., None]:  # noqa: FBT001
     A_in, out = types.Array(number, 2, "C", readonly=True), types.Array(number, 2, "C")
     W, b = types.Array(number, 3, "C"), types.Array(number, 1, "C")
     signature = types.void(A_in, W, b, number, types.intp, out, types.intp)
-    compiler = numba.njit(signature, parallel=shared, cache=True, error_model="numpy")
-    function: Callable[..., None] = compiler(_together if shared else _alone)
+    function: Callable[..., None] = njit(signature, parallel=shared)(
+        _together if shared else _alone
+    )
     return function

@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kernels import DTYPES, Host, Layer, Step, Unsupported, library, supported
+from kernels import DTYPES, Host, Layer, Step, Unavailable, Unsupported, library, supported
 
 
 class Waits(Host):
@@ -41,6 +41,8 @@ def prepare(layer: Layer, batch: int, device: int = 0) -> Step:
     if layer.precision not in ("float64", "float32", "float16", "bfloat16"):
         raise Unsupported(f"precision {layer.precision}: XLA has none for the CPU")
     jax = library("jax", "jax_dense")
+    if jax.config.jax_disable_jit:
+        raise Unavailable("JAX_DISABLE_JIT is set: nothing would be compiled: unset it")
     jax.config.update("jax_platforms", "cpu")
     jax.config.update("jax_enable_x64", True)  # noqa: FBT003 - its way
     jnp = jax.numpy

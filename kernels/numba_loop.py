@@ -25,7 +25,8 @@ from typing import Any
 
 import numpy as np
 
-from kernels import DTYPES, Layer, Step, Unsupported, library, supported
+from kernels import DTYPES, Layer, Step, Unsupported, supported
+from kernels._numba import compiler_for, njit
 
 SHARED = 100_000
 """Products (batch * n_in * n_units) from which on it is worth waking the threads: at half a
@@ -58,7 +59,7 @@ def prepare(layer: Layer, batch: int, device: int = 0) -> Step:
 @cache
 def _compiled(dtype: str, shared: bool) -> Callable[..., None]:  # noqa: FBT001
     """The loop as machine code for arrays of this type, on all threads or on one."""
-    numba = library("numba", "numba_loop")
+    numba = compiler_for("numba_loop")
     number = getattr(numba.types, dtype)
     read = numba.types.Array(number, 2, "C", readonly=True)  # takes one that can be written, too
     biases = numba.types.Array(number, 1, "C", readonly=True)
@@ -85,6 +86,5 @@ def _compiled(dtype: str, shared: bool) -> Callable[..., None]:  # noqa: FBT001
                 z = math.tanh(z)
             out[example, j] = z
 
-    compiler = numba.njit(signature, parallel=shared, cache=True, error_model="numpy")
-    compiled: Callable[..., None] = compiler(forward)
+    compiled: Callable[..., None] = njit(signature, parallel=shared)(forward)
     return compiled

@@ -37,8 +37,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kernels import DTYPES, Layer, Step, Unsupported, library, supported
+from kernels import DTYPES, Layer, Step, Unsupported, supported
 from kernels._activations import in_place
+from kernels._numba import compiler_for
 
 SHARED = 2**18
 """Products (batch * n_in * n_units) from which on the threads share the work: waking them takes a
@@ -54,7 +55,7 @@ def prepare(layer: Layer, batch: int, device: int = 0) -> Step:
     """W becomes panels, b is padded to whole panels, out is (batch, n_units) as for all others."""
     if layer.precision not in ("float64", "float32"):
         raise Unsupported(f"precision {layer.precision}: the tiles have float64 and float32")
-    numba = library("numba", "numba_packed")
+    numba = compiler_for("numba_packed")
     tiles = import_module("kernels._numba_tiles")  # it needs Numba to be imported
     floor, curve = supported("activation", layer.activation, tiles.FINISH)
     if layer.n_units == 1 and batch * layer.n_in >= ONE_UNIT:

@@ -12,9 +12,10 @@ call is made for the transposes, out.T = W.T @ A_in.T, and row j of that is unit
 Made the other way round it would add b to the examples, and where batch equals n_units no shape
 would be wrong, only the numbers.
 
-What it costs: planning and tuning take tenths of a second for each shape. A plan is tied to the
-address of its input, so `send` always writes into the same array. cuBLASLt's epilogues (what it
-does to a tile after the product) have relu and GELU only, and none for float64.
+What it costs: planning and tuning take tenths of a second for each shape. The fastest algorithm is
+kept for as long as the process lives, so that the next set-up of the same shape tries no others. A
+plan is tied to the address of its input, so `send` always writes into the same array. cuBLASLt's
+epilogues (what it does to a tile after the product) have relu and GELU only, and none for float64.
 
 What it shows: how far a library goes for the commonest layer there is, and what fusing is worth
 beside `cupy_fused`, which still passes over the output once.
@@ -61,8 +62,12 @@ def prepare(layer: Layer, batch: int, device: int = 0) -> Step:
     shuffled = random.getstate()  # autotuning draws from Python's own random numbers
     try:
         epilog = getattr(MatmulEpilog, epilog_name)
-        call.plan(epilog=epilog, epilog_inputs={"bias": b}, stream=stream)
-        call.autotune(iterations=TRIALS, stream=stream)
+        known = gpu.kept(key := (*layer.W.shape, batch, layer.precision, layer.activation))
+        inputs = {"bias": b}
+        call.plan(algorithms=known, epilog=epilog, epilog_inputs=inputs, stream=stream)
+        if known is None:
+            call.autotune(iterations=TRIALS, stream=stream)
+            gpu.keep(key, call.algorithms[:1])
         gpu.fence(None)
     except BaseException:
         call.free()

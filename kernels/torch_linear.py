@@ -25,7 +25,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kernels import DTYPES, HOST, Device, Layer, Step, Unavailable, Unsupported, library, supported
+from kernels import (
+    DTYPES,
+    HOST,
+    Device,
+    DeviceState,
+    Layer,
+    Step,
+    Unavailable,
+    Unsupported,
+    _nvml,
+    library,
+    supported,
+)
 
 TYPES = {
     "float64": "float64",
@@ -43,11 +55,11 @@ def prepare(layer: Layer, batch: int, device: int = 0) -> Step:
     cuda = torch.cuda.is_available()
     if layer.precision == "tf32" and not cuda:
         raise Unsupported("precision tf32: PyTorch has it on a GPU only, and sees none here")
-    where = _open_device(device) if cuda else HOST
+    where: Any = _open_device(device) if cuda else HOST
     place = f"cuda:{device}" if cuda else "cpu"
     if cuda:
         matmul = torch.backends.cuda.matmul
-        matmul.fp32_precision = "tf32" if layer.precision == "tf32" else "ieee"
+        where.compute_float32_in("tf32" if layer.precision == "tf32" else "ieee")
         # else cuBLAS may keep partial sums in half precision
         matmul.allow_fp16_reduced_precision_reduction = False
         matmul.allow_bf16_reduced_precision_reduction = False
@@ -116,6 +128,38 @@ class CudaDevice:
         self.name = f"cuda:{index} {found.name} at {bus}"
         self._cache_bytes: int = found.L2_cache_size
         self._eviction_buffer: Any = None
+        self._float32: str = torch.backends.cuda.matmul.fp32_precision
+        self._monitor = _nvml.monitor(bus)
+
+    def compute_float32_in(self, arithmetic: str) -> None:
+        """Set PyTorch's switch, which belongs to the process, for the layer that is prepared."""
+        self._float32 = arithmetic
+        self._torch.backends.cuda.matmul.fp32_precision = arithmetic
+
+    def restore(self) -> str:
+        """The current stream is put back silently: libraries leave another one."""
+        cuda, matmul = self._torch.cuda, self._torch.backends.cuda.matmul
+        changed = []
+        if (current := cuda.current_device()) != self._index:
+            changed.append(f"CUDA's current device from {self._index} to {current}")
+            cuda.set_device(self._index)
+        cuda.set_stream(self.stream)
+        if (now := matmul.fp32_precision) != self._float32:
+            changed.append(f"PyTorch's arithmetic of float32 from {self._float32} to {now}")
+            matmul.fp32_precision = self._float32
+        return " and ".join(changed)
+
+    def drain(self, out: Any) -> None:
+        if out is not None and out.device.index != self._index:
+            raise RuntimeError(f"its output is on CUDA device {out.device.index}")
+        self._torch.cuda.synchronize(self._index)
+
+    def spoil(self, out: Any) -> None:
+        out.fill_(float("nan"))
+
+    def state(self) -> DeviceState | None:
+        """Clocks, temperature, power and what holds them back, from NVML."""
+        return self._monitor.state() if self._monitor else None
 
     def prove(self) -> None:
         """A product and an activation; raises what CUDA raises."""

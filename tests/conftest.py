@@ -38,11 +38,16 @@ def one_thread() -> Iterator[None]:
 
 
 @pytest.fixture
-def cells_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def no_peaks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run in this process does not measure what NumPy's largest product reaches: two seconds."""
+    monkeypatch.setattr("bench.machine.peak_rates.of_cpu", lambda *_: None)
+
+
+@pytest.fixture
+def cells_alone(no_peaks: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """A run in this process measures its cells only: ceilings and charts are other tests' business,
     and take longer.
     """
-    monkeypatch.setattr("bench.machine.peak_rates.of_cpu", lambda *_: None)
     monkeypatch.setattr("bench.show.runs.draw", lambda *_, **__: [])
 
 
@@ -50,9 +55,9 @@ def cells_alone(monkeypatch: pytest.MonkeyPatch) -> None:
 def driver(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """An NVIDIA driver is there."""
     monkeypatch.setattr(ctypes, "CDLL", library)
-    _cupy.open_device.cache_clear()
+    _cupy.proved.cache_clear()
     yield
-    _cupy.open_device.cache_clear()
+    _cupy.proved.cache_clear()
 
 
 @pytest.fixture

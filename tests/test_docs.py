@@ -218,8 +218,14 @@ def measured() -> Iterator[str]:
     bias = study("truth").assign(off=lambda rows: rows.bias_percent.abs()).groupby("tool").off
     low, high, middle = (getattr(bias, name)()["bench"] for name in ("min", "max", "median"))
     yield f"off by {low:.1f} to {high:.1f} %, in the median of ten settings by {middle:.1f} %"
-    held = study("coverage").set_index("visits_of").coverage * 100
-    yield f"in at least {held['correlated 0.2'].min():.1f} % of runs"
+    held = study("busy_coverage")
+    together = held[held.kernel == "all"]
+    busy = together[together.recording == "busy"]
+    yield f"used {busy.busy.min() * 100:.0f} to {busy.busy.max() * 100:.0f} % of the time"
+    yield f"in {100 * together.held.min():.1f} % of cells or more"
+    yield f"kernel by kernel in {100 * held.held.min():.1f} % or more"
+    widths = [100 * width for width in busy.half_width]
+    yield "Half an interval is {:.0f}, {:.0f} and {:.0f} % of the time".format(*widths)
     runs = study("loaded")
     yield f"{runs.ok.sum()} cells were measured and {runs.false_alarms.sum() or 'none'} was refused"
     faults = study("faults")

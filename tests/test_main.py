@@ -15,7 +15,7 @@ from commands import Done, bench, refused
 
 from bench import ROOT
 from bench.data import records, store
-from bench.stats import interval
+from bench.stats import adjust
 
 TINY = ["--sweep", "quick", "--widths", "16", "--batches", "1", "--budget", "1s"]
 
@@ -180,7 +180,7 @@ def test_cells_csv_loads_in_one_pandas_call(a_run: ARun) -> None:
     row = frame.set_index("kernel").loc["einsum é"]
     assert row["status"] == "ok"
     assert row["time_s"] > 0
-    if row["visits"] >= interval.ENOUGH:  # a busy machine may have disturbed too many in a second
+    if row["visits"] >= adjust.ENOUGH:  # a busy machine may have disturbed too many in a second
         assert row["time_low_s"] <= row["time_s"] <= row["time_high_s"]
     assert row["speedup"] > 0
     assert frame["flops"].tolist() == [2 * 16 * 16 + 16] * 2

@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Meta
 
 from bench.data.records import Says
+from bench.data.speed_history import History
 from bench.terminal import text
 from bench.terminal.errors import BadInput
 
@@ -135,6 +136,8 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
     stopped: str = ""  # why the run ended
     device_peaks: dict[str, Peaks] = {}  # those of other devices, by the device's name
     comparison: Comparison | None = None  # where two commits were compared
+    # what earlier runs had told of the machine's speed when this one was estimated
+    speed_history: History = History()
 
     @property
     def peaks_by_device(self) -> dict[str, Peaks]:

@@ -109,6 +109,7 @@ BOUNDS: dict[str, tuple[float, float]] = {
     "suspended_s": ANY,
     "stepped_s": ANY,
     "log_ratio": ANY,
+    "probe_slope": ANY,
     "change": ANY,
     "change_low": ANY,
     "change_high": ANY,
@@ -318,20 +319,22 @@ class CellRow:
     status: Status
     # the status explained, in words for people; empty where the status is `ok`
     reason: str
-    # visits that count: those that ended well while the machine was not disturbed
+    # visits that count: those that ended well and hardly had to wait for a core
     visits: int
-    # visits that ended well and do not count, because the machine was disturbed
+    # visits that ended well and do not count, because their threads waited for a core, the machine
+    # slept or its clock was set
     disturbed: int
-    # time of one launch, the number in table and charts, in seconds: median, over the visits that
-    # count, of each visit's fastest block
+    # time of one launch, the number in table and charts, in seconds: what it takes while nothing
+    # else uses the core (median over the visits, adjusted by the speed probe); a GPU's own time is
+    # as found
     time_s: float | None
     # lower end of the 95 % interval of `time_s`, in seconds; empty with fewer than six visits
     time_low_s: float | None
     # upper end of the 95 % interval of `time_s`, in seconds; empty with fewer than six visits
     time_high_s: float | None
-    # median, over the visits that count, of each visit's median block: seconds per launch
+    # median, over the visits that count, of each visit's median block: seconds per launch, as found
     median_s: float | None
-    # the fastest block of all visits that ended well: seconds per launch
+    # the fastest block of all visits that count: seconds per launch, as found
     best_s: float | None
     # time of a single launch until its result is there, on the host's clock, in seconds
     latency_s: float | None
@@ -388,3 +391,11 @@ class CellRow:
     cores_busy: float | None = None
     # name of the layer; empty for a layer of the sweep's widths
     layer: str = ""
+    # time of one launch as found, in seconds: the same estimate as `time_s` with nothing adjusted
+    as_found_s: float | None = None
+    # how many times longer the time was as found: `as_found_s` / `time_s`; 1 where nothing was
+    # adjusted
+    as_found_ratio: float | None = None
+    # how the time follows the speed probe: log(time) grows by so much for each unit of log(probe);
+    # 0 where nothing was adjusted
+    probe_slope: float | None = None

@@ -111,7 +111,8 @@ def can_run(findings: list[Finding]) -> bool:
 def _cpu(seen: Seen) -> Iterator[Finding]:
     yield Finding("CPU", "ok", table.machine(seen.machine)[0])
     for trouble, remedy in survey.troubles(seen.machine):
-        yield Finding("CPU", "advice", trouble, remedy)
+        if remedy.removeprefix("unset ") not in seen.environment:  # more is said of those below
+            yield Finding("CPU", "advice", trouble, remedy)
     if not seen.machine.blas:
         said = "NumPy's BLAS is not known: its threads can't be counted or set"
         yield Finding("CPU", "advice", said, "a NumPy from PyPI, which has OpenBLAS")

@@ -16,7 +16,7 @@ from bench.machine import driver, isolated, survey, wheel
 from bench.measure import visit
 from bench.plan.case import Case
 from bench.plan.cell import Cell
-from bench.worker import environment, limits, messages
+from bench.worker import cgroups, environment, messages
 
 VARIABLES = (
     *environment.THREAD_VARIABLES,
@@ -129,12 +129,8 @@ def cards(root: Path = PCI) -> tuple[str, ...]:
 
 def _quota() -> float | None:
     """Cores that the container's quota gives, where it is fewer than this process may use."""
-    try:
-        quota, period = limits.CGROUP_QUOTA.read_text().split()
-        cores = int(quota) / int(period)
-    except (OSError, ValueError):  # none, or "max"
-        return None
-    return cores if cores < len(os.sched_getaffinity(0)) else None
+    cores = cgroups.quota()
+    return cores if cores is not None and cores < len(os.sched_getaffinity(0)) else None
 
 
 def as_record(seen: Seen) -> dict[str, object]:

@@ -6,6 +6,7 @@ harness is never taken for a change of a kernel.
 """
 
 import io
+import os
 import shutil
 import subprocess
 import sys
@@ -18,7 +19,11 @@ from pathlib import Path
 from typing import Any
 
 from bench import ROOT
+from bench.machine import packages
+from bench.machine.git import Answer, git
 from bench.terminal.errors import BadInput
+
+ELSE = "free some space there, or set TMPDIR to another folder"
 
 WORKTREE = "worktree"
 """The files as they are now, committed or not."""
@@ -46,9 +51,29 @@ def both(base: str, head: str) -> Iterator[tuple[Side, Side]]:
     The two paths are of one length: a path's length moves a process's memory layout. Raises
     BadInput for what git doesn't know.
     """
-    with tempfile.TemporaryDirectory(prefix="bench-gate-") as name:
-        folder = Path(name)
-        yield _side("base", folder, base), _side("head", folder, head)
+    with _temporary() as folder:
+        try:
+            sides = _side("base", folder, base), _side("head", folder, head)
+        except OSError as error:
+            raise BadInput(_unwritten(folder, error)) from error
+        yield sides
+
+
+@contextmanager
+def _temporary() -> Iterator[Path]:
+    try:
+        place = tempfile.TemporaryDirectory(prefix="bench-gate-", ignore_cleanup_errors=True)
+    except OSError as error:
+        raise BadInput(f"there is no temporary folder ({error.strerror}): {ELSE}") from error
+    with place as name:
+        yield Path(name)
+
+
+def _unwritten(folder: Path, error: OSError) -> str:
+    """What is said of files that can't be put into the temporary folder."""
+    # shutil.Error has a list of what failed in place of a number
+    why = error.strerror or str(error.args[0][0][2] if isinstance(error.args[0], list) else error)
+    return f"the sides can't be put into {folder.parent} ({why}): {ELSE}"
 
 
 def locked(sides: tuple[Side, Side], tell: Callable[[str], None]) -> tuple[Side, Side]:
@@ -73,6 +98,9 @@ def locked(sides: tuple[Side, Side], tell: Callable[[str], None]) -> tuple[Side,
 
 def _environment(side: Side, lock: Path) -> str:
     """A virtual environment in the side's folder, with what the lock names -> its interpreter."""
+    if os.statvfs(side.folder).f_flag & os.ST_NOEXEC:
+        where = f"{side.folder.parent.parent} is mounted noexec"
+        raise BadInput(f"{where}: no library can be loaded from there: set TMPDIR, or --env shared")
     python = side.folder / "env" / "bin" / "python"
     pip = ["-m", "pip", "--python", str(python), "--quiet", "--disable-pip-version-check"]
     for command in (
@@ -80,7 +108,13 @@ def _environment(side: Side, lock: Path) -> str:
         [sys.executable, "-m", "venv", "--without-pip", str(side.folder / "env")],
         [sys.executable, *pip, "install", "--require-hashes", "-r", str(lock)],
     ):
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            command,
+            env=os.environ | packages.LOCKS_ALONE,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
         if done.returncode:
             said = (done.stderr or done.stdout).strip().splitlines() or ["no reason given"]
             message = f"the {side.name}'s environment can't be made: {said[-1]}"
@@ -93,35 +127,57 @@ def _side(name: str, parent: Path, ref: str) -> Side:
     folder.mkdir()
     if ref == WORKTREE:
         shutil.copytree(
-            ROOT / "kernels", folder / "kernels", ignore=shutil.ignore_patterns("__pycache__")
+            # hidden files, such as an editor's lock, are no kernels
+            ROOT / "kernels",
+            folder / "kernels",
+            ignore=shutil.ignore_patterns("__pycache__", ".*"),
         )
         if (ROOT / LOCK).is_file():
             (folder / LOCK).parent.mkdir()
             shutil.copy(ROOT / LOCK, folder / LOCK)
         return Side(name, folder, WORKTREE)
-    commit = _git("rev-parse", "--verify", "--quiet", f"{ref}^{{commit}}")
-    if commit is None and _git("rev-parse", "--git-dir") is None:
-        raise BadInput("git can't read this checkout: `git status` here says why")
-    if commit is None:
-        raise BadInput(f"--{name}: no commit {ref!r} here: fetch the history, or name another")
-    files = [path for path in ("kernels", LOCK) if _git("cat-file", "-e", f"{ref}:{path}") == b""]
-    if "kernels" not in files:
-        raise BadInput(f"--{name}: {ref!r} has no directory kernels/")
-    archive = _git("archive", "--format=tar", commit.decode().strip(), *files)
-    assert archive is not None, "git has just shown these files"
+    commit = _git("rev-parse", "--verify", f"{ref}^{{commit}}")
+    if not commit:
+        raise BadInput(_no_commit(name, ref))
+    # with ./, from this folder: the checkout may lie in a larger repository
+    if not (tree := _git("cat-file", "-e", f"{commit.text}:./kernels")):
+        if "does not exist in" in tree.trouble or "but not in" in tree.trouble:
+            raise BadInput(f"--{name}: {ref!r} has no directory kernels/")
+        raise BadInput(_unread(name, ref, tree.trouble))
+    files = ["kernels", *([LOCK] if _git("cat-file", "-e", f"{commit.text}:./{LOCK}") else [])]
+    archive = _git("archive", "--format=tar", commit.text, *files)
+    if not archive:
+        raise BadInput(_unread(name, ref, archive.trouble))
     try:
-        with tarfile.open(fileobj=io.BytesIO(archive)) as content:
+        with tarfile.open(fileobj=io.BytesIO(archive.output)) as content:
             content.extractall(folder, **SAFELY)  # noqa: S202 - an archive of our own git
     except tarfile.TarError as error:  # a link that leads out of it
         raise BadInput(f"--{name}: {ref!r} has files that can't be unpacked: {error}") from error
-    return Side(name, folder, commit.decode().strip())
+    return Side(name, folder, commit.text)
 
 
-def _git(*arguments: str) -> bytes | None:
+def _no_commit(name: str, ref: str) -> str:
+    """Why git knows no such commit, and what to do."""
+    if not (inside := _git("rev-parse", "--git-dir")):
+        return f"git can't read this checkout: {inside.trouble}"
+    remedy = "fetch the history, or name another"
+    if _git("rev-parse", "--is-shallow-repository").text == "true":
+        remedy = "this clone is shallow: git fetch --unshallow (actions/checkout: fetch-depth: 0)"
+    return f"--{name}: no commit {ref!r} here: {remedy}"
+
+
+def _unread(name: str, ref: str, trouble: str) -> str:
+    """What is said of a commit that is known, but whose files can't be had."""
+    if _git("config", "--get-regexp", r"^remote\..*\.promisor$"):
+        remedy = (
+            "this clone leaves files at its remote: let git reach it, or clone without --filter"
+        )
+        return f"--{name}: the files of {ref!r} can't be had ({trouble}): {remedy}"
+    return f"--{name}: git can't read the files of {ref!r}: {trouble}"
+
+
+def _git(*arguments: str) -> Answer:
     try:
-        done = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, check=True)
+        return git(*arguments)
     except FileNotFoundError as error:
         raise BadInput("git is not installed: both sides of a comparison come from it") from error
-    except subprocess.CalledProcessError:
-        return None
-    return done.stdout

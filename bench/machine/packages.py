@@ -91,6 +91,11 @@ def uv_settings(
     return {**environment, **settings, **own}
 
 
+LOCKS_ALONE = {"PIP_CONSTRAINT": os.devnull, "PIP_USER": "0"}
+"""What pip is told so that versions come from a lock: NVIDIA's containers name a file of
+constraints for their own Python, in the environment or in pip.conf."""
+
+
 class Failed(Exception):
     """.venv can't be brought to what is asked for; the installer has said why."""
 
@@ -108,7 +113,7 @@ def uv(*arguments: str) -> bool:
 
 def pip(*arguments: str) -> bool:
     """Run .venv's pip -> whether it succeeded."""
-    return _succeeds([sys.executable, "-m", "pip", *arguments], os.environ)
+    return _succeeds([sys.executable, "-m", "pip", *arguments], os.environ | LOCKS_ALONE)
 
 
 def _succeeds(command: list[str], environment: Mapping[str, str]) -> bool:

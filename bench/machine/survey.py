@@ -3,7 +3,6 @@
 import hashlib
 import os
 import platform
-import subprocess
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,14 +11,11 @@ import msgspec
 import psutil
 from msgspec.structs import replace
 
-from bench import ROOT
 from bench.data.machine import Blas, Cpu, Gpus, Machine
-from bench.machine import driver, wheel
+from bench.machine import driver, variables, wheel
+from bench.machine.git import git
 from bench.worker.limits import usable_cores
 from bench.worker.messages import Software
-
-OVERRIDES = ("OPENBLAS_CORETYPE", "MKL_DEBUG_CPU_TYPE", "NPY_DISABLE_CPU_FEATURES")
-"""Environment variables that make a library run other code than it would choose."""
 
 VECTOR_FLAGS = ("avx2", "fma", "avx512f", "amx_tile", "asimd", "sve")
 
@@ -31,6 +27,7 @@ CODE = (".", ":!results", ":!plots")
 
 def survey(software: Software, threads: int) -> Machine:
     """The machine as it is now; its peak rates are measured later."""
+    commit = _commit()
     machine = Machine(
         started=datetime.now(UTC).isoformat(timespec="seconds"),
         cpu=_cpu(),
@@ -51,10 +48,10 @@ def survey(software: Software, threads: int) -> Machine:
         threads=threads,
         gpus=msgspec.convert(driver.record(driver.ask()), Gpus),
         gpu_library=wheel.in_use(),
-        commit=_git("rev-parse", "HEAD"),
-        clean=_git("status", "--porcelain", "--", *CODE) == "",
+        commit=commit,
+        clean=commit is not None and _git("status", "--porcelain", "--", *CODE) == "",
         load=round(os.getloadavg()[0], 2),
-        overrides={name: os.environ[name] for name in OVERRIDES if name in os.environ},
+        overrides=variables.changing(os.environ),
     )
     digest = hashlib.sha256(repr(identity(machine)).encode()).hexdigest()[:12]
     return replace(machine, fingerprint=digest, warnings=tuple(warnings(machine)))
@@ -70,7 +67,7 @@ def troubles(machine: Machine) -> list[tuple[str, str]]:
     cores, threads, load = machine.cpu.cores_usable, machine.threads, machine.load
     pairs = [
         (
-            f"{name}={value} makes a library run other code than it would choose here",
+            f"{name}={value} may make a library run other code than it would choose here",
             f"unset {name}",
         )
         for name, value in machine.overrides.items()
@@ -97,7 +94,7 @@ def troubles(machine: Machine) -> list[tuple[str, str]]:
 def identity(machine: Machine) -> dict[str, str]:
     """What has to be the same for two runs' times to be comparable."""
     gpus = machine.gpus
-    return {
+    facts = {
         "CPU": f"{machine.cpu.model}, {machine.cpu.cores_usable} usable cores",
         "memory": str(machine.memory_bytes),
         "Python": machine.python,
@@ -108,6 +105,10 @@ def identity(machine: Machine) -> dict[str, str]:
         "the NVIDIA driver's CUDA": str(gpus.driver or ""),
         "the GPU's library": machine.gpu_library,
     }
+    if machine.overrides:
+        pairs = (f"{name}={value}" for name, value in machine.overrides.items())
+        facts["the environment"] = ", ".join(pairs)
+    return facts
 
 
 def _cpu() -> Cpu:
@@ -140,12 +141,18 @@ def _first_processor() -> dict[str, str]:
     return {name.strip(): value.strip() for name, _, value in pairs}
 
 
+def _commit() -> str | None:
+    """The checkout's; None where the repository around this folder is another's, such as a home's,
+    and doesn't hold it.
+    """
+    held = _git("cat-file", "-e", "HEAD:./bench/__init__.py") is not None
+    return _git("rev-parse", "HEAD") if held else None
+
+
 def _git(*arguments: str) -> str | None:
     """What git says of this checkout; None where there is no git or no repository."""
     try:
-        done = subprocess.run(
-            ["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True, timeout=20
-        )
-    except (OSError, subprocess.SubprocessError):
+        answer = git(*arguments, timeout_s=20)
+    except OSError:
         return None
-    return done.stdout.strip()
+    return answer.text if answer else None

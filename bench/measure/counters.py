@@ -6,10 +6,9 @@ from pathlib import Path
 
 import psutil
 
-PRESSURE = Path("/proc/pressure/cpu")
+from bench.worker import cgroups
 
-CGROUP_STATS = (Path("/sys/fs/cgroup/cpu.stat"), Path("/sys/fs/cgroup/cpu/cpu.stat"))
-"""Of this container: version 2's file and version 1's."""
+PRESSURE = Path("/proc/pressure/cpu")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +42,7 @@ def now() -> Conditions:
     return Conditions(
         steal=float(getattr(psutil.cpu_times(), "steal", 0.0)),
         pressure=pressure(),
-        throttled=throttled(),
+        throttled=cgroups.throttled_s(),
         suspended=time.clock_gettime(asleep_too) - awake if asleep_too is not None else 0.0,
         stepped=time.time() - awake,
     )
@@ -56,17 +55,3 @@ def pressure(path: Path = PRESSURE) -> float:
         return int(some.rpartition("total=")[2]) / 1e6
     except (OSError, ValueError, IndexError):
         return 0.0
-
-
-def throttled(stats: tuple[Path, ...] = CGROUP_STATS) -> float:
-    """Seconds that this container was held back by its CPU quota, since it began."""
-    for path in stats:
-        try:
-            lines = [line.split() for line in path.read_text().splitlines()]
-            values = {name: int(value) for name, value in lines}
-        except (OSError, ValueError):
-            continue
-        if "throttled_usec" in values:
-            return values["throttled_usec"] / 1e6
-        return values.get("throttled_time", 0) / 1e9
-    return 0.0

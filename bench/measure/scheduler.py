@@ -13,24 +13,25 @@ A run may end after any visit: by its budget, its target or Ctrl-C. What is on d
 import math
 import random
 import time
-from array import array
-from bisect import insort
-from collections.abc import Callable, Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from bench.data.records import Block, Status, Visit
+from bench.data.speed_history import History
 from bench.measure.visit import refusal
 from bench.plan.case import Case
 from bench.plan.cell import Cell
-from bench.stats import disturbance, interval, prediction
-from bench.stats.cell_visits import of_blocks
+from bench.stats import prediction
+from bench.stats.measured import Measured, of_visit, spoiled
 from bench.stats.run_data import RunData
+from bench.stats.times import times
 
 LOOKS = (6, 9, 13, 19, 28, 41, 60, 88, 129, 189, 277, 406, 595, 872, 1278)
 """Numbers of visits at which a cell may be found done. Fixed beforehand: looking after every visit
 and stopping at the first narrow interval would favour the ones that are narrow by chance; that is
-also why two looks in a row have to agree (`bench.studies.coverage`)."""
+also why two looks in a row have to agree."""
 
 RESPAWN = 3
 RESPAWN_S = 2.0
@@ -44,8 +45,9 @@ MOST_PENDING = 1000
 LEAST_SHARE = 0.25
 """A case takes part in at least this share of the passes, however well it is known."""
 
-REMEMBERED = 2 * LOOKS[-1]
-"""Visits of a cell held in memory: enough for the last look, even if half are disturbed."""
+REMEMBERED = LOOKS[-1]
+"""Visits of a cell held in memory: enough for the last look. A long run's later ones are on disk
+and change nothing here."""
 
 AGAIN: tuple[Status, ...] = ("crashed", "timeout", "out_of_memory")
 """What may have been an accident: a resumed run gives such a cell another chance."""
@@ -76,39 +78,30 @@ class Progress:
 class Standing:
     """What is known of one cell so far."""
 
-    times: dict[int, float] = field(default_factory=dict)  # a good visit's number, by pass
-    slowness: dict[int, float] = field(default_factory=dict)  # the machine's, likewise
+    measured: Measured = field(default_factory=Measured)
     refused: bool = False  # it will not be visited again
     again: bool = False  # what befell its last visit may have been an accident
     skipped: bool = False  # predicted to be too slow, as far as is known yet
     known: bool = False  # the files have a row of it
     device: str = ""  # the name of the device that a visit reached
-    fastest: float = math.inf  # of its times
-    looked: int = -1  # how many looks were reached when it was last looked at
-    half_width: float = math.inf  # what was found then, relative
+    fastest: float = math.inf  # seconds of a launch in its fastest block
+    looked: int = 0  # how many looks were reached when it was last looked at
+    half_width: float = math.inf  # of its interval then, relative
     narrow: bool = False  # at that look, and at the one before
 
-    def add(self, pass_number: int, seconds: float, slowness: float) -> None:
-        """A good visit. A long run's later ones are on disk and change nothing here."""
-        self.fastest = min(self.fastest, seconds)
-        if len(self.times) < REMEMBERED:
-            self.times[pass_number] = seconds
-            self.slowness[pass_number] = slowness
+    @property
+    def visited(self) -> bool:
+        """Whether it has a good visit."""
+        return self.fastest < math.inf
 
-    def at_target(self, target: float, limit: float) -> bool:
-        """The two newest looks that were reached both found the interval narrow enough.
+    @property
+    def reached(self) -> int:
+        """How many looks its visits are enough for."""
+        return bisect_right(LOOKS, len(self.measured.counted))
 
-        `limit` is the slowness above which a visit doesn't count.
-        """
-        if self.looked == len(LOOKS):  # there is no look left
-            return self.narrow and not self.again
-        kept = disturbance.kept(self.slowness, limit)
-        reached = [n for n in LOOKS if n <= len(kept)]
-        if len(reached) != self.looked:  # else it has been looked at, and once is what was planned
-            times = [self.times[p] for p in kept]
-            widths = [interval.of_visits(times[:n]).half_width for n in reached[-2:]]
-            self.looked, self.half_width = len(reached), widths[-1] if widths else math.inf
-            self.narrow = len(widths) == 2 and max(widths) <= target
+    @property
+    def done(self) -> bool:
+        """Whether the two newest looks both found the interval narrow enough."""
         return self.narrow and not self.again
 
 
@@ -133,6 +126,7 @@ class Scheduler:
         target: float,
         launch_limit_s: float,
         seed: int = 0,
+        history: History | None = None,
         clock: Callable[[], float] = time.monotonic,
         watch: Callable[[Progress], None] = lambda progress: None,
     ) -> None:
@@ -141,13 +135,13 @@ class Scheduler:
         self._target = target
         self._limit_s = launch_limit_s
         self._random = random.Random(seed)
+        self._history = history
         self._clock = clock
         self._watch = watch
         self._budget_s = budget_s
         self._ends = math.inf
         self._spawned = clock()
         self._standing = {cell: Standing() for cell in cells}
-        self._slownesses = array("d")  # of all good visits, in order
         self._lacking: dict[tuple[str, int, str], set[Case]] = {}  # cases, by kernel and reason
         self._timed: dict[tuple[str, int], dict[Case, Standing]] = {}  # those with a time
         self._number = 0
@@ -160,8 +154,11 @@ class Scheduler:
                 last = before.last
                 standing.known = True
                 standing.device = before.device
-                for number, seconds in before.times.items():
-                    self._add(cell, number, seconds, before.slowness[number])
+                standing.measured = before.measured
+                launches = before.measured.launches.values()
+                standing.fastest = min((its.fastest for its in launches), default=math.inf)
+                if launches:
+                    self._time(cell)
                 # one that was skipped for what its first launch took is not tried again
                 standing.skipped = last.status == "skipped" and last.predicted_s is not None
                 standing.again = last.status in AGAIN
@@ -179,7 +176,7 @@ class Scheduler:
         """
         if self.unvisited > MOST_PENDING:
             return []
-        reason = "the run has not come to it"
+        reason = "the run ended before its first visit"
         cells = (cell for cell, standing in self._standing.items() if not standing.known)
         return [
             refusal(cell, number, self._pass, "pending", reason)
@@ -214,20 +211,20 @@ class Scheduler:
     def _plan(self) -> list[Cell]:
         """The cells of the next pass, in order; none when all is done."""
         standings = {cell: known for cell, known in self._standing.items() if not known.refused}
-        unvisited = [c for c, known in standings.items() if not known.times and not known.skipped]
+        unvisited = [c for c, known in standings.items() if not known.visited and not known.skipped]
         # a disturbed visit may have made a prediction too high: better ones let the cell in
         unvisited += [c for c, known in standings.items() if known.skipped and self._affordable(c)]
         if unvisited:
             return sorted(unvisited, key=lambda cell: (cell.case.flops, cell.case.n_units))
         cases: dict[Case, list[Cell]] = {}
         for cell, known in standings.items():
-            if known.times:
+            if known.visited:
                 cases.setdefault(cell.case, []).append(cell)
-        limit = disturbance.limit_of(self._slownesses)
+        self._look(standings)
         wanted = [
             cells
             for cells in cases.values()
-            if not all(self._standing[cell].at_target(self._target, limit) for cell in cells)
+            if not all(self._standing[cell].done for cell in cells)
         ]
         need = [max(self._standing[cell].half_width for cell in cells) for cells in wanted]
         widest = max((width for width in need if width < math.inf), default=0.0)
@@ -251,14 +248,18 @@ class Scheduler:
             self._note(cell, "skipped", reason, launch_s)
             return
         standing.skipped = standing.again = False
-        standing.known = True
         self._number += 1
         visit, blocks = self._visits.visit(cell, self._number, self._pass, launch_s)
         self._record(visit, blocks)
+        standing.known = True
         standing.device = visit.device or standing.device
         if visit.status == "ok":
-            times = [block.seconds for block in blocks if block.quantity == "time"]
-            self._add(cell, self._pass, of_blocks(times), disturbance.slowness(visit))
+            measured = of_visit(blocks)
+            assert measured.launches is not None
+            standing.fastest = min(standing.fastest, measured.launches.fastest)
+            if not spoiled(visit) and len(standing.measured.launches) < REMEMBERED:
+                standing.measured.add(visit, measured)
+            self._time(cell)
             return
         standing.refused = True
         if visit.status == "unavailable":
@@ -279,23 +280,45 @@ class Scheduler:
             len(set(map(what, said))) >= min(2, len({what(other.case) for other in alike}))
             for what in (_shape, _batch)
         )
-        if several and not any(known.times for known in alike.values()):
+        if several and not any(known.visited for known in alike.values()):
             for other, known in alike.items():
                 if not known.refused:
                     self._note(other, "unavailable", reason)
 
-    def _add(self, cell: Cell, number: int, seconds: float, slowness: float) -> None:
-        standing = self._standing[cell]
-        standing.add(number, seconds, slowness)
-        self._timed.setdefault((cell.kernel, cell.device), {})[cell.case] = standing
-        insort(self._slownesses, slowness)
+    def _time(self, cell: Cell) -> None:
+        """Remember that a cell has a time, for predictions."""
+        timed = self._timed.setdefault((cell.kernel, cell.device), {})
+        timed[cell.case] = self._standing[cell]
+
+    def _look(self, standings: Mapping[Cell, Standing]) -> None:
+        """Find out how wide the intervals are of cells that have reached another look.
+
+        Each by the visits that the look is of, and by those of the look before.
+        """
+        new = {cell: s for cell, s in standings.items() if s.reached > s.looked}
+        if not new:
+            return
+
+        def half_widths(back: int) -> dict[Cell, float]:
+            first = {
+                cell: standing.measured.first(LOOKS[max(standing.reached - 1 - back, 0)])
+                for cell, standing in standings.items()
+            }
+            estimates = times(first, self._history).by_cell
+            return {cell: estimate.half_width for cell, estimate in estimates.items()}
+
+        now, before = half_widths(0), half_widths(1)
+        for cell, standing in new.items():
+            standing.looked, standing.half_width = standing.reached, now[cell]
+            both_narrow = max(now[cell], before[cell]) <= self._target
+            standing.narrow = standing.looked > 1 and both_narrow
 
     def _predict(self, cell: Cell) -> float | None:
         """Seconds of a launch: as measured before, or as smaller cases of the kernel suggest.
 
         From the fastest visits: a disturbed one says little of what a cell needs.
         """
-        if self._standing[cell].times:
+        if self._standing[cell].visited:
             return self._standing[cell].fastest
         timed = self._timed.get((cell.kernel, cell.device), {})
         measured = {case: known.fastest for case, known in timed.items()}
@@ -303,7 +326,7 @@ class Scheduler:
 
     def _affordable(self, cell: Cell) -> bool:
         """A cell that has been visited, or whose launch is predicted to stay below the limit."""
-        return bool(self._standing[cell].times) or (self._predict(cell) or 0.0) <= self._limit_s
+        return self._standing[cell].visited or (self._predict(cell) or 0.0) <= self._limit_s
 
     def _cost_s(self, cell: Cell) -> float:
         """About what a visit takes: it must end within the budget."""

@@ -112,6 +112,7 @@ class Visitor:
         self._offsets = random.Random(seed)
         self._devices: dict[tuple[str, int], str] = {}  # the name of the device that was reached
         self._worked_at: dict[str, float] = {}  # when each device did so last, on our clock
+        self._load_mhz: dict[Cell | str, float] = {}  # a cell's last clock, a device's highest one
         self._rated: dict[str, Cell] = {}  # the first cell of each device that tells its peaks
         self.peaks: dict[str, list[Peaks]] = {}  # each device's, as often as it was asked
 
@@ -225,6 +226,7 @@ class Visitor:
                 limit_s=HOPELESS * self._limit_s,
                 weights=cell.weights,
                 rested_s=self._rested_s(cell),
+                load_mhz=self._known_mhz(cell),
             ),
             patience,
         )
@@ -241,6 +243,7 @@ class Visitor:
         if (len(times.seconds), len(times.probe_s)) != (count, count + 1) or () in times.probe_s:
             raise worker_process.WorkerLost("crashed", "the worker didn't time what it was asked")
         self._worked_at[opened.device] = time.perf_counter()
+        self._keep_mhz(cell, opened.device, times.state)
         blocks += _time_blocks(number, opened.loops, times)
         if opened.launch_s < TRIP_LIMIT_S or pass_number <= TRIP_PASSES:
             count = _count(TRIPS_S, opened.launch_s, 3)
@@ -265,6 +268,16 @@ class Visitor:
         device = self._devices.get((cell.kernel, cell.device), "")
         worked_at = self._worked_at.get(device)
         return None if worked_at is None else time.perf_counter() - worked_at
+
+    def _keep_mhz(self, cell: Cell, device: str, state: messages.DeviceState | None) -> None:
+        if state is not None and state.mhz is not None:
+            highest = max(self._load_mhz.get(device, 0.0), state.mhz)
+            self._load_mhz |= {cell: state.mhz, device: highest}
+
+    def _known_mhz(self, cell: Cell) -> float | None:
+        """The device's clock while it worked on this cell last, or at most on any, if known."""
+        device = self._devices.get((cell.kernel, cell.device), "")
+        return self._load_mhz.get(cell, self._load_mhz.get(device))
 
     def _worker(self, kernel: str, device: int) -> worker_process.WorkerProcess:
         if (kernel, device) not in self._workers:

@@ -7,6 +7,7 @@ and stderr are a kernel's to print on, and the last of it becomes the reason sho
 
 import contextlib
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -50,6 +51,12 @@ HINTS = {
 """What a death by signal suggests."""
 
 
+NO_MORE = re.compile("can't start (a process|new thread)|Resource temporarily unavailable")
+"""What is printed where processes or threads can't be started."""
+
+RAISE = "; raise the limit on processes and threads (ulimit -u, or the container's pids limit)"
+
+
 class WorkerProcess:
     """The parent's handle on one worker process and its keeper.
 
@@ -80,8 +87,7 @@ class WorkerProcess:
                 )
             except OSError as error:
                 ours.close()
-                message = f"can't start a process ({error.strerror}): end others, or raise a limit"
-                raise BadInput(message) from error
+                raise BadInput(f"can't start a process ({error.strerror}){RAISE}") from error
         if core is not None:
             # long before the keeper has started its worker, which inherits it
             os.sched_setaffinity(self._keeper.pid, {core})
@@ -120,8 +126,11 @@ class WorkerProcess:
 
     def _end(self) -> str:
         """End the worker -> the last line that it printed, as the end of a reason."""
-        printed = self.kill().decode(errors="replace").strip().splitlines()
-        return f"; it last printed: {printed[-1]}" if printed else ""
+        printed = self.kill().decode(errors="replace").strip()
+        if (limited := NO_MORE.search(printed)) is not None:
+            start = printed.rfind("\n", 0, limited.start()) + 1
+            return f"; it printed: {printed[start:].splitlines()[0]}{RAISE}"
+        return f"; it last printed: {printed.splitlines()[-1]}" if printed else ""
 
     def left_busy(self) -> bool:
         """Whether processes that the kernel has started are still there and use a core."""

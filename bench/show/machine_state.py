@@ -5,10 +5,12 @@ import math
 from bench.stats.adjust import MachineState
 
 
-def sentence(state: MachineState) -> str:
-    """What else used the cores, what the times are given for, and how far adjusting moved them."""
+def sentence(state: MachineState) -> str | None:
+    """What else used the cores, what the times are given for, and how far adjusting moved them;
+    None where no time was adjusted.
+    """
     if math.isnan(state.floor_s):
-        return "All times are devices' own; nothing was adjusted."
+        return None
     if state.source == "fastest":
         return (
             "The cores were never left alone during this run, and nothing is known of this machine "

@@ -15,11 +15,11 @@ NAME = "table.md"
 
 def of(run: RunData) -> str:
     """A run's table, with its headline and what a reader must know to judge it."""
-    quietness = table.quietness(run)
+    state = table.state(run)
     return markdown(
         run.cells,
         headline=table.headline(run),
-        notes=[*table.machine(run.machine), *([quietness] if quietness else [])],
+        notes=[*table.machine(run.machine), *([state] if state else [])],
     )
 
 

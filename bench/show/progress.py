@@ -15,11 +15,11 @@ WIDTH = 120
 """Columns of the table where there is no terminal."""
 
 STOPPED = {
-    "done": "every cell is at its target, or can get no further",
-    "budget": "the budget is spent (--budget for more, --resume to go on)",
-    "interrupted": "Ctrl-C (--resume to go on)",
-    "terminated": "SIGTERM (--resume to go on)",
-    "hung up": "SIGHUP, the terminal is gone (--resume to go on)",
+    "done": "every cell has reached its target, or can get no closer",
+    "budget": "the budget is spent (--resume with a new --budget continues)",
+    "interrupted": "Ctrl-C (--resume continues)",
+    "terminated": "SIGTERM (--resume continues)",
+    "hung up": "SIGHUP, the terminal is gone (--resume continues)",
 }
 
 
@@ -96,8 +96,8 @@ def answer(run: RunData) -> None:
         console.print(warning, markup=False, soft_wrap=True)
     if sentence := table.headline(run):
         console.print(f"\n{sentence}", style="bold", markup=False, soft_wrap=True)
-    if how_quiet := table.quietness(run):
-        console.print(f"\n{how_quiet}", markup=False, soft_wrap=True)
+    if state := table.state(run):
+        console.print(f"\n{state}", markup=False, soft_wrap=True)
     for line in (*table.device_peaks(run.machine), *table.throttling(run.visits)):
         console.print(line, markup=False, soft_wrap=True)
     console.print(f"stopped: {STOPPED[run.machine.stopped]}", markup=False, soft_wrap=True)

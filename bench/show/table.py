@@ -1,6 +1,5 @@
 """cells.csv -> what `run` prints at the end: the table and the headline sentence."""
 
-import math
 from collections import Counter
 from collections.abc import Sequence
 from itertools import groupby
@@ -11,10 +10,11 @@ from rich.text import Text
 
 from bench.data.machine import Machine
 from bench.data.records import CellRow, Visit
-from bench.stats import disturbance, interval
+from bench.show import machine_state
+from bench.stats import adjust
 from bench.stats.cell_visits import cell_of
 from bench.stats.run_data import RunData
-from bench.stats.speedup import BASELINE, paired
+from bench.stats.speedup import BASELINE
 from bench.terminal import units
 from bench.terminal.text import plain
 
@@ -142,7 +142,10 @@ def caption(cells: Sequence[CellRow]) -> str:
         " speed-ups are over python_loop; ~ its time is predicted; =1x no difference was found"
     )
     if any(c.launch_bound == "yes" for c in cells):
-        words += f"; {LAUNCH_BOUND} launch-bound: the device waits for the host"
+        words += (
+            f"; {LAUNCH_BOUND} launch-bound: the GPU waited because Python could not submit work"
+            " fast enough"
+        )
     return words
 
 
@@ -163,32 +166,25 @@ def caution(cells: Sequence[CellRow]) -> str | None:
     """What this run can't say; None where it has all it set out for."""
     if not any(cell.visits for cell in cells):
         return "nothing was measured"
-    few = sum(0 < cell.visits < interval.ENOUGH for cell in cells)
+    few = sum(0 < cell.visits < adjust.ENOUGH for cell in cells)
     if not few:
         return None
-    return f"{_count(few)} had under {interval.ENOUGH} visits: no interval yet (--budget for more)"
+    more = "a longer --budget gives more"
+    return f"{_count(few)} had under {adjust.ENOUGH} visits, too few for an interval ({more})"
 
 
-def quietness(run: RunData) -> str | None:
-    """How quiet the machine was, and what that does to the numbers; None without a visit."""
-    cells = run.by_cell.values()
-    slowness = [value for cell in cells for value in cell.slowness.values()]
-    if not slowness:
+def state(run: RunData) -> str | None:
+    """What the machine was like, and what that does to the numbers; None where it does nothing."""
+    words = machine_state.sentence(run.times.state)
+    if words is None:
         return None
-    limit = disturbance.limit(slowness)
-    disturbed = sorted(value for value in slowness if value > limit)
-    if not disturbed:
-        return f"the machine was quiet: none of {len(slowness)} visits was disturbed"
-    middle = disturbance.SLOWER * disturbed[len(disturbed) // 2] / limit
-    by = f"{middle:.1f} times slower" if math.isfinite(middle) else "asleep, or its clock set"
-    words = (
-        f"the machine was disturbed in {100 * len(disturbed) / len(slowness):.0f}% of"
-        f" {len(slowness)} visits (typically {by}); they are set aside"
-    )
-    noisy = sum(any(cell.slowness[p] > limit for p in cell.good) for cell in cells)
-    if not noisy:
-        return f"{words}, the numbers are the quiet ones"
-    return f"{words}, but for {_count(noisy)} that had no other (--budget for more)"
+    if aside := sum(cell.disturbed for cell in run.cells):
+        words += f" {_aside(aside)} waited for a core, or the machine slept."
+    return words
+
+
+def _aside(n: int) -> str:
+    return "1 visit is not counted: it" if n == 1 else f"{n} visits are not counted: they"
 
 
 def throttling(visits: Sequence[Visit]) -> list[str]:
@@ -206,7 +202,7 @@ def throttling(visits: Sequence[Visit]) -> list[str]:
         lines.append(
             plain(
                 f"{device} was throttled in {len(held)} of {len(here)} visits ({why}):"
-                " device_throttled in visits.csv marks them, and they count"
+                " visits.csv marks them in the column device_throttled, and they count"
             )
         )
     return lines
@@ -243,8 +239,8 @@ def _place(kernel: str) -> tuple[int, str]:
 
 def headline(run: RunData) -> str | None:
     """The project's point in one sentence, from this run; None where the run doesn't hold it."""
-    cells = {
-        row.kernel: run.by_cell[cell_of(row)]
+    times = {
+        row.kernel: run.times.by_cell[cell_of(row)]
         for row in run.cells
         if (row.n_in, row.n_units, row.batch) == (HEADLINE_WIDTH, HEADLINE_WIDTH, 1)
         and not row.layer
@@ -252,12 +248,12 @@ def headline(run: RunData) -> str | None:
         and row.cache == "warm"
         and run.by_cell
     }
-    matmul = cells.get("numpy_matmul")
+    matmul = times.get("numpy_matmul")
     if matmul is None:
         return None
     parts = []
     for kernel, words in (("python_loop", "the Python loop"), ("numpy_dot", "1000 dots")):
-        ratio = paired(cells[kernel], matmul) if kernel in cells else None
+        ratio = adjust.ratio(times[kernel], matmul) if kernel in times else None
         if ratio is None or ratio.low <= 1:
             continue
         value, low, high = (units.number(r) for r in (ratio.value, ratio.low, ratio.high))

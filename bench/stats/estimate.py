@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from bench.data.machine import CPU, Peaks
 from bench.data.records import Status
 from bench.plan.case import Case
-from bench.stats import interval
+from bench.stats import adjust
 from bench.stats.cell_visits import CellVisits, case_of
-from bench.stats.interval import Interval
 
 IMPOSSIBLE = 1.25
 """A cell this many times above the machine's arithmetic peak didn't do its work."""
@@ -29,18 +28,19 @@ class Estimate:
     peaks: Peaks  # of its device
     status: Status
     reason: str
-    time: Interval | None
+    time: adjust.Estimate | None
 
 
-def estimate(visits: CellVisits, peaks_by_device: Mapping[str, Peaks]) -> Estimate:
+def estimate(
+    visits: CellVisits, time: adjust.Estimate | None, peaks_by_device: Mapping[str, Peaks]
+) -> Estimate:
     """A wrong answer in any visit, or a rate over 1.25 times the peak, removes the cell's time."""
     case = case_of(visits.last)
     peaks = peaks_by_device.get(visits.device, UNKNOWN)
     if (void := visits.void) is not None:
         return Estimate(visits, case, peaks, void.status, void.reason, None)
-    if not visits.times:
+    if time is None:
         return Estimate(visits, case, peaks, visits.last.status, visits.last.reason, None)
-    time = interval.of_visits(list(visits.good.values()))
     rate = case.flops / time.value
     peak = _peak(peaks, visits.device)
     if peak is not None and rate > IMPOSSIBLE * peak:

@@ -9,8 +9,10 @@ from bench.data import fit, store
 from bench.data.machine import Machine
 from bench.data.records import Block, CellRow, Visit
 from bench.plan.cell import Cell
-from bench.stats import cell_visits, cells
-from bench.stats.cell_visits import CellVisits, Seconds
+from bench.stats import cell_visits, cells, measured
+from bench.stats.cell_visits import CellVisits
+from bench.stats.measured import VisitBlocks
+from bench.stats.times import Times, times
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +22,9 @@ class RunData:
     folder: Path
     machine: Machine
     visits: Sequence[Visit]
-    blocks: Mapping[int, Seconds]  # by visit; those of a visit that was never finished, too
+    blocks: Mapping[int, VisitBlocks]  # by visit; those of a visit that was never finished, too
     by_cell: Mapping[Cell, CellVisits]
+    times: Times
     cells: Sequence[CellRow]  # as cells.csv has them
 
 
@@ -29,7 +32,7 @@ def read(folder: Path) -> RunData:
     """A run, from its files alone; from its cells alone where it has no visits. Raises BadInput."""
     machine = store.machine(folder)
     if not os.path.lexists(folder / store.FILES[Visit]):
-        return RunData(folder, machine, (), {}, {}, store.load(folder, CellRow))
+        return RunData(folder, machine, (), {}, {}, times({}), store.load(folder, CellRow))
     return derive(folder, machine, store.load(folder, Visit), store.load(folder, Block))
 
 
@@ -37,9 +40,9 @@ def derive(
     folder: Path, machine: Machine, visits: Sequence[Visit], blocks: Iterable[Block]
 ) -> RunData:
     """A run from what was measured. Raises BadInput for a good visit without blocks."""
-    by_visit = cell_visits.by_visit(blocks)
+    by_visit = measured.by_visit(blocks)
     by_cell = cell_visits.gather(visits, by_visit)
-    rows = cells.rows(by_cell.values(), machine.peaks_by_device)
-    return RunData(
-        folder, machine, visits, by_visit, by_cell, store.as_written(map(fit.derived, rows))
-    )
+    estimated = times({cell: its.measured for cell, its in by_cell.items()}, machine.speed_history)
+    rows = cells.rows(by_cell, estimated.by_cell, machine.peaks_by_device)
+    written = store.as_written(map(fit.derived, rows))
+    return RunData(folder, machine, visits, by_visit, by_cell, estimated, written)

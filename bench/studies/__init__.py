@@ -10,19 +10,23 @@ from typing import Any
 
 from bench import ROOT
 from bench.data.records import Block, Visit
+from bench.data.speed_history import History
 from bench.measure import scheduler, visit
 from bench.plan.case import Case
 from bench.plan.cell import Cell
-from bench.stats.cell_visits import CellVisits, by_visit, gather
+from bench.stats import measured, times
+from bench.stats.cell_visits import gather
+from bench.stats.times import Times
 from bench.worker import limits
 
 RESULTS = ROOT / "results" / "studies"
 
 
-def run(
-    cells: Sequence[Cell], budget_s: float, seed: int, target: float = 1e-9
-) -> list[CellVisits]:
-    """The harness's own passes over these cells, in memory -> each cell's visits and blocks."""
+def run(cells: Sequence[Cell], budget_s: float, seed: int, history: History | None = None) -> Times:
+    """The harness's own passes over these cells, in memory -> what they take, by these cells.
+
+    `history` is what earlier runs have told of the machine.
+    """
     visits: list[Visit] = []
     blocks: list[Block] = []
 
@@ -36,12 +40,13 @@ def run(
             visitor,
             record,
             budget_s=budget_s,
-            target=target,
+            target=1e-9,
             launch_limit_s=10.0,
             seed=seed,
+            history=history,
         ).run()
-    by_cell = gather(visits, by_visit(blocks))
-    return [by_cell[cell.recorded()] for cell in cells]
+    by_cell = gather(visits, measured.by_visit(blocks))
+    return times.times({cell: by_cell[cell.recorded()].measured for cell in cells}, history)
 
 
 def cell(kernel: str, width: int, batch: int, threads: int = 0) -> Cell:

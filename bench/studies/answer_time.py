@@ -7,7 +7,7 @@ import time
 from statistics import median
 from typing import Any
 
-from bench.stats import interval
+from bench.stats.adjust import ENOUGH
 from bench.studies import cell, run, write
 
 WIDTHS = (16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
@@ -27,23 +27,23 @@ def main() -> None:
         if kernel != "python_loop" or batch * width * width <= LOOP_PRODUCTS
     ]
     start = time.perf_counter()
-    gathered = run([cell(*name) for name in names], SECONDS, seed=1)
+    times = run([cell(*name) for name in names], SECONDS, seed=1).by_cell
     wall_s = time.perf_counter() - start
     rows: list[dict[str, Any]] = []
-    for (kernel, width, batch), its in zip(names, gathered, strict=True):
-        found = interval.of_visits(list(its.good.values()))
+    for kernel, width, batch in names:
+        time_s = times[cell(kernel, width, batch)]
         rows.append(
             {
                 "kernel": kernel,
                 "width": width,
                 "batch": batch,
-                "visits": len(its.good),
-                "time_s": found.value,
-                "half_width": found.half_width,
+                "visits": time_s.visits,
+                "time_s": time_s.value,
+                "half_width": time_s.half_width,
             }
         )
     write("answer_time", rows)
-    answered = [row for row in rows if row["visits"] >= 6]
+    answered = [row for row in rows if row["visits"] >= ENOUGH]
     widths = sorted(100 * row["half_width"] for row in rows)
     print(
         f"{len(answered)} of {len(rows)} cells have a 95 % interval after {wall_s:.0f} s:"

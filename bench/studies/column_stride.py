@@ -1,13 +1,13 @@
 """What does it cost `numpy_dot` that column j of a C-ordered W is not one piece of memory?
 
-The same kernel with the columns copied to rows beforehand, paired by pass.
+The same kernel with the columns copied to rows beforehand.
 
     python -m bench.studies.column_stride
 """
 
 from pathlib import Path
 
-from bench.stats.speedup import paired
+from bench.stats import adjust
 from bench.studies import cell, run, write
 
 CONTIGUOUS = str(Path(__file__).parent / "kernels" / "contiguous_dot.py")
@@ -20,18 +20,15 @@ def main() -> None:
     names = [(width, batch) for width in WIDTHS for batch in BATCHES]
     strided = [cell("numpy_dot", *name) for name in names]
     contiguous = [cell(CONTIGUOUS, *name) for name in names]
-    gathered = run([*strided, *contiguous], budget_s=45.0, seed=1)
+    times = run([*strided, *contiguous], budget_s=45.0, seed=1).by_cell
     rows = []
-    for (width, batch), slow, fast in zip(
-        names, gathered[: len(names)], gathered[len(names) :], strict=True
-    ):
-        ratio = paired(slow, fast)
-        assert ratio is not None
+    for (width, batch), slow, fast in zip(names, strided, contiguous, strict=True):
+        ratio = adjust.ratio(times[slow], times[fast])
         rows.append(
             {
                 "width": width,
                 "batch": batch,
-                "visits": len(slow.good),
+                "visits": ratio.visits,
                 "strided_over_contiguous": ratio.value,
                 "low": ratio.low,
                 "high": ratio.high,

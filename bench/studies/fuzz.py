@@ -123,7 +123,7 @@ def show(folder: Path, *, draw: bool = True, derive: bool = True) -> None:
         console.print(line, markup=False)
     table.caution(rows)
     table.headline(run)
-    table.quietness(run)
+    table.state(run)
     if derive:
         store.write_cells(folder, rows)
     if draw:

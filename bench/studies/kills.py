@@ -22,7 +22,7 @@ import psutil
 from bench import ROOT
 from bench.data import store
 from bench.data.records import Visit
-from bench.stats import interval
+from bench.stats.adjust import ENOUGH
 from bench.stats.cell_visits import cell_of
 from bench.studies import write
 from bench.worker import environment, limits
@@ -122,7 +122,7 @@ def whole(folder: Path) -> bool:
         len(cells) == CELLS
         and len(passes) == len(good)
         and all(status == "ok" for status in standing.values())
-        and all(sum(cell_of(r) == cell for r in good) >= interval.ENOUGH for cell in cells)
+        and all(sum(cell_of(r) == cell for r in good) >= ENOUGH for cell in cells)
     )
 
 

@@ -5,11 +5,10 @@
     python -m bench.studies.limit tricks [SECONDS]
 
 `rivals`: its time over NumPy's, PyTorch's and JAX's, on the widths and batches of the default
-sweep, paired by pass; and its share of the matmul ceiling, which is measured before and after.
+sweep; and its share of the matmul ceiling, which is measured before and after.
 `onednn`: the same over oneDNN with packed weights. `tricks`: its time over that of each variant
 that does without one (bench/studies/kernels/packed_*.py). The first rows of each table are the
-losses. There is no interval where fewer than six passes found the machine quiet for both. Float32,
-relu, all usable cores.
+losses. There is no interval with fewer than six visits. Float32, relu, all usable cores.
 """
 
 import sys
@@ -21,8 +20,7 @@ from typing import Any
 from bench.machine import peak_rates, survey
 from bench.measure import visit
 from bench.plan import sweep
-from bench.stats import interval
-from bench.stats.speedup import paired
+from bench.stats import adjust
 from bench.studies import cell, run, write
 from bench.worker import limits
 
@@ -61,27 +59,25 @@ def compare(
     cells = {
         (kernel, shape): cell(kernel, *shape) for shape in shapes for kernel in (PACKED, *others)
     }
-    gathered = dict(zip(cells, run(list(cells.values()), budget_s, seed=1), strict=True))
+    times = run(list(cells.values()), budget_s, seed=1).by_cell
     rows = []
-    for (kernel, (width, batch)), theirs in gathered.items():
-        ours = gathered[PACKED, (width, batch)]
-        if kernel == PACKED or not theirs.good:
+    for (kernel, (width, batch)), other in cells.items():
+        packed = cells[PACKED, (width, batch)]
+        if kernel == PACKED or other not in times:
             continue
-        ratio = paired(ours, theirs)
-        assert ratio is not None, (kernel, width, batch)
-        enough = ratio.visits >= interval.ENOUGH
-        seconds = interval.of_visits(list(ours.good.values())).value
+        ours = times[packed]
+        ratio = adjust.ratio(ours, times[other])
         rows.append(
             {
                 "kernel": Path(kernel).stem,
                 "width": width,
                 "batch": batch,
-                "pairs": ratio.visits,
-                "packed_us": seconds * 1e6,
-                "packed_gflop_per_s": cells[PACKED, (width, batch)].case.flops / seconds / 1e9,
+                "visits": ratio.visits,
+                "packed_us": ours.value * 1e6,
+                "packed_gflop_per_s": packed.case.flops / ours.value / 1e9,
                 "packed_over_other": ratio.value,
-                "low": ratio.low if enough else None,
-                "high": ratio.high if enough else None,
+                "low": ratio.low if ratio.known else None,
+                "high": ratio.high if ratio.known else None,
             }
         )
     return sorted(rows, key=lambda row: -(row["high"] or row["packed_over_other"]))
@@ -90,7 +86,7 @@ def compare(
 def show(rows: Sequence[dict[str, Any]]) -> None:
     """The losses first, then how many are none."""
     for row in rows:
-        spread = f"{row['pairs']} pairs"
+        spread = f"{row['visits']} visits"
         if row["high"] is not None:
             spread = f"{row['low']:.3f} to {row['high']:.3f}"
         print(

@@ -63,13 +63,16 @@ class MadeUp:
             device="cpu",
             error=0.3,
             wall_s=0.05,
-            control_s=1e-3 * self.random.uniform(1, 1.2),
             measured_s=0.01,
             waited_s=0.0,
         )
         second = cell.case.flops * 1e-11 * self.random.uniform(1, 2)
         trips: list[Quantity] = ["latency", "launch", "send", "fetch", "end_to_end"]
-        blocks = [Block(number, "time", 8, second * self.random.uniform(1, 2)) for _ in range(5)]
+        readings = [5e-5 * self.random.uniform(1, 1.2) for _ in range(4)]
+        blocks = [
+            Block(number, "time", 8, second * self.random.uniform(1, 2), *readings)
+            for _ in range(5)
+        ]
         return row, [*blocks, *(Block(number, quantity, 1, second) for quantity in trips)]
 
     def respawn(self) -> None:

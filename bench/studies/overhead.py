@@ -12,7 +12,6 @@ import sys
 from pathlib import Path
 from statistics import median
 
-from bench.stats import interval
 from bench.studies import cell, run, write
 
 NOTHING = Path(__file__).parent / "kernels" / "nothing.py"
@@ -34,8 +33,8 @@ def main(turns: int) -> None:
     """Run, write results/studies/overhead.csv, print the finding."""
     rows = []
     for turn in range(turns):
-        (gathered,) = run([cell(str(NOTHING), 1, 1)], budget_s=3.0, seed=turn)
-        ours = interval.of_visits(list(gathered.good.values()))
+        planned = cell(str(NOTHING), 1, 1)
+        ours = run([planned], budget_s=3.0, seed=turn).by_cell[planned]
         done = subprocess.run(
             [sys.executable, "-c", TIMEIT], check=True, capture_output=True, text=True
         )

@@ -1,14 +1,11 @@
-"""Which number repeats best from run to run: ours or pytest-benchmark's, and which of ours?
+"""Which number repeats best from run to run: ours, ours as found, or pytest-benchmark's?
 
 Runs of the same cells back to back, in turn with pytest-benchmark (`bench/suite.py`) for the same
-wall time, in several series. For each candidate estimate, the RMS over cells and neighbouring runs
-of the log ratio of the two runs' estimates: what a reader who runs it twice will see. A candidate
-is what it makes of a visit's blocks, and then of the visits.
+wall time, in several series. For each estimate, the RMS over cells and neighbouring runs of the log
+ratio of the two runs' estimates: what a reader who runs it twice will see. As runs of the product
+do, each of ours knows what the earlier ones have told of the machine's speed.
 
     python -m bench.studies.repeatability [SERIES RUNS]
-
-What was measured is kept in results/repeatability.json, which is not committed; without numbers
-the candidates are judged again from it.
 """
 
 import json
@@ -18,15 +15,15 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
-from statistics import geometric_mean, mean, median
+from statistics import mean, median
 from typing import Any
 
 from bench import ROOT
-from bench.stats import disturbance
-from bench.studies import RESULTS, cell, run, write
+from bench.data.speed_history import History
+from bench.stats.times import Times
+from bench.studies import cell, run, write
 from bench.worker import environment, limits
 
 KERNELS = ("python_loop", "numpy_dot", "numpy_matmul")
@@ -34,58 +31,7 @@ WIDTHS, BATCHES = (64, 1000), (1, 16)
 TOO_SLOW = ("python_loop", 1000, 16)  # 0.8 s a launch
 SECONDS_A_CELL = 0.5
 
-RECORDED = RESULTS.parent / "repeatability.json"
-
-Record = dict[str, Any]
-Take = Callable[[Sequence[float]], float]
-
-
-def quantile(values: Sequence[float], q: float) -> float:
-    """The value at rank q of the sorted values, between neighbours in proportion."""
-    ordered = sorted(values)
-    place = q * (len(ordered) - 1)
-    low = math.floor(place)
-    high = min(low + 1, len(ordered) - 1)
-    return ordered[low] + (place - low) * (ordered[high] - ordered[low])
-
-
-def middle_half(values: Sequence[float]) -> float:
-    """The mean of what is left without the lowest and the highest quarter."""
-    cut = len(values) // 4
-    return mean(sorted(values)[cut : len(values) - cut])
-
-
-OF_BLOCKS: dict[str, Take] = {
-    "median block": median,
-    "quartile block": lambda v: quantile(v, 0.25),
-    "least block": min,
-}
-OF_VISITS: dict[str, Take] = {
-    "least": min,
-    "tenth": lambda v: quantile(v, 0.10),
-    "quartile": lambda v: quantile(v, 0.25),
-    "median": median,
-    "upper quartile": lambda v: quantile(v, 0.75),
-    "mean of the middle half": middle_half,
-    "geometric mean": geometric_mean,
-}
-
-
-def candidates(run: dict[str, list[Record]]) -> dict[str, dict[str, float]]:
-    """Every candidate for every cell of a run."""
-    limit = disturbance.limit(visit["slowness"] for visits in run.values() for visit in visits)
-    return {name: _candidates(visits, limit) for name, visits in run.items()}
-
-
-def _candidates(visits: list[Record], limit: float) -> dict[str, float]:
-    kept = disturbance.kept({i: visit["slowness"] for i, visit in enumerate(visits)}, limit)
-    which = {"all": visits, "quiet": [visits[i] for i in kept]}
-    return {
-        f"{over} of {those} visits' {visit}": across([within(v["blocks"]) for v in chosen])
-        for those, chosen in which.items()
-        for visit, within in OF_BLOCKS.items()
-        for over, across in OF_VISITS.items()
-    }
+Estimates = dict[str, dict[str, float]]  # of a cell, by the estimate's name
 
 
 def names() -> list[tuple[str, int, int]]:
@@ -94,18 +40,16 @@ def names() -> list[tuple[str, int, int]]:
     return [name for name in found if name != TOO_SLOW]
 
 
-def ours(seed: int, budget_s: float) -> dict[str, list[Record]]:
-    """One run of the harness -> each cell's visits: their blocks, and the machine's slowness."""
-    gathered = run([cell(*name) for name in names()], budget_s, seed)
+def ours(times: Times) -> Estimates:
+    """What a run of the harness tells of each cell."""
+    estimates = {name: times.by_cell[cell(*name)] for name in names()}
     return {
-        str(name): [
-            {"blocks": blocks, "slowness": its.slowness[p]} for p, blocks in its.blocks.items()
-        ]
-        for name, its in zip(names(), gathered, strict=True)
+        str(name): {"ours": time.value, "ours as found": time.as_found}
+        for name, time in estimates.items()
     }
 
 
-def theirs() -> dict[str, dict[str, float]]:
+def theirs() -> Estimates:
     """One run of pytest-benchmark over the same cells -> its own statistics."""
     with tempfile.TemporaryDirectory() as folder:
         sweep, report = Path(folder) / "cells.toml", Path(folder) / "report.json"
@@ -134,29 +78,30 @@ def theirs() -> dict[str, dict[str, float]]:
 def measure(series: int, runs: int) -> list[dict[str, Any]]:
     """All runs, in turn: a record a turn."""
     records = []
+    history = History()
     for number in range(1, series + 1):
         for turn in range(1, runs + 1):
             start = time.perf_counter()
             rival = theirs()
             wall_s = time.perf_counter() - start
             start = time.perf_counter()
-            mine = ours(1000 * number + turn, wall_s)
-            our_wall_s = time.perf_counter() - start
+            times = run([cell(*name) for name in names()], wall_s, 1000 * number + turn, history)
+            history = times.history
             records.append(
                 {
                     "series": number,
-                    "ours": mine,
-                    "ours_wall_s": our_wall_s,
+                    "ours": ours(times),
+                    "ours_wall_s": time.perf_counter() - start,
                     "theirs": rival,
                     "theirs_wall_s": wall_s,
+                    "busy": times.state.busy,
                 }
             )
-            RECORDED.write_text(json.dumps(records))
-            print(f"series {number}, run {turn} of {runs}", file=sys.stderr)
+            print(f"series {number}, run {turn} of {runs}: {times.state}", file=sys.stderr)
     return records
 
 
-def rms_log_ratio(runs: list[dict[str, dict[str, float]]], label: str) -> float:
+def rms_log_ratio(runs: list[Estimates], label: str) -> float:
     """Over cells and neighbouring runs."""
     steps = [
         math.log(after[name][label] / before[name][label])
@@ -171,18 +116,18 @@ def judge(records: list[dict[str, Any]]) -> None:
     rows: list[dict[str, Any]] = []
     for number in sorted({record["series"] for record in records}):
         runs = [record for record in records if record["series"] == number]
-        mine = [candidates(record["ours"]) for record in runs]
-        rival = [record["theirs"] for record in runs]
-        for tool, its in (("ours", mine), ("theirs", rival)):
-            first = next(iter(its[0].values()))
+        for tool in ("ours", "theirs"):
+            estimates: list[Estimates] = [record[tool] for record in runs]
+            first = next(iter(estimates[0].values()))
             rows += [
                 {
                     "series": number,
                     "estimate": label,
-                    "cells": len(its[0]),
-                    "runs": len(its),
+                    "cells": len(estimates[0]),
+                    "runs": len(runs),
                     "wall_s": median(record[f"{tool}_wall_s"] for record in runs),
-                    "rms_log_ratio": rms_log_ratio(its, label),
+                    "rms_log_ratio": rms_log_ratio(estimates, label),
+                    "busy": median(record["busy"] for record in runs),
                 }
                 for label in first
             ]
@@ -196,6 +141,4 @@ def judge(records: list[dict[str, Any]]) -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) == 3:
-        measure(int(sys.argv[1]), int(sys.argv[2]))
-    judge(json.loads(RECORDED.read_text()))
+    judge(measure(*(int(argument) for argument in sys.argv[1:] or ("3", "10"))))

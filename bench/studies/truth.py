@@ -3,8 +3,9 @@
 A kernel that is a serial chain of multiplications (a power modulo a prime, exponent by exponent)
 takes a time that nothing but its length decides. What a call takes is calibrated apart, in a
 process that does nothing else: straight-line code without a loop, between two readings of the
-clock, kept only where the control found the machine quiet. Then the same kernel is timed by this
-harness, timeit, pytest-benchmark and pyperf, in turn, with the other core idle and with it loaded.
+clock, kept only where the speed probe found the machine quiet. Then the same kernel is timed by
+this harness, timeit, pytest-benchmark and pyperf, in turn, with the other core idle and with it
+loaded.
 
     python -m bench.studies.truth [TURNS]
 
@@ -27,7 +28,6 @@ from typing import Any
 
 from bench.plan.case import Case
 from bench.plan.cell import Cell
-from bench.stats import disturbance, interval
 from bench.studies import run, write
 from bench.worker import limits, speed_probe
 
@@ -36,6 +36,9 @@ BITS = (24, 300, 30_000, 3_000_000, 30_000_000)
 
 SECONDS = 2.0
 """About how long each tool may take for a kernel, where its own rules let it."""
+
+SLOWER = 1.1
+"""A calibration beside which the speed probe took so many times its tenth percentile is dropped."""
 
 CALL = "pow(3, E, 1_000_003)"
 
@@ -78,17 +81,17 @@ def calibrate(bits: int) -> float:
     body = textwrap.indent("launch(y)\n" * straight, "    ")
     exec(f"def many():\n{body}", names)  # noqa: S102
     probe = speed_probe.SpeedProbe(1)
-    seconds, slowness = {}, {}
-    ends, number = time.perf_counter() + SECONDS, 0
-    while time.perf_counter() < ends or number < 5:
+    seconds: list[float] = []
+    slowness: list[float] = []
+    ends = time.perf_counter() + SECONDS
+    while time.perf_counter() < ends or len(seconds) < 5:
         (before,) = probe.seconds()
         start = time.perf_counter()
         names["many"]()
-        seconds[number] = (time.perf_counter() - start) / straight
-        slowness[number] = max(before, *probe.seconds())
-        number += 1
-    kept = disturbance.kept(slowness, disturbance.limit(slowness.values()))
-    return median(seconds[i] for i in kept)
+        seconds.append((time.perf_counter() - start) / straight)
+        slowness.append(max(before, *probe.seconds()))
+    quiet = SLOWER * sorted(slowness)[len(slowness) // 10]
+    return median(s for s, slow in zip(seconds, slowness, strict=True) if slow <= quiet)
 
 
 def ours(bits: int, folder: Path) -> dict[str, float]:
@@ -97,8 +100,8 @@ def ours(bits: int, folder: Path) -> dict[str, float]:
     file.write_text(KERNEL.format(bits=bits, call=CALL))
     case = Case(1, 1, 1, "float64", "linear")
     planned = Cell(str(file), case, 0, limits.usable_cores(), "warm")
-    (gathered,) = run([planned], max(SECONDS, 2 * 12 * bits * 4e-8), seed=1)
-    return {"bench": interval.of_visits(list(gathered.good.values())).value}
+    times = run([planned], max(SECONDS, 2 * 12 * bits * 4e-8), seed=1)
+    return {"bench": times.by_cell[planned].value}
 
 
 def timeits(bits: int, folder: Path) -> dict[str, float]:

@@ -54,11 +54,16 @@ def _plain(error: UnicodeError) -> tuple[str, int]:
 
 
 def console(*, stderr: bool = False, width: int | None = None) -> "Console":
-    """A console of Rich on one of the streams, without any escape codes under NO_COLOR."""
+    """A console of Rich on one of the streams, without any escape codes under NO_COLOR, and in a
+    file or a pipe, where FORCE_COLOR would have Rich take it for a terminal.
+    """
     from rich.console import Console
 
     colour: Literal["auto"] | None = None if os.environ.get("NO_COLOR") else "auto"
-    made = Console(stderr=stderr, highlight=False, color_system=colour)
+    stream = sys.stderr if stderr else sys.stdout
+    made = Console(
+        stderr=stderr, highlight=False, color_system=colour, force_terminal=stream.isatty()
+    )
     if width and not made.is_terminal:
         made.width = width
     return made

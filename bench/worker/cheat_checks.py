@@ -16,8 +16,10 @@ from bench.plan.case import Case
 from bench.worker import inputs, timing
 from bench.worker.check import Wrong
 from bench.worker.open_cell import OpenCell
+from bench.worker.streams import fence_all, is_streamed
 
 if TYPE_CHECKING:
+    import kernels
     from kernels import Step
 
 FACTOR = -16.0
@@ -31,6 +33,13 @@ CHEAP_S = 0.01
 CHEAP_BYTES = 2**24
 """Cells whose launch takes less than that and whose arrays hold less than this are examined on
 every visit, others on the first one in a worker: it takes a launch and a few passes over them."""
+
+AHEAD = 200
+"""So many flushes of the cache keep a GPU busy for a few milliseconds (an H100 needs 20 us for each
+and is told in 3), while the host sends an input and launches."""
+
+AHEAD_FACTOR = 16.0
+"""The input behind them; another one than before, so that no memory holds it already."""
 
 SUSPECT = 0.2
 """A fetch that takes more than this share of a launch and its fence is looked into."""
@@ -62,6 +71,7 @@ class CheatChecks:
     ) -> None:
         self._clock = clock
         self._sleep = sleep
+        self._flushes: set[tuple[str, Case]] = set()  # whose caches are flushed between launches
         self._waits: set[tuple[str, Case]] = set()  # whose fence was seen to wait
         self._computes: set[tuple[str, Case]] = set()  # what was examined
 
@@ -95,6 +105,12 @@ class CheatChecks:
             )
         self._waits.add(cell.identity)
 
+    def flush(self, cell: OpenCell) -> None:
+        """With cold caches: a flush that takes no time leaves them warm."""
+        if cell.identity not in self._flushes and not timing.flushes(cell.step.device):
+            raise Wrong("its device's flush does nothing: the caches were warm")
+        self._flushes.add(cell.identity)
+
     def last(self, cell: OpenCell) -> float:
         """The RMS error of the last output, after looking at all that the kernel did."""
         known = cell.identity in self._computes
@@ -107,6 +123,9 @@ class CheatChecks:
             new_s = _another(cell)
             if not known and new_s > TWICE * cell.launch_s:
                 _forgets(cell)
+            if not known and is_streamed(device := cell.step.device):
+                _keeps_to_its_stream(cell)
+                _writes(cell, device)
             self._computes.add(cell.identity)
         return error
 
@@ -135,6 +154,43 @@ def _another(cell: OpenCell) -> float:
             raise Wrong("it answered another input as it had answered the first") from wrong
         raise Wrong(f"for another input, {wrong}") from wrong
     return seconds
+
+
+def _keeps_to_its_stream(cell: OpenCell) -> None:
+    """Behind other work on the device's stream, an input and a launch wait for their turn.
+
+    Work on another stream doesn't, and answers an input that has not arrived yet. That is how it is
+    found out where it is so short that nobody ever waits for it.
+    """
+    step, other = cell.step, cell.given.A_in * AHEAD_FACTOR
+    for _ in range(AHEAD):
+        step.device.flush()
+    out = step.launch(step.send(other))
+    fence_all(step.device, out)
+    try:
+        cell.check(step.fetch(out), AHEAD_FACTOR)
+    except Wrong as wrong:
+        raise Wrong(
+            "it answered before its input was there: its work is not on its device's stream"
+        ) from wrong
+
+
+def _writes(cell: OpenCell, device: "kernels.Streamed") -> None:
+    """After a block on one input, an output that was overwritten is there again with a launch.
+
+    A launch that does nothing, because the answer still stands in its buffer, is found out.
+    """
+    step = cell.step
+    x = step.send(cell.given.A_in)
+    for _ in range(cell.loops):
+        out = step.launch(x)
+    device.spoil(out)
+    out = step.launch(x)
+    fence_all(step.device, out)
+    try:
+        cell.check(step.fetch(out))
+    except Wrong as wrong:
+        raise Wrong("it launched and computed nothing: its output had been overwritten") from wrong
 
 
 def _launch(step: "Step", x: Any) -> tuple[float, Any]:

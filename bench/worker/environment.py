@@ -29,9 +29,11 @@ def environment(threads: int, kernels_at: Path | None = None) -> dict[str, str]:
     """
     places = [str(kernels_at or ""), str(ROOT), os.environ.get("PYTHONPATH")]
     path = os.pathsep.join(filter(None, places))
+    # PYTHONWARNINGS=error would make errors of what libraries only remark on
+    own = {name: value for name, value in os.environ.items() if name != "PYTHONWARNINGS"}
     return {
         "OPENBLAS_THREAD_TIMEOUT": "20",
-        **os.environ,
+        **own,
         **dict.fromkeys(THREAD_VARIABLES, str(threads)),
         "PYTHONPATH": path,
     }

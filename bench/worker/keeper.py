@@ -30,7 +30,10 @@ def main(descriptor: int, threads: int) -> NoReturn:
     _linux(PR_SET_CHILD_SUBREAPER, 1)
     _linux(PR_SET_PDEATHSIG, signal.SIGTERM)
     printed, sink = os.pipe()
-    worker = os.fork()
+    try:
+        worker = os.fork()
+    except OSError as error:
+        sys.exit(f"can't start a process ({error.strerror})")
     if worker == 0:
         os.close(printed)
         _work(descriptor, threads, sink)
@@ -44,10 +47,14 @@ def main(descriptor: int, threads: int) -> NoReturn:
     try:
         reader.start()
         status = _wait(worker)
+    except RuntimeError as error:  # no thread can be started
+        last += str(error).encode()
+        status = 1 << 8  # as if the worker had exited with 1
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         _end_all(worker)
-        reader.join(timeout=1.0)
+        if reader.ident is not None:
+            reader.join(timeout=1.0)
         os.write(sys.stdout.fileno(), last)
     _end_like(status)
 

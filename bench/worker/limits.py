@@ -5,6 +5,8 @@ import os
 import resource
 from pathlib import Path
 
+from bench.worker import cgroups
+
 RESERVE_BYTES = 2**28
 """Free memory that no kernel gets: the harness and the rest of the machine live on it."""
 
@@ -33,15 +35,9 @@ def limit(free_bytes: int) -> None:
     resource.setrlimit(resource.RLIMIT_DATA, (allowed, most))
 
 
-CGROUP_QUOTA = Path("/sys/fs/cgroup/cpu.max")
-
-
 def usable_cores() -> int:
-    """Cores that this process may keep busy: its affinity, and the quota of its container."""
+    """Cores that this process may keep busy: its affinity, and the quotas of its containers."""
     affinity = getattr(os, "sched_getaffinity", None)
     cores = len(affinity(0)) if affinity else os.cpu_count() or 1
-    try:
-        quota, period = CGROUP_QUOTA.read_text().split()
-        return cores if quota == "max" else min(cores, math.ceil(int(quota) / int(period)))
-    except (OSError, ValueError):
-        return cores
+    quota = cgroups.quota()
+    return cores if quota is None else min(cores, math.ceil(quota))

@@ -41,6 +41,7 @@ class Open(msgspec.Struct, frozen=True, tag=True):
     limit_s: float  # a first launch that takes longer is not followed by a second
     weights: Weights | None = None  # where the layer's own numbers are; none: drawn
     rested_s: float | None = None  # since the device worked last; None: not known, so long ago
+    load_mhz: float | None = None  # the device's clock under this load before; None: not known
 
 
 class Measure(msgspec.Struct, frozen=True, tag=True):

@@ -13,11 +13,11 @@ import platform
 import reprlib
 import resource
 import socket
-import time
 import traceback
 from collections import OrderedDict
 from dataclasses import asdict
 from pathlib import Path
+from time import perf_counter, process_time, sleep  # a kernel can't put others in their places
 from typing import Any
 
 import msgspec
@@ -36,6 +36,7 @@ from bench.worker.cheat_checks import CheatChecks, TooManyCores
 from bench.worker.limits import usable_cores
 from bench.worker.open_cell import OpenCell
 from bench.worker.shared_state import BROUGHT_BY_IMPORTS, Changed, SharedState
+from bench.worker.streams import fence_all
 
 KEEP_BYTES = 512 * 2**20
 """Drawn inputs are kept for the next visit, up to this much."""
@@ -59,8 +60,8 @@ class Server:
     def __init__(
         self,
         threads: int = 1,
-        clock: timing.Clock = time.perf_counter,
-        sleep: timing.Sleep = time.sleep,
+        clock: timing.Clock = perf_counter,
+        sleep: timing.Sleep = sleep,
     ) -> None:
         self._threads = threads
         self._speed_probe = speed_probe.SpeedProbe(threads)
@@ -71,6 +72,7 @@ class Server:
         self._kernels: dict[str, kernels.Kernel] = {}
         self._shared_state = SharedState()
         self._prepared: set[str] = set()  # kernels that have imported what they need
+        self._visited: set[str] = set()  # kernels that have had a whole visit
         self._devices: dict[tuple[str, int], kernels.Device] = {}  # that kernels were seen on
 
     def answer(self, request: messages.Request) -> messages.Reply:
@@ -156,19 +158,21 @@ class Server:
         if not isinstance(step.device, kernels.Host):
             _room(step.device, given.A_in.nbytes)
         x = cell.x = step.send(given.A_in)
-        cell.opened_cpu_s = time.process_time()
+        cell.opened_cpu_s = process_time()
         step.device.fence(None)
         start = self._clock()
         cell.out = step.launch(x)
         step.device.fence(cell.out)
         first_s = self._clock() - start
+        fence_all(step.device, cell.out)
         error = cell.check(step.fetch(cell.out))
         if first_s > request.limit_s:
             raise TooSlow(first_s)
         rested_s = math.inf
         if request.rested_s is not None:
             rested_s = request.rested_s + self._clock() - asked_at
-        loops, launch_s = self._warm(cell, first_s, request.launch_s, rested_s)
+        rest = timing.Rest(rested_s, request.load_mhz)
+        loops, launch_s = self._warm(cell, first_s, request.launch_s, rest)
         _refuse_standstill(launch_s)
         cell.loops, cell.launch_s = loops, launch_s
         rated = isinstance(step.device, kernels.Rated)
@@ -192,6 +196,7 @@ class Server:
         self, kernel: kernels.Kernel, request: messages.Open, layer: kernels.Layer
     ) -> kernels.Step:
         step = kernel.prepare(layer, request.case.batch, request.device)
+        self._shared_state.watch(step.device)
         try:
             self._shared_state.hold("in prepare", but=self._excused(request.kernel))
         except Changed:
@@ -221,33 +226,43 @@ class Server:
         return self._drawn[key]
 
     def _warm(
-        self, cell: OpenCell, first_s: float, known_s: float | None, rested_s: float
+        self, cell: OpenCell, first_s: float, known_s: float | None, rest: timing.Rest
     ) -> tuple[int, float]:
         """Warm the cell up -> launches a block, seconds a launch."""
         if cell.cache == "cold":
             (seconds,), _ = timing.cold_blocks(cell.step, cell.x, 1)
             return 1, seconds
         step, x = cell.step, cell.x
-        if known_s is not None and first_s >= timing.WARM_CAP_S and first_s < 1.5 * known_s:
-            # as slow as it ever was: the checked launch has warmed it up
+        if known_s is not None and self._warm_already(step.device, first_s, known_s, rest):
+            cell.lead = known_s < timing.LEAD_S
             return 1, known_s
         begin = max(int(timing.BLOCK_S / known_s) // 2, 1) if known_s else 1
         loops, launch_s = timing.find_loops(step, x, begin, first_s)
         if launch_s >= timing.WARM_CAP_S:
             return loops, launch_s
-        launch_s = timing.warm_up(step, x, loops, self._clock, rested_s)
-        if loops * launch_s < timing.BLOCK_S:
-            loops, launch_s = timing.find_loops(step, x, loops, launch_s)
+        if not rest.needs_none(step.device):
+            launch_s = timing.warm_up(step, x, loops, self._clock, rest)
+            if loops * launch_s < timing.BLOCK_S:
+                loops, launch_s = timing.find_loops(step, x, loops, launch_s)
         cell.lead = launch_s < timing.LEAD_S
         return loops, launch_s
+
+    @staticmethod
+    def _warm_already(
+        device: kernels.Device, first_s: float, known_s: float, rest: timing.Rest
+    ) -> bool:
+        """Whether the checked launch was long enough, and as fast as any: it has warmed up all."""
+        if min(first_s, known_s) < timing.BLOCK_S or first_s >= 1.5 * known_s:
+            return False
+        return first_s >= timing.WARM_CAP_S or rest.needs_none(device)
 
     def _measure(self, request: messages.Measure) -> messages.Times:
         cell = self.cells[request.key]
         cell.step.device.fence(cell.out)
         start, waited = self._clock(), speed_probe.waited_s()
         seen = Look(cell.step.device, self._clock)
-        probe = speed_probe.Readings(self._speed_probe, time.perf_counter, time.process_time)
-        began, real_began, cpu_s = self._clock(), time.perf_counter(), time.process_time()
+        probe = speed_probe.Readings(self._speed_probe, perf_counter, process_time)
+        began, real_began, cpu_s = self._clock(), perf_counter(), process_time()
         if cell.cache == "cold":
             seconds, cell.out = timing.cold_blocks(cell.step, cell.x, request.count, probe, seen)
         else:
@@ -261,14 +276,16 @@ class Server:
                 beside=probe,
                 meanwhile=seen,
             )
-            cell.step.device.fence(cell.out)
+            fence_all(cell.step.device, cell.out)
         _refuse_standstill(*seconds)
         took = self._clock() - began - seen.took_s - probe.took_s
-        cpu_s = time.process_time() - cpu_s - probe.cpu_s
-        cores_busy = cpu_s / max(time.perf_counter() - real_began - probe.took_s, 1e-9)
+        cpu_s = process_time() - cpu_s - probe.cpu_s
+        cores_busy = cpu_s / max(perf_counter() - real_began - probe.took_s, 1e-9)
         now_waited, measured_s = speed_probe.waited_s(), self._clock() - start
         self._cheat_checks.cores(cores_busy, took, self._threads)
-        if cell.cache == "warm":
+        if cell.cache == "cold":
+            self._cheat_checks.flush(cell)
+        else:
             self._cheat_checks.marks(cell, request.loops * sum(seconds), took)
         return messages.Times(
             tuple(seconds),
@@ -291,17 +308,30 @@ class Server:
 
     def _close(self, request: messages.Close) -> messages.Closed:
         cell = self.cells[request.key]
-        cpu_s = time.process_time() - cell.opened_cpu_s
+        cpu_s = process_time() - cell.opened_cpu_s
         preempted = resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw - cell.opened_preempted
         cell.step.device.fence(cell.out)
         self._shared_state.hold("while it ran")
         error = self._cheat_checks.last(cell)
         del self.cells[request.key]
+        kernel = cell.kernel
         _let_go(cell.step)
         del cell
-        gc.collect()
+        self._collect(kernel)
         quiet_s, quiet = timing.settle(timing.SETTLE_S)
         return messages.Closed(error, cpu_s, preempted, quiet_s, quiet)
+
+    def _collect(self, kernel: str) -> None:
+        """Free what the visit left in cycles: its arrays would take the next visit's room.
+
+        What is left after a kernel's first visit stays, above all the libraries that it imported
+        when it was first set up: for them a collection takes 40 ms (PyTorch), and it never looks
+        at them again.
+        """
+        gc.collect()
+        if kernel not in self._visited:
+            self._visited.add(kernel)
+            gc.freeze()
 
     def _peaks(self, request: messages.AskPeaks) -> messages.DevicePeaks:
         """What the kernel's device can do; the kernel itself is only asked which one that is."""
@@ -314,8 +344,11 @@ class Server:
             device = step.device
             if not isinstance(device, kernels.Rated):
                 raise kernels.Unsupported(f"{device.name} can't be asked for its peak rates")
+            self._shared_state.watch(device)
+            self._shared_state.restore()  # on another stream the events would see no work
             stated = device.stated(request.precision)
-            flop_per_s, bytes_per_s = device_peaks.measure(device, request.precision, self._clock)
+            measured = device_peaks.measure(device, request.precision, self._clock)
+            flop_per_s, bytes_per_s = device_peaks.believed(measured, stated)
         finally:
             _let_go(step)
         rates = (flop_per_s, bytes_per_s, stated.flop_per_s, stated.bytes_per_s)

@@ -5,6 +5,9 @@ row says: fewer BLAS threads, another error handling, a handler that swallows a 
 
 All of it takes about 0.1 ms to read. Only finding the libraries that have threads takes longer,
 which is why `SharedState` keeps them until it is told that there may be new ones.
+
+A device's library has switches of its own (a current stream, an arithmetic, a limit of memory):
+those the device itself reads and puts back (`kernels.Streamed`).
 """
 
 import gc
@@ -18,6 +21,8 @@ from typing import Any
 
 import numpy as np
 import threadpoolctl
+
+from bench.worker.streams import is_streamed
 
 NUMPY_STATE = "state of NumPy's random numbers"
 
@@ -47,6 +52,7 @@ class SharedState:
 
     def __init__(self) -> None:
         self._libraries: list[Any] = []
+        self._devices: list[Any] = []
         self._aspects = (
             Aspect("BLAS threads", self._threads, self._set_threads, _numbers),
             Aspect("state of Python's random numbers", random.getstate, random.setstate),
@@ -59,6 +65,11 @@ class SharedState:
             Aspect("garbage collection", gc.isenabled, _set_collection, _on_off),
         )
         self.accept()
+
+    def watch(self, device: object) -> None:
+        """From now on the device's own state is held as well, where it has any to hold."""
+        if is_streamed(device) and device not in self._devices:
+            self._devices.append(device)
 
     def accept(self) -> None:
         """From now on it should be as it is now. Looks for libraries that have threads, too."""
@@ -80,6 +91,7 @@ class SharedState:
                 continue
             found.append(f"the {aspect.name}{aspect.difference(old, new)}")
             aspect.put_back(old)
+        found += filter(None, [device.restore() for device in self._devices])
         return " and ".join(found)
 
     def hold(self, when: str, but: frozenset[str] = frozenset()) -> None:

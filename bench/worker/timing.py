@@ -14,15 +14,19 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import repeat
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import kernels
+from bench.worker.streams import fence_all
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from kernels import Step
+    from kernels import Device, Step
 
 Clock = Callable[[], float]
 Sleep = Callable[[float], None]
@@ -41,6 +45,9 @@ Blocks of longer launches keep it busy meanwhile, for they are queued in a fract
 
 AGREE = 0.05
 """Warm-up ends when three blocks in a row agree within this."""
+
+CLOCK_AGREES = 0.03
+"""A device's clock is as it is under load within this: at a power limit it moves by that much."""
 
 WARM_CAP_S = 0.01
 """Warm-up ends after this beyond the device's own need, whether blocks agree or not; and a launch
@@ -187,25 +194,68 @@ def find_loops(step: Step, x: Any, loops: int, launch_s: float) -> tuple[int, fl
         launch_s = seconds
 
 
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """What is known of a device before a visit: how long it did nothing, and its clock under load.
+
+    `load_mhz` is the clock that it had under the same load before; None where that isn't known.
+    """
+
+    seconds: float = math.inf
+    load_mhz: float | None = None
+
+    def warm_s(self, device: Device, mhz: float | None) -> float:
+        """The longest that it needs to warm up for, in seconds, with its clock at `mhz` now.
+
+        0.0 where that is its clock under load. One that is lower needs no longer than the device
+        rested; one that is higher falls only while there is load. By time alone where the device
+        tells no clock, or the one under load isn't known yet.
+        """
+        if mhz is None or self.load_mhz is None or mhz < (1 - CLOCK_AGREES) * self.load_mhz:
+            return min(device.warm_s, self.seconds)
+        return device.warm_s if mhz > (1 + CLOCK_AGREES) * self.load_mhz else 0.0
+
+    def needs_none(self, device: Device) -> bool:
+        """Whether the device's own clock says that it is warm."""
+        return self.load_mhz is not None and (
+            (mhz := clock_mhz(device)) is not None and self.warm_s(device, mhz) == 0
+        )
+
+
+UNKNOWN = Rest()
+
+
+def clock_mhz(device: Device) -> float | None:
+    """The device's clock now, by its driver; None where it doesn't tell."""
+    state = device.state() if isinstance(device, kernels.Watched) else None
+    return None if state is None else state.mhz
+
+
 def warm_up(
     step: Step,
     x: Any,
     loops: int,
     clock: Clock = time.perf_counter,
-    rested_s: float = math.inf,
+    rest: Rest = UNKNOWN,
 ) -> float:
-    """Run blocks until the device has had its time and three agree -> least seconds a launch.
+    """Run blocks until the device is warm and three agree -> least seconds a launch.
 
-    A device that has only just worked, `rested_s` ago, needs no longer to warm up than it rested.
+    The device's clock, where it tells one, is read while each block's work is queued.
     """
     start = clock()
-    needed_s = min(step.device.warm_s, rested_s)
     recent: deque[float] = deque(maxlen=3)
+    mhz: float | None = None
+
+    def look() -> None:
+        nonlocal mhz
+        mhz = clock_mhz(step.device) if rest.load_mhz is not None else None
+
     while True:
-        (seconds,), _ = blocks(step, x, loops, 1, lead=False)
+        (seconds,), _ = blocks(step, x, loops, 1, lead=False, meanwhile=look)
         recent.append(seconds)
         elapsed = clock() - start
         agreed = len(recent) == 3 and max(recent) <= (1 + AGREE) * min(recent)
+        needed_s = rest.warm_s(step.device, mhz)
         if elapsed >= needed_s + (0.0 if agreed else WARM_CAP_S):
             return min(recent)
 
@@ -262,12 +312,25 @@ def overlooked(step: Step, x: Any, loops: int, clock: Clock = time.perf_counter)
         step.device.fence(step.launch(x))
         start = clock()
         (seconds,), out = blocks(step, x, loops, 1, lead=False)
-        step.device.fence(out)
+        fence_all(step.device, out)
         took = clock() - start
         if took <= 2 * loops * seconds:
             return 0.0
         missed.append(took - loops * seconds)
     return min(missed)
+
+
+def flushes(device: Device) -> bool:
+    """Whether the device's flush is work at all: between two marks it takes longer than nothing."""
+
+    def seconds(work: Callable[[], object]) -> float:
+        device.fence(None)
+        start = device.mark(None)
+        work()
+        return device.seconds(start, device.mark(None))
+
+    nothing = min(seconds(_nothing) for _ in range(3))
+    return max(seconds(device.flush) for _ in range(3)) > 2 * nothing
 
 
 def recall(step: Step, x: Any, A_in: NDArray[Any]) -> float:

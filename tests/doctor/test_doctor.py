@@ -27,7 +27,7 @@ from bench.machine import driver, isolated, survey, wheel
 from bench.machine.driver import Device, Driver
 from bench.machine.wheel import Choice
 from bench.measure import visit
-from bench.worker import limits
+from bench.worker import cgroups
 
 H100 = Device(0, "NVIDIA H100", "0000:17:00.0", "9.0")
 V100 = Device(1, "Tesla V100", "0000:18:00.0", "7.0")
@@ -750,14 +750,11 @@ class TestObserve:
         assert observe.cards(tmp_path) == ("0000:17:00.0",)
         assert observe.cards(tmp_path / "none") == ()
 
-    @pytest.mark.parametrize(
-        ("text", "cores"), [("max 100000", None), ("150000 100000", 1.5), ("", None)]
-    )
+    @pytest.mark.parametrize(("quota", "cores"), [(None, None), (1.5, 1.5), (16.0, None)])
     def test_a_quota(
-        self, text: str, cores: float | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+        self, quota: float | None, cores: float | None, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        (tmp_path / "cpu.max").write_text(text)
-        monkeypatch.setattr(limits, "CGROUP_QUOTA", tmp_path / "cpu.max")
+        monkeypatch.setattr(cgroups, "quota", lambda: quota)
         monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)))
         assert observe._quota() == cores
 
@@ -853,6 +850,7 @@ KNOWS_CUPY = {
     "bench/machine/wheel.py": "chooses it",
     "bench/machine/packages.py": "installs it",
     "bench/machine/__init__.py": "says that the wheel is chosen there",
+    "bench/machine/variables.py": "records its variables",
     "bench/doctor/": "says what is wrong with it",
 }
 """The machine's facts name NVIDIA's driver only."""

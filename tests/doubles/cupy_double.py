@@ -13,13 +13,14 @@ import random
 from collections.abc import Callable
 from functools import partial
 from types import ModuleType, SimpleNamespace
-from typing import Any
+from typing import Any, Self
 
 import host_body
 import numpy as np
 from numpy.typing import NDArray
 
 HOST_NS = 5_000
+REPLAY_NS = 1_000  # of the host, to launch a captured graph
 MATMUL_NS = 1_000_000
 ELEMENTWISE_NS = 1_000
 COPY_NS = 100_000
@@ -35,15 +36,20 @@ class Machine:
         self.capability = "90"
         self.allocations = 0  # of memory on the device
         self.transfers = 0  # over the bus
+        self.tuned = 0  # products of nvmath
         self.float32 = DEFAULT  # how products of float32 are computed
+        self.math_mode = 0  # cuBLAS's
+        self.flop_per_ns = 100  # of large products
         self.free = free
         self.limit: int | None = None  # of CuPy's pool
         self.unused = 0  # freed by its owner, kept by CuPy's pool
         self.pinned_unused = 0
         self.devices = devices
-        self.device: int | None = None  # the current one
+        self.device = 0  # the current one
+        self.streams: list[Stream] = []
         self.null_stream = Stream(self)
         self.stream = self.null_stream  # the current one
+        self.entered = [self.null_stream]  # whose with-blocks were begun, the innermost last
         self.cupy = CuPy(self)
         self.cupyx = CuPyX(self)
         self.nvmath = NvMath(self)
@@ -56,6 +62,15 @@ class Machine:
             "cupyx.profiler": self.cupyx.profiler,
             **self.nvmath.modules(),
         }
+
+    def work_until(self, ns: int) -> None:
+        """The host waits until then; what the streams have done is there, in order of time."""
+        self.now_ns = max(self.now_ns, ns)
+        while due := [s for s in self.streams if s._queue and s._queue[0][0] <= ns]:
+            _, work, target = min(due, key=lambda s: s._queue[0][0])._queue.pop(0)
+            work()
+            if target is not None:
+                target._pending -= 1
 
     def clock(self) -> float:
         """The host's clock, in seconds."""
@@ -71,28 +86,69 @@ class Stream:
     def __init__(self, machine: Machine) -> None:
         self._machine = machine
         self._ends_ns = 0  # when the device is through with all that is queued
-        self._queue: list[tuple[Callable[[], Any], Array | None]] = []
+        self._queue: list[tuple[int, Callable[[], Any], Array | None]] = []  # done at, and what
+        self._captured: list[tuple[int, Callable[[], Any], Array | None]] | None = None
+        self._device = machine.device
+        machine.streams.append(self)
 
     def _add(self, cost_ns: int, work: Callable[[], Any], target: "Array | None" = None) -> None:
         self._machine.now_ns += HOST_NS
+        if self._captured is not None:
+            self._captured.append((cost_ns, work, target))
+            return
+        self._queue_up(cost_ns, work, target)
+
+    def _queue_up(self, cost_ns: int, work: Callable[[], Any], target: "Array | None") -> None:
         self._ends_ns = max(self._ends_ns, self._machine.now_ns) + cost_ns
-        self._queue.append((work, target))
+        self._queue.append((self._ends_ns, work, target))
         if target is not None:
             target._pending += 1
-
-    def _run(self, count: int) -> None:
-        for work, target in self._queue[:count]:
-            work()
-            if target is not None:
-                target._pending -= 1
-        del self._queue[:count]
 
     def use(self) -> None:
         self._machine.stream = self
 
+    def __enter__(self) -> Self:
+        self._machine.entered.append(self)
+        self.use()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """CuPy goes back to the stream entered before, whichever one was made current by `use`."""
+        self._machine.entered.pop()
+        self._machine.entered[-1].use()
+
+    def wait_event(self, event: "Event") -> None:
+        self._ends_ns = max(self._ends_ns, event._ns)
+        self._add(0, event.synchronize)
+
+    def begin_capture(self) -> None:
+        self._captured = []
+
+    def end_capture(self) -> "Graph":
+        assert self._captured is not None
+        graph, self._captured = Graph(self._machine, self._captured), None
+        return graph
+
     def synchronize(self) -> None:
-        self._run(len(self._queue))
-        self._machine.now_ns = max(self._machine.now_ns, self._ends_ns)
+        self._machine.work_until(self._ends_ns)
+
+
+class Graph:
+    """Work that was captured, to be queued again by one call."""
+
+    def __init__(
+        self, machine: Machine, work: list[tuple[int, Callable[[], Any], "Array | None"]]
+    ) -> None:
+        self._machine = machine
+        self._work = work
+
+    def upload(self, stream: Stream) -> None:
+        stream._add(0, lambda: None)
+
+    def launch(self, stream: Stream) -> None:
+        self._machine.now_ns += REPLAY_NS
+        for cost_ns, work, target in self._work:
+            stream._queue_up(cost_ns, work, target)
 
 
 class Event:
@@ -113,11 +169,7 @@ class Event:
         self._reached = True
 
     def synchronize(self) -> None:
-        for position, (work, _) in enumerate(self._stream._queue):
-            if work == self._reach:
-                self._stream._run(position + 1)
-                break
-        self._machine.now_ns = max(self._machine.now_ns, self._ns)
+        self._machine.work_until(self._ns)
 
 
 class Device:
@@ -129,6 +181,28 @@ class Device:
 
     def use(self) -> None:
         self._machine.device = self._index
+
+    def __enter__(self) -> Self:
+        self._before = self._machine.device
+        self.use()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._machine.device = self._before
+
+    @property
+    def id(self) -> int:
+        return self._index
+
+    @property
+    def cublas_handle(self) -> int:
+        return 1
+
+    def synchronize(self) -> None:
+        """Wait for every stream of this device."""
+        for stream in self._machine.streams:
+            if stream._device == self._index:
+                stream.synchronize()
 
     @property
     def compute_capability(self) -> str:
@@ -146,6 +220,7 @@ class Array:
         self._machine = machine
         self._values = values
         self._base = base  # whose memory this is, seen in another way
+        self._device = machine.device
         self._waiting = 0  # pieces of work that have yet to write here
         if base is not None:
             return
@@ -179,6 +254,10 @@ class Array:
             self._waiting = count
         else:
             self._base._pending = count
+
+    @property
+    def device(self) -> Device:
+        return Device(self._machine, self._device)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -253,6 +332,9 @@ class Pool:
     def set_limit(self, size: int) -> None:
         self._machine.limit = size or None
 
+    def get_limit(self) -> int:
+        return self._machine.limit or 0
+
     def free_bytes(self) -> int:
         unused: int = getattr(self._machine, self._kept)
         return unused
@@ -269,7 +351,10 @@ class Runtime:
     def __init__(self, machine: Machine) -> None:
         self._machine = machine
 
-    def getDeviceCount(self) -> int:  # noqa: N802 - CUDA's names
+    def getDevice(self) -> int:  # noqa: N802 - CUDA's names
+        return self._machine.device
+
+    def getDeviceCount(self) -> int:  # noqa: N802
         return self._machine.devices
 
     def driverGetVersion(self) -> int:  # noqa: N802
@@ -294,12 +379,26 @@ class Runtime:
         return f"0000:{device + 0x17:02x}:00.0"
 
 
+class Cublas:
+    """cupy.cuda.cublas."""
+
+    def __init__(self, machine: Machine) -> None:
+        self._machine = machine
+
+    def getMathMode(self, handle: int) -> int:  # noqa: N802 - cuBLAS's names
+        return self._machine.math_mode
+
+    def setMathMode(self, handle: int, mode: int) -> None:  # noqa: N802
+        self._machine.math_mode = mode
+
+
 class Cuda:
     """cupy.cuda."""
 
     def __init__(self, machine: Machine) -> None:
         self._machine = machine
         self.runtime = Runtime(machine)
+        self.cublas = Cublas(machine)
         self.Device = partial(Device, machine)
         self.Event = partial(Event, machine)
 
@@ -326,6 +425,9 @@ class Core:
     def set_compute_type(self, dtype: Any, compute_type: int) -> None:
         assert np.dtype(dtype) == np.float32
         self._machine.float32 = compute_type
+
+    def get_compute_type(self, dtype: Any) -> int:
+        return self._machine.float32 if np.dtype(dtype) == np.float32 else DEFAULT
 
 
 class CuPy:
@@ -375,7 +477,10 @@ class CuPy:
         def result() -> Any:
             return multiplied(a._values, b._values, tf32=tf32)
 
-        cost_ns = max(MATMUL_NS, 2 * math.prod(a._values.shape) * b._values.shape[1] // 100)
+        cost_ns = max(
+            MATMUL_NS,
+            2 * math.prod(a._values.shape) * b._values.shape[1] // self._machine.flop_per_ns,
+        )
         return self._launch(cost_ns, result, out, (a.shape[0], b.shape[1]), a.dtype)
 
     def _elementwise(self, ufunc: np.ufunc, *given: Any, out: Array | None = None) -> Array:
@@ -525,8 +630,19 @@ class Matmul:
         self._bias: Array | None = None
         self._relu = False
         self._free = False
+        self._last_is_captured = False  # the event that the last call recorded
 
-    def plan(self, *, epilog: int, epilog_inputs: dict[str, Array], stream: Stream) -> None:
+    def plan(
+        self,
+        *,
+        algorithms: tuple[str, ...] | None,
+        epilog: int,
+        epilog_inputs: dict[str, Array],
+        stream: Stream,
+    ) -> None:
+        self.algorithms = algorithms or ("first found", "fastest")
+        with stream:  # as nvmath does where it allocates
+            pass
         (bias,) = epilog_inputs.values()
         assert list(epilog_inputs) == ["bias"]
         if bias.shape != (m := self._operands[0].shape[:1]):
@@ -542,6 +658,8 @@ class Matmul:
         assert iterations > 0
         assert self._bias is not None, "not planned"
         random.shuffle([1, 2, 3])
+        self.algorithms = self.algorithms[::-1]
+        self._machine.tuned += 1
         stream._add(iterations * MATMUL_NS, lambda: None)
 
     def execute(self, *, stream: Stream) -> None:
@@ -557,6 +675,10 @@ class Matmul:
             np.copyto(c._values, np.maximum(z, 0) if self._relu else z, casting="same_kind")
 
         stream._add(MATMUL_NS, work, c)
+        self._last_is_captured = stream._captured is not None
 
     def free(self) -> None:
+        """Waits for the last call's event first, which belongs to a graph if it was captured."""
+        if self._last_is_captured:
+            raise RuntimeError("CUDA_ERROR_INVALID_VALUE: an event that a capture recorded")
         self._free = True

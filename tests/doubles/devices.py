@@ -97,6 +97,8 @@ class Board(SimulatedDevice):
         self.look_ticks = 0
         self.looks: list[bool] = []  # whether there was work left, each time that somebody looked
         self.held_back: tuple[str, ...] = ()
+        self.mhz: Callable[[float], float | None] = lambda _: 1500.0  # by seconds of work done
+        self.launches = 0
         self.stated_rates = kernels.Rates(2e12, None)
 
     def free_bytes(self) -> int:
@@ -105,7 +107,12 @@ class Board(SimulatedDevice):
     def state(self) -> kernels.DeviceState | None:
         self.clock.ticks += self.look_ticks
         self.looks.append(self.busy_until > self.clock.ticks)
-        return kernels.DeviceState(1500.0, 900.0, 61.0, 250.5, self.held_back)
+        mhz = self.mhz(self.launches * self.work_ticks * TICK)
+        return kernels.DeviceState(mhz, 900.0, 61.0, 250.5, self.held_back)
+
+    def launch(self, values: NDArray[Any]) -> Pending:
+        self.launches += 1
+        return super().launch(values)
 
     def stated(self, precision: str) -> kernels.Rates:
         return self.stated_rates

@@ -24,7 +24,8 @@ NOTHING = dict.fromkeys(
     (name for name, kind in CellRow.__annotations__.items() if "None" in str(kind))
 )
 AWAY = (0.98, 0.99, 1.0, 1.01, 1.3)
-"""A made-up cell's visits, about its time; the last is set aside."""
+LONGER = (1.0, 1.0, 1.0, 1.2, 1.5)
+"""A made-up cell's visits, about its time, and how many times longer they took as found."""
 
 
 def cell(kernel: str, width: int, batch: int, **known: Any) -> CellRow:
@@ -63,10 +64,12 @@ def made(cells: list[CellRow], machine: Machine = MACHINE) -> charts.Run:
     """The run of these cells, with five visits to each that has a time."""
     frame = store.table(cells)
     visits = frame[frame["time_s"].notna()].loc[:, [*charts.CELL, "time_s"]].assign(key=0)
-    away = pd.DataFrame({"pass": range(1, len(AWAY) + 1), "away": AWAY, "key": 0})
+    away = pd.DataFrame({"pass": range(1, len(AWAY) + 1), "away": AWAY, "longer": LONGER})
+    away = away.assign(key=0)
     visits = visits.merge(away, on="key")
-    visits = visits.assign(seconds=visits["time_s"] * visits["away"], quiet=visits["pass"] < 5)
-    visits = visits.drop(columns=["time_s", "away", "key"])
+    seconds = visits["time_s"] * visits["away"]
+    visits = visits.assign(seconds=seconds, as_found=seconds * visits["longer"])
+    visits = visits.drop(columns=["time_s", "away", "longer", "key"])
     return charts.Run("made-up", frame, machine, visits)
 
 

@@ -10,9 +10,10 @@ from bench.data.records import Block, CellRow, Quantity, Visit
 from bench.measure.visit import refusal
 from bench.plan.case import Case
 from bench.plan.cell import Cell
-from bench.stats import cells, run_data
-from bench.stats.cell_visits import by_visit, gather
+from bench.stats import cells, measured, run_data
+from bench.stats.cell_visits import gather
 from bench.stats.run_data import RunData
+from bench.stats.times import times
 
 
 def run_of(
@@ -27,7 +28,9 @@ def rows_of(
     peaks_by_device: Mapping[str, Peaks] | None = None,
 ) -> list[CellRow]:
     """The rows of cells.csv with all their digits."""
-    return cells.rows(gather(visits, by_visit(blocks)).values(), peaks_by_device or {})
+    by_cell = gather(visits, measured.by_visit(blocks))
+    estimates = times({cell: its.measured for cell, its in by_cell.items()}).by_cell
+    return cells.rows(by_cell, estimates, peaks_by_device or {})
 
 
 class Book:
@@ -51,12 +54,16 @@ class Book:
         *seconds: float,
         width: int = 100,
         trip: dict[Quantity, float] | None = None,
+        probe_s: float | None = None,
         **changes: Any,
     ) -> None:
-        """Add a good visit with these blocks; `trip`: a round trip's quantities, too."""
+        """Add a good visit with these blocks; `trip`: a round trip's quantities, too; `probe_s`:
+        what the speed probe took around each, on two cores.
+        """
         known = {"device": "cpu", "kernel_hash": "abc", "error": 0.25} | changes
         number = self.row(kernel, pass_number, width, **known).visit
-        self.blocks += [Block(number, "time", 8, s) for s in seconds]
+        readings = [probe_s] * 4
+        self.blocks += [Block(number, "time", 8, s, *readings) for s in seconds]
         self.blocks += [Block(number, name, 1, s) for name, s in (trip or {}).items()]
 
     def bad(self, kernel: str, pass_number: int, status: str, width: int = 100) -> None:

@@ -35,6 +35,14 @@ class Tensor:
         assert isinstance(self._held, np.ndarray)
         return self._held
 
+    @property
+    def device(self) -> Any:
+        return SimpleNamespace(index=self._held.device.id)
+
+    def fill_(self, value: float) -> None:
+        held = self._held
+        self._machine.stream._add(MEMSET_NS, lambda: held._values.fill(value), held)
+
     def zero_(self) -> None:
         held = self._held
         self._machine.stream._add(MEMSET_NS, lambda: held._values.fill(0), held)
@@ -65,6 +73,12 @@ class Cuda:
 
     def device_count(self) -> int:
         return self._machine.devices
+
+    def current_device(self) -> int:
+        return self._machine.device
+
+    def synchronize(self, index: int) -> None:
+        cupy_double.Device(self._machine, index).synchronize()
 
     def set_device(self, index: int) -> None:
         self._machine.device = index

@@ -6,6 +6,7 @@ from dataclasses import replace
 from made_up_runs import rows_of
 
 from bench.data.records import Block, Status, Visit
+from bench.data.speed_history import History
 from bench.measure import scheduler
 from bench.measure.visit import refusal
 from bench.plan.case import Case
@@ -52,7 +53,12 @@ class Bench:
         self.blocks += blocks
 
     def scheduler(
-        self, cells: list[Cell], budget_s: float = 60.0, target: float = 0.02, limit_s: float = 1.0
+        self,
+        cells: list[Cell],
+        budget_s: float = 60.0,
+        target: float = 0.02,
+        limit_s: float = 1.0,
+        history: History | None = None,
     ) -> scheduler.Scheduler:
         return scheduler.Scheduler(
             cells,
@@ -61,6 +67,7 @@ class Bench:
             budget_s=budget_s,
             target=target,
             launch_limit_s=limit_s,
+            history=history,
             clock=lambda: self.now,
         )
 

@@ -1,14 +1,19 @@
 """A comparison of two sides: from git to verdicts. Processes are real, times are not judged."""
 
+import errno
 import math
+import os
 import random
 import shutil
 import subprocess
 import sys
 import sysconfig
+import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -94,7 +99,7 @@ class TestSides:
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         committed(tmp_path)
-        monkeypatch.setattr(checkouts, "ROOT", tmp_path)
+        monkeypatch.setattr("bench.machine.git.ROOT", tmp_path)
         with pytest.raises(BadInput, match="--head: 'HEAD' has no directory kernels/"):
             checkouts._side("head", tmp_path, "HEAD")
 
@@ -107,7 +112,7 @@ class TestSides:
         (tmp_path / "kernels").mkdir()
         (tmp_path / "kernels" / "out.py").symlink_to("/etc/hostname")
         committed(tmp_path)
-        monkeypatch.setattr(checkouts, "ROOT", tmp_path)
+        monkeypatch.setattr("bench.machine.git.ROOT", tmp_path)
         there = tmp_path / "there"
         there.mkdir()
         with pytest.raises(BadInput, match=r"--head: 'HEAD' has files that can't be unpacked"):
@@ -116,7 +121,7 @@ class TestSides:
     def test_what_is_no_checkout_is_not_a_missing_commit(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(checkouts, "ROOT", tmp_path)
+        monkeypatch.setattr("bench.machine.git.ROOT", tmp_path)
         with pytest.raises(BadInput, match="git can't read this checkout"):
             checkouts._side("head", tmp_path, "HEAD")
 
@@ -393,3 +398,51 @@ class TestJudge:
 
     def test_a_line_of_several_is_one_annotation(self) -> None:
         assert report._escaped("50%\nmore") == "50%25%0Amore"
+
+
+class TestTemporaryFolder:
+    """Where the sides are put."""
+
+    def test_a_full_one_is_one_line_that_names_it_and_the_remedy(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def full(*_: Any, **__: Any) -> None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+        for place in ("shutil.copytree", "tarfile.TarFile.extractall", "tempfile.mkdtemp"):
+            with monkeypatch.context() as patch:
+                patch.setattr(place, full)
+                with pytest.raises(BadInput, match=r"No space left .*set TMPDIR to another"):
+                    checkouts.both("HEAD", "worktree").__enter__()
+        assert not list(tmp_path.iterdir())
+
+    def test_what_cannot_be_copied_is_told_by_its_reason(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (tmp_path / "kernels").mkdir()
+        os.mkfifo(tmp_path / "kernels" / "pipe.py")
+        monkeypatch.setattr(checkouts, "ROOT", tmp_path)
+        with pytest.raises(BadInput, match=r"can't be put into .*pipe.py. is a named pipe"):
+            checkouts.both("worktree", "worktree").__enter__()
+
+    def test_one_that_nothing_may_run_from_has_no_environment(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        base = a_side(tmp_path, "base")
+        (base.folder / "locks").mkdir()
+        (base.folder / checkouts.LOCK).write_text("")
+        monkeypatch.setattr(os, "statvfs", lambda _: SimpleNamespace(f_flag=os.ST_NOEXEC))
+        with pytest.raises(BadInput, match=r"is mounted noexec: .* set TMPDIR, or --env shared"):
+            checkouts.locked((base, base), print)
+
+    def test_hidden_files_of_the_worktree_are_left_where_they_are(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (tmp_path / "kernels").mkdir()
+        (tmp_path / "kernels" / "mine.py").touch()
+        (tmp_path / "kernels" / "._mine.py").touch()
+        (tmp_path / "kernels" / ".#mine.py").symlink_to("me@host.4711:1732570000")
+        monkeypatch.setattr(checkouts, "ROOT", tmp_path)
+        with checkouts.both("worktree", "worktree") as (base, _):
+            assert [path.name for path in (base.folder / "kernels").iterdir()] == ["mine.py"]

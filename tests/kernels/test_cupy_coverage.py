@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 import test_cupy
 from cupy_double import Machine
-from test_cupy import DOES, FOLDER, NAMES, arrays, prepared
-from test_cupy_mutations import Mistake, copy_with
+from test_cupy import DOES, FOLDER, arrays, prepared
+from test_cupy_mutations import COPIED, Mistake, copy_with
 
 import kernels
 from bench.plan.case import Case
 from kernels import Unavailable, Unsupported
 
-FILES = [f"{name}.py" for name in ("_cupy", *NAMES)]
+FILES = [f"{name}.py" for name in ("_cupy", *COPIED)]
 
 
 def lines(code: CodeType) -> set[int]:
@@ -57,6 +57,8 @@ def refused(name: str, precision: str = "float32", activation: str = "relu") -> 
 def everything(machine: Machine, helper: Any, folder: Path) -> None:
     """Use the kernels in all the ways that they can be used in, the wrong ones too."""
     for name, activation, precision in DOES:
+        if name not in COPIED:
+            continue
         case = Case(6, 5, 9, precision, activation)
         step = prepared(case, name=name)
         device: Any = step.device
@@ -73,6 +75,19 @@ def everything(machine: Machine, helper: Any, folder: Path) -> None:
             device.fence(ceiling.launch(None))
         step.close()
         device.release()
+        for ceiling in (device.restore, lambda: machine.cupy._core.set_compute_type("float32", 7)):
+            ceiling()
+        machine.device, machine.limit = 1, 1
+        assert device.restore().count(" and ") == 2
+        machine.device = 1
+        with pytest.raises(RuntimeError, match="its output is on CUDA device 1"):
+            device.drain(machine.cupy.empty(1, "float32"))
+        device.restore()
+        device.spoil(out)
+        device.captured(lambda: None).launch(device.stream)
+        device.drain(out)
+        for number in range(helper.MOST_KEPT + 1):
+            device.keep(number, number)
     refused("nvmath_fused", "float32", "tanh")
     refused("nvmath_fused", "float64", "relu")
     precisions, nvmath = test_cupy.TestPrecisions(), test_cupy.TestNvmath()
@@ -91,7 +106,7 @@ def everything(machine: Machine, helper: Any, folder: Path) -> None:
         lambda _: trouble.test_without_such_a_device(0, 0, machine),
     ]
     for test in tests:
-        helper.open_device.cache_clear()
+        helper.proved.cache_clear()
         with pytest.MonkeyPatch.context() as patch:
             test(patch)
 
@@ -109,7 +124,7 @@ def test_every_line_of_the_gpus_kernels_is_executed(
         shown = [f"{file}, line {line}: {text.splitlines()[line - 1]}" for line in sorted(left)]
         assert not shown, "\n".join(shown)
     assert {path.name for path in FOLDER.glob("*cupy*.py")} <= set(FILES)
-    assert set(NAMES) <= set(kernels.names())
+    assert set(COPIED) <= set(kernels.names())
 
 
 def test_a_line_that_is_not_executed_is_found(tmp_path: Path) -> None:

@@ -1,8 +1,10 @@
 """What a device was doing while a cell ran: NVML's words, and when the harness looks."""
 
+import gc
 import inspect
 import subprocess
 import sys
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -13,8 +15,9 @@ from devices import TICK, Board, HostClock, prepare_on
 
 import kernels
 from bench.data.records import THROTTLES
-from bench.measure.visit import _device_columns
+from bench.measure.visit import TRIPS_S, VISIT_S, Visitor, _device_columns
 from bench.plan.case import Case
+from bench.plan.cell import Cell
 from bench.worker import messages, timing
 from bench.worker.server import Server
 from kernels import DeviceState, Step, _nvml
@@ -320,8 +323,112 @@ class TestWarmUp:
     def test_never_for_less_than_three_blocks(self) -> None:
         device = board()
         device.warm_s = 0.3
-        timing.warm_up(step_on(device), 0, 1, device.clock, rested_s=0.0)
+        timing.warm_up(step_on(device), 0, 1, device.clock, timing.Rest(0.0))
         assert device.clock() == pytest.approx(3e-3, rel=0.1)
+
+
+def warm_up_launches(
+    mhz: Callable[[float], float | None],
+    monkeypatch: pytest.MonkeyPatch,
+    load_mhz: float | None = 1980.0,
+    rested_s: float = 0.1,
+) -> int:
+    """How many launches of a millisecond a visit spends on warming up alone."""
+    device = board()
+    device.warm_s = 0.3
+    device.mhz = mhz
+    worker = worker_on(device, monkeypatch)
+    spent: list[int] = []
+    warm_up = timing.warm_up
+
+    def counted(*given: Any) -> float:
+        before = device.launches
+        seconds = warm_up(*given)
+        spent.append(device.launches - before)
+        return seconds
+
+    monkeypatch.setattr(timing, "warm_up", counted)
+    opened(worker, an_open("board", CASE, rested_s=rested_s, load_mhz=load_mhz))
+    return sum(spent)
+
+
+class TestWarmUpByItsClock:
+    """A device that tells its clock warms up until that is what it is under load."""
+
+    def test_a_clock_that_stands_where_it_is_under_load_needs_no_launch(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        assert warm_up_launches(lambda _: 1980.0, monkeypatch) == 0
+
+    def test_a_clock_that_rises_is_waited_for_and_no_longer(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def rising(worked_s: float) -> float:
+            return min(345.0 + 40_000 * worked_s, 1980.0)
+
+        launches = warm_up_launches(rising, monkeypatch, rested_s=60.0)
+        assert 30 <= launches <= 50  # it is there after 41 ms
+
+    def test_a_clock_that_falls_under_load_is_waited_for(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def falling(worked_s: float) -> float:
+            return max(1980.0 - 5_000 * worked_s, 1500.0)
+
+        # longer than it rested: it falls only while there is load
+        launches = warm_up_launches(falling, monkeypatch, load_mhz=1500.0, rested_s=0.01)
+        assert 70 <= launches <= 100  # within 3 % after 87 ms
+
+    def test_a_clock_that_never_comes_there_is_given_up(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        assert 290 <= warm_up_launches(lambda _: 1200.0, monkeypatch, rested_s=60.0) <= 310
+        assert 290 <= warm_up_launches(lambda _: 2500.0, monkeypatch) <= 310
+
+    @pytest.mark.parametrize(("mhz", "load_mhz"), [(None, 1980.0), (1980.0, None)])
+    def test_where_a_clock_is_not_known_time_decides(
+        self, mhz: float | None, load_mhz: float | None, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        assert 95 <= warm_up_launches(lambda _: mhz, monkeypatch, load_mhz=load_mhz) <= 105
+
+    @pytest.mark.parametrize("work_ticks", [5_000, 20_000, 200_000, 1_000_000])
+    def test_at_least_half_of_a_visit_measures(
+        self, work_ticks: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """On the simulated clock: what Python and the operating system need comes on top."""
+        device = board(work_ticks)
+        device.warm_s = 0.3
+        device.look_ticks = 500_000
+        worker = worker_on(device, monkeypatch)
+        known_s = work_ticks * TICK
+        start = device.clock()
+        loops = opened(
+            worker, an_open("board", CASE, rested_s=0.08, load_mhz=1500.0, launch_s=known_s)
+        ).loops
+        blocks = max(round(VISIT_S / (loops * known_s)), 1)
+        times = worker.answer(messages.Measure(1, loops, blocks))
+        assert isinstance(times, messages.Times)
+        trips = min(max(round(TRIPS_S / known_s), 1), 3)
+        assert isinstance(worker.answer(messages.RoundTrips(1, trips)), messages.Trips)
+        assert isinstance(worker.answer(messages.Close(1)), messages.Closed)
+        share = loops * sum(times.seconds) / (device.clock() - start)
+        assert share >= 0.5, f"{share:.0%} of the visit's time was measured"
+
+
+class TestKnownClock:
+    """The parent keeps the clock that a device had under a cell's load, whoever's worker it was."""
+
+    def test_a_cells_own_then_the_highest_of_its_device(self) -> None:
+        light, heavy, new = (
+            Cell("k", Case(n, n, 1, "float32", "relu"), 0, 1, "warm") for n in (1, 2, 3)
+        )
+        with Visitor(1, 0, 1.0) as visitor:
+            assert visitor._known_mhz(new) is None
+            visitor._devices["k", 0] = "a board"
+            for cell, mhz in ((light, 1980.0), (heavy, 1700.0)):
+                visitor._keep_mhz(cell, "a board", messages.DeviceState(mhz, None, None, None, ()))
+            visitor._keep_mhz(new, "a board", None)
+            assert [visitor._known_mhz(c) for c in (light, heavy, new)] == [1980.0, 1700.0, 1980.0]
 
 
 def test_the_contract_leaves_state_and_ceilings_to_those_who_have_them() -> None:
@@ -330,3 +437,34 @@ def test_the_contract_leaves_state_and_ceilings_to_those_who_have_them() -> None
     assert isinstance(board(), kernels.Watched)
     assert isinstance(board(), kernels.Rated)
     assert np.isfinite(board().warm_s)
+
+
+def test_what_a_kernel_imported_is_looked_through_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As PyTorch's objects were after each visit, for 40 ms; cycles are freed all the same."""
+    device = board()
+    alive: list[weakref.ref[Any]] = []
+    libraries: list[list[Any]] = []
+
+    class Node:
+        def __init__(self) -> None:
+            self.itself = self
+            alive.append(weakref.ref(self))
+
+    def prepare(layer: kernels.Layer, batch: int, device_index: int = 0) -> Step:
+        if not libraries:
+            libraries.append([[] for _ in range(10_000)])
+        Node()
+        return prepare_on(device)(layer, batch)
+
+    kernel = kernels.Kernel("board", "0" * 12, "", prepare)
+    monkeypatch.setattr(kernels, "load", lambda name: kernel)
+    worker = Server(clock=device.clock, sleep=device.clock.sleep)
+    try:
+        for visit in range(2):
+            opened(worker, an_open("board", CASE))
+            assert isinstance(worker.answer(messages.Close(1)), messages.Closed)
+            assert [node() for node in alive] == [None] * (visit + 1)
+            tracked = {id(thing) for thing in gc.get_objects()}
+            assert not any(id(thing) in tracked for thing in libraries[0])
+    finally:
+        gc.unfreeze()

@@ -97,6 +97,10 @@ FEW = (
     "a_large_layer_takes_what_cupys_own_profiler_says[float32-cupy_matmul]",
     "transfers_go_at_the_speed_of_the_bus",
     "out_of_memory_is_a_status_and_the_next_cell_runs[cupy_fused]",
+    "a_large_layer_takes_what_cupys_own_profiler_says[float32-nvmath_fused]",
+    "a_replayed_graph_gives_the_same_bits_and_spares_the_host_the_launch",
+    "a_cheat_is_caught[on a side stream]",
+    "an_honest_kernel_is_not_taken_for_a_cheat[large-warm]",
 )
 
 

@@ -176,6 +176,7 @@ def test_with_its_nanoseconds_taken_for_something_longer_it_is_refused(
     assert "its marks missed" in refused.reason
 
 
+@campaign
 def test_a_run_measures_it_beside_a_kernel_of_numpy(
     best: Found, tmp_path: Path, cells_alone: None
 ) -> None:

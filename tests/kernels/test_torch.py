@@ -187,3 +187,36 @@ def test_the_double_offers_nothing_that_the_kernel_does_not_use() -> None:
         if not name.startswith("_")
     }
     assert offered - used == {"matmul"} - used
+
+
+def test_its_switches_are_held_and_its_stream_is_put_back(machine: Machine) -> None:
+    step = prepared()
+    device: Any = step.device
+    assert isinstance(device, kernels.Streamed)
+    assert isinstance(device, kernels.Watched)
+    own = machine.stream
+    machine.null_stream.use()
+    assert device.restore() == ""
+    assert machine.stream is own
+    torch: Any = sys.modules["torch"]
+    torch.matmul.fp32_precision = "tf32"
+    machine.device = 1
+    assert device.restore() == (
+        "CUDA's current device from 0 to 1 and PyTorch's arithmetic of float32 from ieee to tf32"
+    )
+    assert (torch.matmul.fp32_precision, machine.device) == ("ieee", 0)
+    tf32: Any = prepared(Case(6, 5, 9, "tf32", "relu")).device
+    assert tf32.restore() == ""
+    assert torch.matmul.fp32_precision == "tf32"
+
+
+def test_what_it_drains_and_spoils(machine: Machine) -> None:
+    step = prepared()
+    device: Any = step.device
+    out = step.launch(step.send(arrays().A_in))
+    device.spoil(out)
+    device.drain(out)
+    assert np.isnan(step.fetch(out)).all()
+    machine.device = 1
+    with pytest.raises(RuntimeError, match="its output is on CUDA device 1"):
+        device.drain(Tensor(machine, machine.cupy.empty(1, "float32")))

@@ -566,8 +566,12 @@ def test_from_nothing_with_the_index_of_pip_conf(tmp_path: Path, tool: str) -> N
     (clone / "locks" / "uv.txt").write_text(line)
     line = write_wheel(index, "tiny", "1.0", {"tiny.py": "VERSION = 1\n"})
     (clone / "locks" / "bench.txt").write_text(line)
-    (tmp_path / "pip.conf").write_text(f"[global]\nindex-url = {index.as_uri()}\nretries = 0\n")
+    (tmp_path / "constraint.txt").write_text("tiny==9.0\nuv==9.0\n")
+    elsewhere = f"[install]\nconstraint = {tmp_path / 'constraint.txt'}\n"
+    mirror = f"[global]\nindex-url = {index.as_uri()}\nretries = 0\n"
+    (tmp_path / "pip.conf").write_text(mirror + elsewhere)
     environment = {
+        "PIP_CONSTRAINT": str(tmp_path / "constraint.txt"),
         "PATH": os.environ["PATH"],
         "HOME": str(tmp_path),
         "PIP_CONFIG_FILE": str(tmp_path / "pip.conf"),

@@ -1,5 +1,6 @@
 """What a machine is, said without saying whose; each warning fires when it should and only then."""
 
+import os
 import platform
 import re
 import socket
@@ -15,7 +16,7 @@ from machine_facts import HONEST, WORKER
 
 from bench.data import machine
 from bench.data.machine import Machine
-from bench.machine import survey
+from bench.machine import survey, variables
 
 
 def changed(**changes: Any) -> Machine:
@@ -165,19 +166,26 @@ class TestSurvey:
         assert survey.survey(WORKER, threads=4).fingerprint == fingerprint
         assert survey.survey(WORKER, threads=2).fingerprint != fingerprint
 
-    def test_overrides_are_recorded(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        for name in survey.OVERRIDES:
-            monkeypatch.delenv(name, raising=False)
-        assert survey.survey(WORKER, threads=4).overrides == {}
+    def test_overrides_are_recorded_told_and_no_other_machine(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for name in variables.changing(os.environ):
+            monkeypatch.delenv(name)
+        plain = survey.survey(WORKER, threads=4)
+        assert plain.overrides == {}
         monkeypatch.setenv("OPENBLAS_CORETYPE", "Haswell")
-        assert survey.survey(WORKER, threads=4).overrides == {"OPENBLAS_CORETYPE": "Haswell"}
+        monkeypatch.setenv("NUMBA_OPT", "0")
+        changed = survey.survey(WORKER, threads=4)
+        assert changed.overrides == {"NUMBA_OPT": "0", "OPENBLAS_CORETYPE": "Haswell"}
+        assert "unset NUMBA_OPT" in dict(survey.troubles(changed)).values()
+        assert changed.fingerprint != plain.fingerprint
 
     def test_a_machine_without_git_or_repository_has_no_commit(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         failures: list[Exception] = [
             FileNotFoundError("git"),
-            subprocess.CalledProcessError(128, "git"),
+            PermissionError("git"),
             subprocess.TimeoutExpired("git", 20),
         ]
         for failure in failures:
@@ -205,7 +213,7 @@ class TestSurvey:
 def test_what_runs_leave_behind_does_not_make_the_tree_unclean(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(survey, "ROOT", tmp_path)
+    monkeypatch.setattr("bench.machine.git.ROOT", tmp_path)
     subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
 
     def clean() -> bool:

@@ -53,22 +53,6 @@ def test_steal_is_the_systems_own_count(monkeypatch: pytest.MonkeyPatch) -> None
 @pytest.mark.parametrize(
     ("text", "seconds"),
     [
-        ("usage_usec 5\nnr_throttled 2\nthrottled_usec 1500000\n", 1.5),
-        ("nr_periods 9\nnr_throttled 2\nthrottled_time 2500000000\n", 2.5),
-        ("usage_usec 5\n", 0.0),
-        ("nonsense\n", 0.0),
-    ],
-)
-def test_throttling_of_both_versions_of_control_groups(
-    tmp_path: Path, text: str, seconds: float
-) -> None:
-    (tmp_path / "cpu.stat").write_text(text)
-    assert counters.throttled((tmp_path / "none", tmp_path / "cpu.stat")) == seconds
-
-
-@pytest.mark.parametrize(
-    ("text", "seconds"),
-    [
         ("some avg10=0.17 avg60=0.73 avg300=1.30 total=13054786\nfull total=0\n", 13.054786),
         ("nonsense\n", 0.0),
         ("", 0.0),

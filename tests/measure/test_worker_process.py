@@ -228,3 +228,34 @@ def test_linux_shall_take_a_worker_before_the_harness() -> None:
     (process,) = psutil.Process(worker._keeper.pid).children()
     assert Path(f"/proc/{process.pid}/oom_score_adj").read_text() == "1000\n"
     worker.kill()
+
+
+@pytest.mark.parametrize(
+    ("breaks", "said"),
+    [
+        ("threading.Thread.start = no_thread", "can't start new thread"),
+        ("os.fork = no_more", "can't start a process (Resource temporarily unavailable)"),
+        ("os.fork = last_words", "OpenBLAS: Resource temporarily unavailable"),
+    ],
+)
+def test_a_limit_on_processes_or_threads_is_named_with_the_remedy(
+    breaks: str, said: str, tmp_path: Path
+) -> None:
+    code = (
+        "import errno, os, runpy, sys, threading\n"
+        'def no_thread(*_): raise RuntimeError("can\'t start new thread")\n'
+        "def no_more(*_): raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))\n"
+        "def last_words():\n"
+        "    print('OpenBLAS: Resource temporarily unavailable\\nmore', flush=True)\n"
+        "    os.kill(os.getpid(), 9)\n"
+        f"{breaks}\n"
+        "runpy.run_module('bench.worker.keeper', run_name='__main__')"
+    )
+    (tmp_path / "keeper.py").write_text(code)
+    python = tmp_path / "python"
+    python.write_text(f'#!/bin/sh\nexec {sys.executable} {tmp_path}/keeper.py "$4" "$5"\n')
+    python.chmod(0o755)
+    process = worker_process.WorkerProcess(1, python=str(python))
+    with pytest.raises(worker_process.WorkerLost) as lost:
+        process.call(messages.AskSoftware(), 20.0)
+    assert f"; it printed: {said}; raise the limit on processes and threads" in str(lost.value)

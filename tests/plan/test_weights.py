@@ -455,6 +455,7 @@ def test_the_contract_explains_a_transposed_weight() -> None:
 RUN = ["--kernel", "numpy_matmul", "--batches", "1,2", "--budget", "1s"]
 
 
+@pytest.mark.usefixtures("no_peaks")
 def test_a_users_layer_is_measured_under_its_name_and_goes_on_unchanged_only(
     tmp_path: Path,
 ) -> None:

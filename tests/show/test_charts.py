@@ -192,14 +192,19 @@ def test_time_shows_both_times_and_the_slope_of_the_work() -> None:
     assert "slope of the work, width squared" in text
 
 
-def test_spread_shows_every_visit_the_disturbed_ones_hollow() -> None:
+def test_spread_shows_every_visit_as_found_it_is_hollow() -> None:
     cells = [cell("numpy_matmul", 1000, 1, flop_per_s=1e9)]
     figure = draw(spread, made(cells, UNKNOWN))
-    full, hollow = (line for line in figure.axes[0].lines if line.get_marker() == "D")
-    assert np.asarray(full.get_xdata(), float) == pytest.approx([-0.02, -0.01, 0, 0.01], abs=1e-9)
-    assert np.asarray(hollow.get_xdata(), float) == pytest.approx([0.3])
+    hollow, full = (line for line in figure.axes[0].lines if line.get_marker() == "D")
+    away = [-0.02, -0.01, 0, 0.01, 0.3]
+    assert np.asarray(full.get_xdata(), float) == pytest.approx(away, abs=1e-9)
+    found = [-0.02, -0.01, 0, 0.212, 0.95]
+    assert np.asarray(hollow.get_xdata(), float) == pytest.approx(found, abs=1e-9)
     assert hollow.get_markerfacecolor() == looks.THEMES["light"].paper
-    assert "1 of 5 visits to one matmul was disturbed and set aside" in said(figure)
+    words = "Adjusted, half the visits to one matmul lie within 1.0 % of its time; as found, 2.0 %"
+    assert words in said(figure)
+    assert "5 visits" in said(figure)
+    assert "hollow: as found" in said(figure)
     bare = charts.Run("a", store.table(cells), UNKNOWN)
     assert "have no visit to show" in said(draw(spread, bare))
 
@@ -316,6 +321,16 @@ def test_batching_leaves_out_what_is_only_a_share_of_itself() -> None:
 def test_time_names_the_latencies_that_are_not_known() -> None:
     cells = [cell("a", w, 1, flop_per_s=1e9, latency_s=1e-3 if w < 64 else None) for w in (16, 64)]
     assert "a: no latency (width 64)" in said(draw(time, made(cells)))
+
+
+def test_spread_of_visits_that_were_not_adjusted_has_one_mark_for_each() -> None:
+    run = made([cell("numpy_matmul", 1000, 1, flop_per_s=1e9)])
+    assert run.visits is not None
+    run = replace(run, visits=run.visits.assign(as_found=run.visits["seconds"]))
+    figure = draw(spread, run)
+    assert sum(line.get_marker() == "D" for line in figure.axes[0].lines) == 1
+    assert "Half the visits to one matmul lie within 1.0 % of its time" in said(figure)
+    assert "as found" not in said(figure)
 
 
 def test_spread_shows_the_interval_as_a_band() -> None:

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from busy_machine import ALONE_S, BLOCKS, FLOOR_S, Floats, blocks_of, noisy, switching
 
-from bench.stats.adjust import History, Trait, estimate, ratio
+from bench.stats.adjust import Estimate, History, Trait, estimate, ratio
+from bench.stats.adjust.numbers import ALIKE
 from bench.stats.adjust.slopes import LEAST, MOST
 
 
@@ -180,7 +181,7 @@ def test_a_history_keeps_what_a_run_did_not_see() -> None:
     before = History(
         FLOOR_S / 1.01, {"absent": Trait(0.5, 0.1, 0.02)}, {"gone": Trait(0.6, 0.1, 0.02)}
     )
-    quiet = np.zeros((6, 2, 2))
+    quiet = np.zeros((20, 2, BLOCKS))
     after = estimate(blocks_of(quiet, np.full(quiet.shape, 1e-3)), before).history
     assert after.floor_s == before.floor_s
     assert set(after.kernels) == {"absent", "dot", "loop"}
@@ -200,6 +201,12 @@ def test_slopes_that_earlier_runs_saw_are_remembered() -> None:
     given = blocks_of(few, noisy(generator, few.shape) * np.exp(0.3 * few))
     for cell in estimate(given, history).estimates:
         assert cell.value == pytest.approx(ALONE_S, rel=0.1)
+
+
+def test_a_run_of_few_readings_tells_later_ones_nothing() -> None:
+    before = History(FLOOR_S, {"absent": Trait(0.5, 0.1, 0.02)})
+    lucky = np.full((6, 2, BLOCKS), math.log(0.7))
+    assert estimate(blocks_of(lucky, np.full(lucky.shape, 1e-3)), before).history == before
 
 
 def test_a_ratio_holds_both_intervals() -> None:
@@ -239,3 +246,52 @@ def test_times_and_readings_are_above_nothing() -> None:
             values[3] = bad
             with pytest.raises(ValueError, match="not above 0"):
                 estimate(dataclasses.replace(given, **{name: values}))
+
+
+def alone(log_seconds: Floats) -> tuple[Estimate, ...]:
+    """Estimates on a machine that is left alone, from (visits, cells) times of a block each."""
+    seconds = np.exp(log_seconds)[:, :, None]
+    return estimate(blocks_of(np.zeros_like(seconds), seconds)).estimates
+
+
+@pytest.mark.parametrize("alike", [0.0, 0.2])
+@pytest.mark.parametrize("visits", [6, 7, 10, 20, 50, 100])
+def test_the_interval_holds_the_truth_as_often_as_it_says(visits: int, alike: float) -> None:
+    # skewed, as times are, and each visit somewhat like the one before; the true median is 1
+    logs = np.random.default_rng(visits).normal(size=(visits, 2000))
+    for i in range(1, visits):
+        logs[i] = alike * logs[i - 1] + (1 - alike**2) ** 0.5 * logs[i]
+    held = [cell.low <= 1 <= cell.high for cell in alone(0.5 * logs)]
+    assert np.mean(held) >= 0.94
+
+
+def width(sides: list[float]) -> float:
+    (cell,) = alone(np.array(sides)[:, None])
+    return math.log(cell.high / cell.low)
+
+
+def test_visits_like_their_neighbours_tell_less() -> None:
+    by_turns = [-1.0, 1.0] * 20
+    mixed = np.random.default_rng(1).permutation(by_turns).tolist()
+    widths = [width(sides) for sides in (by_turns, mixed, sorted(by_turns))]
+    assert widths == sorted(widths)
+    assert widths[2] > 2 * widths[1]
+
+
+def test_few_visits_are_taken_to_be_as_alike_as_recorded_ones() -> None:
+    typical = ((1 + ALIKE) / (1 - ALIKE)) ** 0.5
+    spans_all = 2 * 1.05  # of six visits the interval needs all, and a little more
+    for few in ([-1.0, 1.0] * 3, [-1.0] * 3 + [1.0] * 3):
+        assert width(few) == pytest.approx(spans_all * typical, rel=0.2)
+
+
+def test_the_order_of_visits_moves_the_interval_alone() -> None:
+    generator = np.random.default_rng(12)
+    logs = generator.normal(size=(15, 1))
+    (before,), (after,) = alone(logs), alone(generator.permutation(logs))
+    assert after.value == before.value
+    assert after.low != before.low
+
+
+def test_half_width_is_relative_to_the_estimate() -> None:
+    assert Estimate("", 2.0, 1.5, 3.5, 6, 2.0, 0.0, 0.0).half_width == 0.5

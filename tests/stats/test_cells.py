@@ -1,19 +1,19 @@
 """From made-up visits to rows of cells.csv: what the numbers must be is known."""
 
+import math
 from dataclasses import replace
 
 import pytest
 from made_up_runs import Book, has_no_number, rows_of
 
 from bench.data.records import STATUSES, Quantity
-from bench.stats import interval
 
 
-def test_the_cores_that_a_cell_kept_busy_are_those_of_its_quiet_visits() -> None:
+def test_the_cores_that_a_cell_kept_busy_are_those_of_the_visits_that_count() -> None:
     book = Book()
-    for turn, busy in enumerate((1.0, 2.0, 1.5, 9.0), 1):
-        control_s = 2.0 if busy == 9.0 else 1.0
-        book.good("k", turn, 1e-3, cores_busy=busy, control_s=control_s, wall_s=1.0)
+    for turn, busy in enumerate((1.0, 2.0, 1.5, 1.2, 1.8, 1.5, 9.0, 9.0), 1):
+        steal_s = 0.2 if busy == 9.0 else 0.0
+        book.good("k", turn, 1e-3, cores_busy=busy, steal_s=steal_s, wall_s=1.0)
     assert book.cell("k").cores_busy == 1.5
 
 
@@ -23,15 +23,36 @@ class TestCells:
     def test_median_best_and_interval_are_over_visits(self) -> None:
         book = Book()
         for number, middle in enumerate([7, 1, 10, 3, 5, 2, 8, 4, 9, 6], start=1):
-            book.good("numpy_dot", number, middle - 0.5, middle, middle + 0.5)
+            book.good("numpy_dot", number, middle, middle + 0.5, middle - 0.5)
         cell = book.cell("numpy_dot")
         assert (cell.status, cell.reason, cell.visits) == ("ok", "", 10)
-        assert (cell.time_s, cell.median_s) == (5.0, 5.5)  # of the fastest blocks, of the medians
-        # of ten, one at each end is left out
-        wider = interval.widening([7, 1, 10, 3, 5, 2, 8, 4, 9, 6])
-        assert cell.time_low_s == pytest.approx(5.0 * (1.5 / 5.0) ** wider)
-        assert cell.time_high_s == pytest.approx(5.0 * (8.5 / 5.0) ** wider)
+        # a visit's number is near its fastest block, a cell's the median of those, as ratios
+        assert cell.time_s == pytest.approx(math.sqrt(4.5 * 5.5), rel=0.02)
+        assert cell.median_s == 5.5
+        assert cell.time_low_s is not None
+        assert cell.time_high_s is not None
+        assert 0.5 < cell.time_low_s < 3
+        assert 8 < cell.time_high_s < 12
         assert cell.best_s == 0.5
+
+    def test_what_adjusting_did_stands_beside_the_time(self) -> None:
+        book = Book()
+        for number in range(1, 21):
+            busy = number % 2
+            book.good("k", number, *[1e-3 * 1.5**busy] * 10, probe_s=5e-5 * 1.6**busy)
+        cell = book.cell("k")
+        assert cell.time_s == pytest.approx(1e-3, rel=0.05)
+        assert cell.as_found_s == pytest.approx(1e-3 * math.sqrt(1.5), rel=0.01)
+        assert cell.as_found_ratio == cell.as_found_s / cell.time_s  # type: ignore[operator]
+        assert cell.probe_slope == pytest.approx(math.log(1.5) / math.log(1.6), abs=0.1)
+
+    def test_of_a_run_older_than_the_probe_times_are_as_found(self) -> None:
+        book = Book()
+        for number in range(1, 8):
+            book.good("k", number, 1e-3 * number)
+        cell = book.cell("k")
+        assert cell.time_s == cell.as_found_s
+        assert (cell.as_found_ratio, cell.probe_slope) == (1.0, 0.0)
 
     def test_work_and_rates_follow_from_the_case(self) -> None:
         book = Book()
@@ -123,7 +144,8 @@ class TestCells:
         book.bad("numpy_dot", 4, status)
         cell = book.cell("numpy_dot")
         assert (cell.status, cell.reason) == (status, f"{status}!")
-        assert (cell.visits, cell.time_s, cell.latency_s) == (3, 2e-6, 3e-6)
+        assert (cell.visits, cell.latency_s) == (3, 3e-6)
+        assert cell.time_s == pytest.approx(2e-6)
         assert cell.speedup == pytest.approx(5)
 
     @pytest.mark.parametrize("status", ["crashed", "timeout"])

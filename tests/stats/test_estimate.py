@@ -28,7 +28,17 @@ class TestImpossible:
     def test_a_rate_up_to_one_and_a_quarter_of_the_peak_is_believed(self) -> None:
         cell = self.cell(1.24e9)
         assert cell.status == "ok"
-        assert cell.percent_of_peak == pytest.approx(124)
+        assert cell.flop_per_s == pytest.approx(1.24e9)
+
+    def test_the_ceiling_is_at_least_what_a_cell_of_the_run_has_reached(self) -> None:
+        book = Book()
+        book.good("numpy_dot", 1, self.flops / 1.2e9)
+        book.good("numpy_matmul", 1, self.flops / 0.6e9)
+        book.good("lightning", 1, self.flops / 9e9)  # impossible: it raises nothing
+        cells = book.cells(peak=1e9)
+        assert cells["numpy_dot", 100].percent_of_measured == pytest.approx(100)
+        assert cells["numpy_matmul", 100].percent_of_measured == pytest.approx(50)
+        assert cells["lightning", 100].status == "impossible"
 
     @pytest.mark.parametrize(
         ("device", "believed"), [("cpu", 1.99e9), ("cuda:0 A at 0000:17:00.0", 1.24e9)]

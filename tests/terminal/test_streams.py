@@ -96,3 +96,23 @@ def test_no_escape_codes_where_they_are_not_wanted() -> None:
     assert "\x1b[1mword" in on_a_terminal()
     assert on_a_terminal(NO_COLOR="1") == "word\r\n"
     assert on_a_terminal(TERM="dumb") == "word\r\n"
+
+
+def test_a_pipe_gets_plain_lines_whatever_forces_colours() -> None:
+    code = (
+        "from bench.terminal import streams; streams.replace()\n"
+        "from bench.show import progress\n"
+        "streams.console(width=120).print('[bold]' + 'x' * 110)\n"
+        "shown = progress.Screen(str)\n"
+        "shown.line('a line'); shown.line('at once another'); shown.clear()"
+    )
+    for variable in ("FORCE_COLOR", "CLICOLOR_FORCE", "TTY_COMPATIBLE", "PY_COLORS"):
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            cwd=ROOT,
+            env={**os.environ, "NO_COLOR": "", variable: "1"},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert (done.stdout, done.stderr) == ("x" * 110 + "\n", "a line\n")

@@ -5,7 +5,6 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import cheats
@@ -307,11 +306,9 @@ def cores(busy: float, monkeypatch: pytest.MonkeyPatch) -> Any:
             pass
         return np.maximum(A_in @ layer.W + layer.b, 0)
 
-    clock = SimpleNamespace(
-        perf_counter=time.process_time,  # as if nothing else ran on this machine
-        process_time=lambda: busy * time.process_time(),
-    )
-    monkeypatch.setattr("bench.worker.server.time", clock)
+    # as if nothing else ran on this machine
+    monkeypatch.setattr("bench.worker.server.perf_counter", time.process_time)
+    monkeypatch.setattr("bench.worker.server.process_time", lambda: busy * time.process_time())
     return visited(worker_with(cheats.numpy(one_core)))
 
 

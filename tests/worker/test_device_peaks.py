@@ -387,7 +387,7 @@ class TestLaunchBound:
 
     @pytest.mark.parametrize(
         ("launch_s", "fence_s", "said"),
-        [(2e-6, 0.9e-6, "no"), (2e-6, 1.1e-6, "yes"), (1e-3, 1.9e-5, "no"), (1e-3, 2.2e-5, "yes")],
+        [(2e-6, 0.9e-6, "no"), (3e-6, 1.1e-6, "yes"), (1e-3, 1.9e-5, "no"), (1e-3, 2.2e-5, "yes")],
     )
     def test_never_where_a_launch_returns_with_the_work_done(
         self, launch_s: float, fence_s: float, said: str
@@ -395,10 +395,14 @@ class TestLaunchBound:
         trip: dict[Quantity, float] = {"launch": launch_s, "latency": launch_s + fence_s}
         assert cell(BOARD, launch_s, {}, trip).launch_bound == said
 
+    def test_never_where_the_device_still_works_when_a_launch_has_returned(self) -> None:
+        trip: dict[Quantity, float] = {"launch": 3e-5, "latency": 3.6e-5}
+        assert cell(BOARD, 1e-5, {}, trip).launch_bound == "no"
+
     def test_unknown_where_no_launch_was_timed_or_there_is_no_time(self) -> None:
         assert cell(BOARD, 1e-5, {}).launch_bound == ""
         impossible = {BOARD: Peaks("float32", 1.0, None, None)}
-        trip: dict[Quantity, float] = {"launch": 1e-5, "latency": 2e-5}
+        trip: dict[Quantity, float] = {"launch": 1e-5, "latency": 1.4e-5}
         assert cell(BOARD, 1e-5, impossible, trip).launch_bound == ""
         assert cell(BOARD, 1e-5, {}, trip).launch_bound == "yes"
 
@@ -421,7 +425,7 @@ class TestState:
         assert (made.device_mhz, made.throttled, made.visits) == (1800.0, 2, 3)
         assert made.device_watts is None
 
-    def test_disturbed_and_failed_visits_are_left_out(self) -> None:
+    def test_visits_that_do_not_count_are_left_out(self) -> None:
         visits, blocks = [], []
         for number in range(1, 13):
             row = refusal(Cell("k", CASE, 0, 1, "warm"), number, number, "ok", "")
@@ -430,7 +434,8 @@ class TestState:
                 replace(
                     row,
                     device=BOARD,
-                    control_s=2e-5 if slow else 1e-5,
+                    measured_s=1.0,
+                    waited_s=0.5 if slow else 0.0,
                     device_celsius=99.0 if slow else 50.0,
                     device_throttled=("power brake",) if slow else (),
                 )

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.worker import limits
+from bench.worker import cgroups, limits
 
 GIB = 2**30
 
@@ -43,38 +43,31 @@ def test_where_linux_does_not_say_there_is_no_limit(
 class TestUsableCores:
     """Affinity and a container's quota both count."""
 
-    @pytest.fixture
-    def quota(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-        """A container's quota file, not yet there, on eight cores."""
-        path = tmp_path / "cpu.max"
-        monkeypatch.setattr(limits, "CGROUP_QUOTA", path)
+    @pytest.fixture(autouse=True)
+    def eight_cores(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
-        return path
+        monkeypatch.setattr(cgroups, "quota", lambda: None)
 
-    def test_without_a_quota_it_is_the_affinity(self, quota: Path) -> None:
+    def test_without_a_quota_it_is_the_affinity(self) -> None:
         assert limits.usable_cores() == 8
 
     @pytest.mark.parametrize(
-        ("text", "cores"),
+        ("quota", "cores"),
         [
-            ("max 100000\n", 8),
-            ("200000 100000\n", 2),
-            ("150000 100000\n", 2),  # a core and a half is kept busy by two threads
-            ("50000 100000\n", 1),
-            ("1600000 100000\n", 8),
+            (2.0, 2),
+            (1.5, 2),  # a core and a half is kept busy by two threads
+            (0.5, 1),
+            (16.0, 8),
         ],
     )
-    def test_a_quota_is_a_number_of_cores(self, quota: Path, text: str, cores: int) -> None:
-        quota.write_text(text, encoding="ascii")
+    def test_a_quota_is_a_number_of_cores(
+        self, quota: float, cores: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(cgroups, "quota", lambda: quota)
         assert limits.usable_cores() == cores
 
-    @pytest.mark.parametrize("text", ["", "nonsense", "1 2 3", "a b"])
-    def test_a_quota_that_cannot_be_read_is_none(self, quota: Path, text: str) -> None:
-        quota.write_text(text, encoding="ascii")
-        assert limits.usable_cores() == 8
-
     def test_without_affinity_it_is_what_the_system_counts(
-        self, quota: Path, monkeypatch: pytest.MonkeyPatch
+        self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.delattr(os, "sched_getaffinity")
         monkeypatch.setattr(os, "cpu_count", lambda: 6)

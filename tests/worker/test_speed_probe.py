@@ -6,9 +6,14 @@ from collections import deque
 from itertools import count
 from pathlib import Path
 
+import cheats
+import numpy as np
 import pytest
 
-from bench.worker import speed_probe
+import kernels
+from bench.plan.case import Case
+from bench.worker import messages, speed_probe
+from bench.worker.server import Server
 
 
 def test_the_least_of_the_repeats_counts() -> None:
@@ -39,6 +44,44 @@ def test_the_real_work_takes_time_and_gives_the_lock_away() -> None:
     seconds = speed_probe.SpeedProbe(2).seconds()
     assert len(seconds) == 2
     assert all(0 < s < 1 for s in seconds)
+
+
+def test_what_a_kernel_puts_in_the_clocks_place_or_the_works_changes_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(*values: object) -> float:
+        raise AssertionError(values)
+
+    monkeypatch.setattr(time, "thread_time", fail)
+    monkeypatch.setattr(np, "add", fail)
+    readings = speed_probe.SpeedProbe(2).seconds()
+    assert all(0 < s < 1 for s in readings)
+
+
+@pytest.mark.parametrize("clock", ["thread_time", "process_time"])
+def test_a_kernel_that_stops_the_clocks_is_timed_all_the_same(
+    clock: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def prepare(layer: kernels.Layer, batch: int, device: int = 0) -> kernels.Step:
+        monkeypatch.setattr(time, clock, lambda: 0.0)
+        return cheats.numpy()(layer, batch, device)
+
+    told = timed(prepare)
+    assert all(0 < s < 1 for reading in told.probe_s for s in reading)
+    assert 0 < told.cores_busy < 10
+    assert 0 < told.measured_s < 60
+
+
+def timed(prepare: cheats.Prepare) -> messages.Times:
+    """What a worker's visit to a kernel tells."""
+    worker = Server()
+    worker._kernels["k"] = kernels.Kernel("k", "0", "", prepare)
+    case = Case(n_in=4, n_units=3, batch=2, precision="float32", activation="relu")
+    opened = worker.answer(messages.Open(1, "k", case, 0, "warm", 0, 0, None, 60.0))
+    assert isinstance(opened, messages.Opened)
+    told = worker.answer(messages.Measure(1, opened.loops, 3))
+    assert isinstance(told, messages.Times)
+    return told
 
 
 def test_an_error_of_the_work_is_not_swallowed() -> None:

@@ -11,6 +11,7 @@ Nothing heavy is imported until something is drawn.
 """
 
 import logging
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
@@ -21,6 +22,10 @@ from bench.show.pictures import CELL, Run, names, read
 from bench.show.pictures.parts.picture import Picture
 
 __all__ = ["CELL", "Run", "draw_all", "draw_comparison", "names", "read"]
+
+# Matplotlib refuses to be imported with a backend that isn't installed here, such as a notebook's,
+# and no backend is used: each figure has a canvas of its own
+os.environ["MPLBACKEND"] = "agg"
 
 THEMES = ("light", "dark")
 SIZES = ("slide", "paper")

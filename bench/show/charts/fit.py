@@ -1,7 +1,9 @@
 """Text that fits: how wide it is, where it breaks, how labels keep apart, which ticks there are."""
 
 import math
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from itertools import pairwise
 from typing import Any
@@ -23,7 +25,17 @@ def width_of(text: str, size: float = SIZE, weight: str = "normal") -> float:
     """Inches that the longest line of a text takes."""
     font = FontProperties(family=FONT, size=size, weight=weight)
     measured = text_to_path.get_text_width_height_descent
-    return max(float(measured(line, font, ismath=False)[0]) for line in text.split("\n")) / 72
+    with any_script():
+        return max(float(measured(line, font, ismath=False)[0]) for line in text.split("\n")) / 72
+
+
+@contextmanager
+def any_script() -> Iterator[None]:
+    """Inside, letters that the font lacks are boxes, without a warning for each."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"Glyph \d+ .*missing from")
+        warnings.filterwarnings("ignore", "Matplotlib currently does not support")  # its shaping
+        yield
 
 
 def wrapped(text: str, room: float, size: float = SIZE, weight: str = "normal") -> list[str]:

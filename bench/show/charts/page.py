@@ -64,7 +64,7 @@ _RC = {
 @contextmanager
 def applied() -> Iterator[None]:
     """Matplotlib's own defaults and ours, whatever the reader's matplotlibrc says, only here."""
-    with matplotlib.style.context(["default", _RC]):
+    with matplotlib.style.context(["default", _RC]), fit.any_script():
         yield
 
 

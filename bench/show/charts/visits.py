@@ -1,4 +1,4 @@
-"""Rows of marks, a mark a visit: those that were set aside are hollow."""
+"""Rows of marks, a mark a visit; as found, before anything was adjusted, it is hollow."""
 
 from dataclasses import replace
 from typing import Any
@@ -29,7 +29,7 @@ def draw(page: Page, body: Visits) -> None:
     bottom = page.top - row * len(kernels)
     wide = page.right - SAID - left
     axes = page.rows(left, bottom, wide, row * len(kernels), len(kernels))
-    farthest = max(abs(away) for marks in body.rows for away in marks.away)
+    farthest = max(abs(away) for marks in body.rows for away in (*marks.away, *marks.found))
     reach = min(max(farthest, 0.05) * 1.1, FAR)
     least = -min(reach, 1.0)
     axes.set_xlim(least, reach)
@@ -57,19 +57,22 @@ def _paint(page: Page, axes: Axes, k: int, marks: Marks, ends: tuple[float, floa
     low, high = np.clip([marks.low, marks.high], *ends)
     axes.barh(k, high - low, 0.84, low, fc=page.theme.tint(marks.kernel))
     place = k - 0.3 + 0.6 * np.arange(1, len(marks.away) + 1) / (len(marks.away) + 1)
-    away, counts = np.minimum(marks.away, ends[1]), np.array(marks.counts)
+    away, found = (np.minimum(places, ends[1]) for places in (marks.away, marks.found))
     how = page.mark(marks.kernel) | {"clip_on": False, "markersize": 8}
-    axes.plot(away[counts], place[counts], **how)
     hollow: dict[str, Any] = {
         "markerfacecolor": page.theme.paper,
         "markeredgecolor": page.theme.line(marks.kernel),
         "markeredgewidth": 1.5,
     }
-    axes.plot(away[~counts], place[~counts], **how | hollow)
+    if marks.found != marks.away:
+        axes.plot(found, place, **how | hollow)
+    axes.plot(away, place, **how)
 
 
 def _counts(marks: Marks, reach: float) -> list[str]:
-    """How many visits count, were set aside, and lie beyond the edge."""
-    aside, far = list(marks.counts).count(False), sum(away > reach for away in marks.away)
-    parts = [f"{len(marks.counts) - aside} count", f"{aside} set aside (hollow)"]
+    """How many visits there are, and lie beyond the edge."""
+    far = sum(away > reach for away in (*marks.away, *marks.found))
+    parts = ["1 visit" if len(marks.away) == 1 else f"{len(marks.away)} visits"]
+    if marks.found != marks.away:
+        parts.append("hollow: as found")
     return parts + ([f"{far} beyond +{100 * reach:.0f} %"] if far else [])

@@ -6,23 +6,24 @@ from bench.show.pictures import Run
 COMMON = (
     "How it was measured: passes visit every cell in turn, each visit with fresh buffers at a"
     " random place in memory, the output checked against float64 before and after. A cell's"
-    " time is the median over its quiet visits of the visit's fastest block; the interval is"
-    " 95 % for that median. It says how well this run knows its own median; another day can"
-    " move all of it."
+    " time is what a launch takes on a core left alone: the median over its visits, adjusted by a"
+    " speed probe. The interval is 95 % for that. It says how well this run knows the time;"
+    " another day can move all of it."
 )
 
 HEADLINE = (
     "The layer: A_out = g(A_in @ W + b). The same mathematics, and the same numbers out,"
-    " whichever way it is written. The speed-ups are paired: both sides were measured next to"
-    " each other in each pass. In brackets the 95 % interval.\n\n" + COMMON
+    " whichever way it is written. Both sides of a speed-up are times on a core left alone,"
+    " measured in turn. In brackets the 95 % interval.\n\n" + COMMON
 )
 NOTHING = "A cell without a number says why in cells.csv, column reason."
 METHOD = (
     COMMON + "\n\n"
-    "A visit is disturbed where a control, fixed work timed on each core beside the kernel's,"
-    " took a tenth longer than the run's quiet level. The rule sees the machine and never the"
-    " kernel's times, so it can't favour a result. Everything that was measured is in"
-    " visits.csv and blocks.csv, a row as it happened."
+    "The speed probe is fixed work, timed between every two blocks of launches. How much longer it"
+    " took than on a core left alone is how slow the machine was at that moment; each block's time"
+    " is adjusted by it, as far as the kernel follows it. A GPU's own times are left as found."
+    " Everything that was measured is in visits.csv and blocks.csv, a row as it happened, and"
+    " cells.csv has each time as found, too."
 )
 
 
@@ -30,9 +31,9 @@ def points(run: Run) -> list[str]:
     """How a run was measured, a sentence each, with its own counts."""
     visits, aside = (int(run.cells[name].sum()) for name in ("visits", "disturbed"))
     said = [
-        "Passes visit every cell in turn: a disturbance meets all kernels alike",
+        "Passes visit every cell in turn: whatever else uses the machine meets all kernels alike",
         "Each output is checked against float64; a kernel that is wrong reaches no chart",
-        "A number is the median over quiet visits of their fastest block; bars: 95 % interval",
-        f"{visits:,} visits count; {aside:,} are set aside, told by a control beside the kernel",
+        "A time is for a core left alone: the median over visits, adjusted by a speed probe",
+        f"{visits:,} visits count; in {aside:,} threads waited for a core, or the machine slept",
     ]
     return [*said, *table.machine(run.machine)]

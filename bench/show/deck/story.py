@@ -68,13 +68,13 @@ class Story:
 
 def read(run: RunData) -> Story:
     """The deck of a run."""
-    return tell(pictures.read(run), table.headline(run), table.quietness(run))
+    return tell(pictures.read(run), table.headline(run), table.state(run))
 
 
-def tell(run: Run, headline: str | None, quietness: str | None) -> Story:
+def tell(run: Run, headline: str | None, state: str | None) -> Story:
     """The slides of a run, the last of them about how it was measured."""
     slides = [slide for picture in _pictures(run) for slide in of_picture(picture)]
-    last = _method(run, quietness)
+    last = _method(run, state)
     return Story(
         headline or "One dense layer, A_out = g(A_in @ W + b), written several ways",
         table.machine(run.machine),
@@ -210,13 +210,13 @@ def _nothing(run: Run) -> Slide:
     )
 
 
-def _method(run: Run, quietness: str | None) -> Slide:
-    """How it was measured, and how quiet the machine was."""
-    title = quietness or "how it was measured"
+def _method(run: Run, state: str | None) -> Slide:
+    """How it was measured, and what the machine was like."""
+    title = state or "how it was measured"
     view = cells.choose(run.cells, "time_s")
     return Slide(
         title[0].upper() + title[1:],
-        "How it was measured" if quietness else view.chosen,
+        "How it was measured" if state else view.chosen,
         Points(method.points(run)),
         "",
         method.METHOD,

@@ -27,10 +27,11 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from bench.data.machine import Machine
-from bench.stats.run_data import RunData
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from bench.stats.run_data import RunData
 
 NOT_OF_A_RUN = "gate"
 
@@ -42,7 +43,7 @@ class Run:
     name: str
     cells: pd.DataFrame  # cells.csv
     machine: Machine  # machine.json
-    visits: pd.DataFrame | None = None  # a row a visit that was measured: its cell, seconds, quiet
+    visits: pd.DataFrame | None = None  # a row a visit that was measured: its cell, seconds
 
 
 def read(run: RunData) -> Run:
@@ -51,15 +52,17 @@ def read(run: RunData) -> Run:
 
     from bench.data import store
 
-    rows = []
-    for cell in run.by_cell.values():
-        good = cell.good
-        for visit in cell.visits:
-            if visit.pass_number in cell.times and visit.status == "ok":
-                mine = {name: getattr(visit, name) for name in CELL}
-                seconds, quiet = cell.times[visit.pass_number], visit.pass_number in good
-                rows.append(mine | {"pass": visit.pass_number, "seconds": seconds, "quiet": quiet})
-    table = pd.DataFrame(rows, columns=[*CELL, "pass", "seconds", "quiet"])
+    rows = [
+        {name: getattr(visit, name) for name in CELL}
+        | {
+            "pass": visit.pass_number,
+            "seconds": run.times.visit_s[visit.visit],
+            "as_found": run.times.found_s[visit.visit],
+        }
+        for cell in run.by_cell.values()
+        for visit in cell.counted
+    ]
+    table = pd.DataFrame(rows, columns=[*CELL, "pass", "seconds", "as_found"])
     return Run(run.folder.name, store.table(run.cells), run.machine, table)
 
 

@@ -1,6 +1,7 @@
-"""The noise: every visit to the headline case, those that count and those that were set aside."""
+"""The noise: every visit to the headline case, as found and adjusted."""
 
 from collections.abc import Sequence
+from statistics import median
 
 import pandas as pd
 
@@ -8,6 +9,7 @@ from bench.show.pictures import CELL, Run
 from bench.show.pictures.parts import cells, words
 from bench.show.pictures.parts.footer import footer
 from bench.show.pictures.parts.picture import Marks, Nothing, Picture, Visits
+from bench.terminal import units
 
 TIMES = ("time_s", "time_low_s", "time_high_s")
 NO_VISITS = "visits.csv and blocks.csv have no visit to show"
@@ -41,23 +43,28 @@ def _marks(run: Run, case: pd.DataFrame) -> list[Marks]:
     if run.visits is None:
         return []
     visits = case[[*CELL, *TIMES]].merge(run.visits, on=CELL)
-    visits[["away", "low", "high"]] = (
-        visits[["seconds", *TIMES[1:]]].div(visits["time_s"], axis=0) - 1
+    visits[["away", "found", "low", "high"]] = (
+        visits[["seconds", "as_found", *TIMES[1:]]].div(visits["time_s"], axis=0) - 1
     )
     marks = []
     for kernel, rows in visits.groupby("kernel", sort=False):
         ordered = rows.sort_values("pass")
         low, high = (float(rows[end].iloc[0]) for end in ("low", "high"))
-        away, counts = [float(n) for n in ordered["away"]], [bool(n) for n in ordered["quiet"]]
-        marks.append(Marks(str(kernel), low, high, away, counts))
+        away, found = ([float(n) for n in ordered[name]] for name in ("away", "found"))
+        marks.append(Marks(str(kernel), low, high, away, found))
     return marks
 
 
 def title(marks: Sequence[Marks]) -> str:
-    """How many visits to the fastest kernel the machine disturbed."""
+    """How near its time half of the visits to the fastest kernel lie, adjusted and as found."""
     if not marks:
         return "Every visit to the headline case"
-    counts = marks[-1].counts
-    aside, kernel = list(counts).count(False), words.spoken(marks[-1].kernel)
-    count = f"{aside or 'None'} of {len(counts)} visits to {kernel}"
-    return f"{count} {'was' if aside < 2 else 'were'} disturbed and set aside"
+    fastest = marks[-1]
+    near, found = (
+        f"{units.number(100 * median(map(abs, places)), 2)} %"
+        for places in (fastest.away, fastest.found)
+    )
+    half = f"half the visits to {words.spoken(fastest.kernel)} lie within {near} of its time"
+    if fastest.found == fastest.away:
+        return half.capitalize()
+    return f"Adjusted, {half}; as found, {found}"

@@ -30,21 +30,22 @@ import math
 
 import numpy as np
 
+from bench.data.speed_history import History, Trait
 from bench.stats.adjust.block_table import BlockTable, tabulate
 from bench.stats.adjust.floors import Floors, floors, slowdowns
 from bench.stats.adjust.numbers import numbers
 from bench.stats.adjust.records import (
+    ENOUGH,
     Answer,
     Blocks,
     Estimate,
-    History,
     MachineState,
     Ratio,
-    Trait,
 )
 from bench.stats.adjust.slopes import BUSY, Slopes, slopes
 
 __all__ = [
+    "ENOUGH",
     "Answer",
     "Blocks",
     "Estimate",
@@ -55,6 +56,10 @@ __all__ = [
     "estimate",
     "ratio",
 ]
+
+TELLING = 1000
+"""A run with fewer readings of the probe tells later runs nothing: its floor may be chance, and as
+the lowest of all it would stay."""
 
 
 def estimate(blocks: Blocks, earlier: History | None = None) -> Answer:
@@ -67,9 +72,13 @@ def estimate(blocks: Blocks, earlier: History | None = None) -> Answer:
     floor = floors(table, earlier)
     slowdown = slowdowns(table, floor)
     slope = slopes(table, slowdown, earlier)
-    estimates = numbers(table, slowdown, floor, slope)
+    estimates, adjusted, found = numbers(table, slowdown, floor, slope)
     return Answer(
-        estimates, _state(table, floor, estimates), _history(table, floor, slope, earlier)
+        estimates,
+        tuple(np.exp(adjusted).tolist()),
+        tuple(np.exp(found).tolist()),
+        _state(table, floor, estimates),
+        _history(table, floor, slope, earlier),
     )
 
 
@@ -114,6 +123,8 @@ def _state(table: BlockTable, floor: Floors, estimates: tuple[Estimate, ...]) ->
 
 def _history(table: BlockTable, floor: Floors, slope: Slopes, earlier: History) -> History:
     """What the next run on this machine may begin with; what this one didn't see is kept."""
+    if len(table.readings) < TELLING:
+        return earlier
     seen = not (floor.source == "fastest" or math.isnan(floor.run))
     floors_s = [math.exp(floor.run)] if seen else []
     if earlier.floor_s is not None:

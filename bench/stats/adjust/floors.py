@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bench.data.speed_history import History
 from bench.stats.adjust.block_table import BlockTable
 from bench.stats.adjust.grouped import Floats, means, quantiles, sums
-from bench.stats.adjust.records import History, Source
+from bench.stats.adjust.records import Source
 
 LEVEL = 0.003
 """The floor is this quantile of a run's readings: the fastest state that it was in repeatedly."""

@@ -3,30 +3,30 @@
 import math
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from bench.stats.adjust.block_table import BlockTable
 from bench.stats.adjust.floors import Floors
 from bench.stats.adjust.grouped import Floats, Integers, quantiles, sums
 from bench.stats.adjust.records import Estimate
 from bench.stats.adjust.slopes import Slopes, certainty
+from bench.stats.interval import CONFIDENCE
 
 QUANTILE = 0.2
 """A visit's number is this weighted quantile of its adjusted blocks: what disturbs a block makes it
 longer."""
 
-CONFIDENCE = 0.95
-NORMAL = float(stats.norm.ppf((1 + CONFIDENCE) / 2))
+NORMAL = float(special.ndtri((1 + CONFIDENCE) / 2))
 
 ALIKE, ALIKE_VISITS = 0.2, 20
-"""The correlation of neighbouring visits' sides of the median, and how many visits' worth of
-evidence it is taken for: as in bench.stats.estimate."""
+"""The correlation of neighbouring visits' sides of the median, as recorded runs have it (0.1 to
+0.2), and how many visits' worth of evidence that is taken for."""
 
 
 def numbers(
     table: BlockTable, slowdown: Floats, floors: Floors, slopes: Slopes
-) -> tuple[Estimate, ...]:
-    """An estimate a cell.
+) -> tuple[tuple[Estimate, ...], Floats, Floats]:
+    """An estimate a cell, and the logarithms of each visit's number, adjusted and as found.
 
     A block counts the less the further it had to be adjusted; all visits count alike. The interval
     is that of a median, together with what the slope and the floor may be wrong by.
@@ -35,7 +35,8 @@ def numbers(
     slope = np.where(table.hosted, slopes.cell, 0.0)
     slope_error = np.where(table.hosted, slopes.cell_error, 0.0)
     floor_error = np.where(table.hosted, floors.error[table.kernel_of_cell], 0.0)
-    certain = certainty(slowdown)
+    # 1 where nothing is adjusted, so that what is left alone is to the last digit as found
+    certain = certainty(slowdown) / certainty(np.zeros(1))
 
     def of_visits(slope: Floats) -> Floats:
         adjusted = table.log_s - slope[table.cell] * slowdown
@@ -59,7 +60,7 @@ def numbers(
     plain = quantiles(table.log_s, np.ones(len(slowdown)), table.visit, visits, QUANTILE)
     as_found = of_cells(plain)
     counted = np.bincount(of, minlength=cells)
-    return tuple(
+    estimates = tuple(
         Estimate(
             name=name,
             value=math.exp(middle[i]),
@@ -72,6 +73,7 @@ def numbers(
         )
         for i, name in enumerate(table.names)
     )
+    return estimates, number, plain
 
 
 def _interval(number: Floats, of: Integers, middle: Floats) -> tuple[Floats, Floats]:
@@ -81,7 +83,7 @@ def _interval(number: Floats, of: Integers, middle: Floats) -> tuple[Floats, Flo
     """
     cells, each = len(middle), np.ones(len(number))
     visits = np.maximum(np.bincount(of, minlength=cells), 1)
-    reach = stats.t.ppf((1 + CONFIDENCE) / 2, np.maximum(visits - 1, 1)) / 2 / np.sqrt(visits)
+    reach = special.stdtrit(np.maximum(visits - 1, 1), (1 + CONFIDENCE) / 2) / 2 / np.sqrt(visits)
     inside = np.minimum(reach, 0.5)
     low = quantiles(number, each, of, cells, 0.5 - inside)
     high = quantiles(number, each, of, cells, 0.5 + inside)
@@ -90,14 +92,18 @@ def _interval(number: Floats, of: Integers, middle: Floats) -> tuple[Floats, Flo
 
 
 def _widening(number: Floats, of: Integers, middle: Floats) -> Floats:
-    """How much wider an interval is because neighbouring visits are alike (as in
-    bench.stats.estimate.widening, for all cells at once).
+    """How much wider an interval is because neighbouring visits are alike.
+
+    sqrt((1 + r) / (1 - r)), where r is the correlation of one visit's side of the median with the
+    next one's: what a median's error grows by under a first-order process. Few visits say little of
+    r, so it is drawn towards what recorded runs show.
     """
     order = np.argsort(of, kind="stable")
     cell, side = of[order], np.sign(number - middle[of])[order]
     pair = cell[1:] == cell[:-1]
     n = np.bincount(of, minlength=len(middle))
     alike = sums((side[1:] * side[:-1])[pair], cell[1:][pair], len(middle))
+    # the median is taken from the same values, which makes neighbours seem opposed by 1 / (n - 1)
     r = (alike + 1) / np.maximum(n - 1, 1)
     r = np.clip((n * r + ALIKE_VISITS * ALIKE) / (n + ALIKE_VISITS), 0.0, 0.9)
     return np.sqrt((1 + r) / (1 - r))

@@ -2,10 +2,11 @@
 later runs on the same machine may know.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal
 
+from bench.data.speed_history import History
 from bench.stats.adjust.grouped import Floats, Integers
 
 ENOUGH = 6
@@ -90,27 +91,11 @@ class MachineState:
 
 
 @dataclass(frozen=True, slots=True)
-class Trait:
-    """How a kernel, or a cell, follows the probe."""
-
-    slope: float  # as in Estimate
-    error: float  # standard error of the slope
-    offset: float  # log of the probe's floor beside the kernel, over the machine's
-
-
-@dataclass(frozen=True, slots=True)
-class History:
-    """What runs so far have told of a machine, for the next one on it. Plain: fit for JSON."""
-
-    floor_s: float | None = None  # seconds of the probe on a core left alone; None: never seen
-    kernels: Mapping[str, Trait] = field(default_factory=dict)
-    cells: Mapping[str, Trait] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
 class Answer:
     """All that a run tells."""
 
     estimates: tuple[Estimate, ...]  # in the order of the cells
+    adjusted: tuple[float, ...]  # seconds a launch of each visit, in the order of their numbers
+    as_found: tuple[float, ...]  # the same with nothing adjusted
     state: MachineState
     history: History  # of this run and the earlier ones

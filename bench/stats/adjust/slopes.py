@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bench.data.speed_history import History, Trait
 from bench.stats.adjust.block_table import BlockTable
 from bench.stats.adjust.grouped import Floats, means, sums
-from bench.stats.adjust.records import History, Trait
 
 BUSY = 0.1
 """A slowdown (a logarithm) from which on something else used the core."""

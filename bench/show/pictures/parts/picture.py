@@ -187,7 +187,7 @@ class Marks:
     low: float  # of the estimate's 95 % interval
     high: float
     away: Sequence[float]
-    counts: Sequence[bool]  # False: set aside
+    found: Sequence[float]  # the same with nothing adjusted
 
 
 @dataclass(frozen=True, slots=True)
