@@ -328,9 +328,9 @@ class CellRow:
     # else uses the core (median over the visits, adjusted by the speed probe); a GPU's own time is
     # as found
     time_s: float | None
-    # lower end of the 95 % interval of `time_s`, in seconds; empty with fewer than six visits
+    # lower end of the 95 % interval of `time_s`, in seconds; empty with fewer than four visits
     time_low_s: float | None
-    # upper end of the 95 % interval of `time_s`, in seconds; empty with fewer than six visits
+    # upper end of the 95 % interval of `time_s`, in seconds; empty with fewer than four visits
     time_high_s: float | None
     # median, over the visits that count, of each visit's median block: seconds per launch, as found
     median_s: float | None
@@ -352,18 +352,18 @@ class CellRow:
     bytes: int
     # floating-point operations per second: `flops` / `time_s`
     flop_per_s: float | None
-    # lower end of the 95 % interval of `flop_per_s`; empty with fewer than six visits
+    # lower end of the 95 % interval of `flop_per_s`; empty with fewer than four visits
     flop_per_s_low: float | None
-    # upper end of the 95 % interval of `flop_per_s`; empty with fewer than six visits
+    # upper end of the 95 % interval of `flop_per_s`; empty with fewer than four visits
     flop_per_s_high: float | None
     # `flop_per_s` in percent of the device's peak at this precision: the larger of the measured and
     # the theoretical one
     percent_of_peak: float | None
     # how many times as fast as `python_loop` on the same case
     speedup: float | None
-    # lower end of the 95 % interval of `speedup`; empty with fewer than six visits
+    # lower end of the 95 % interval of `speedup`; empty with fewer than four visits
     speedup_low: float | None
-    # upper end of the 95 % interval of `speedup`; empty with fewer than six visits
+    # upper end of the 95 % interval of `speedup`; empty with fewer than four visits
     speedup_high: float | None
     # origin of python_loop's time: `measured` (in the same passes), `predicted` (from smaller
     # layers, because this one would take too long), or empty
