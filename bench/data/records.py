@@ -15,9 +15,11 @@ from bench.plan.case import LARGEST, Activation, Cache, Precision
 Status = Literal[
     # measured, and the answers were right
     "ok",
-    # the run ended before the cell's first visit
+    # the run ended before the cell's first visit; where those are over a thousand cells, none
+    # of them has a row
     "pending",
-    # the kernel can't run on this machine: the reason says what it lacks
+    # the kernel can't run on this machine, or not for this layer and batch: the reason says what it
+    # lacks
     "unavailable",
     # the kernel does not do this precision or activation
     "unsupported",
@@ -397,3 +399,7 @@ class CellRow:
     # how the time follows the speed probe: log(time) grows by so much for each unit of log(probe);
     # 0 where nothing was adjusted
     probe_slope: float | None = None
+    # of the visits that count, those whose threads waited for a core for more than a tenth of the
+    # time: they count because the cell has too few others. Where they are all of them, the time is
+    # that of a disturbed machine
+    waited: int = 0
