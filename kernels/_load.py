@@ -115,5 +115,9 @@ def _import(name: str, path: Path) -> ModuleType:
     except SyntaxError as error:
         raise ImportError(f"{path}, line {error.lineno}: {error.msg}") from error
     except Exception as error:
-        raise ImportError(f"{path}: {type(error).__name__}: {error}") from error
+        message = f"{path}: {type(error).__name__}: {error}"
+        beside = path.with_name(f"{getattr(error, 'name', None)}.py")
+        if isinstance(error, ModuleNotFoundError) and beside.is_file():
+            message += f"; a kernel is one file: put what it needs of {beside.name} into it"
+        raise ImportError(message) from error
     return module

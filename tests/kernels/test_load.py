@@ -180,3 +180,16 @@ def test_hidden_files_are_no_kernels(
     assert kernels.names() == ("mine",)
     with pytest.raises(LookupError, match="no kernel"):
         kernels.load(str(tmp_path / name))
+
+
+def test_a_kernel_that_imports_from_beside_it_hears_that_it_is_one_file(tmp_path: Path) -> None:
+    (tmp_path / "shared_bits.py").write_text("TWO = 2\n", encoding="utf-8")
+    mine = tmp_path / "mine.py"
+    mine.write_text(f"import shared_bits\n{PREPARE}", encoding="utf-8")
+    with pytest.raises(
+        ImportError, match=r"'shared_bits'; a kernel is one file: put what it needs"
+    ):
+        kernels.load(str(mine))
+    mine.write_text(f"import nowhere_to_be_found\n{PREPARE}", encoding="utf-8")
+    with pytest.raises(ImportError, match=r"No module named 'nowhere_to_be_found'$"):
+        kernels.load(str(mine))
