@@ -199,7 +199,7 @@ def report(
     if markdown:
         text = tables.of(data)
         if out is None and not pptx:
-            streams.console().file.write(text)
+            streams.product(text)
             return
         path = out or run_folder.plots(folder) / tables.NAME
         runs.written(path, folder, lambda: tables.write(path, text))

@@ -147,7 +147,7 @@ class Visit:
     batch: int
     # precision of the arithmetic: float64, float32, tf32, float16 or bfloat16
     precision: str
-    # the layer's activation function: linear, relu, sigmoid or tanh
+    # the layer's activation function; kernels/README.md names them all
     activation: str
     # number of the GPU that was asked for, from 0; a kernel on the CPU ignores it
     device_index: int
@@ -304,7 +304,7 @@ class CellRow:
     batch: int
     # precision of the arithmetic: float64, float32, tf32, float16 or bfloat16
     precision: str
-    # the layer's activation function: linear, relu, sigmoid or tanh
+    # the layer's activation function; kernels/README.md names them all
     activation: str
     # number of the GPU that was asked for, from 0; a kernel on the CPU ignores it
     device_index: int

@@ -10,6 +10,8 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any, Literal
 
+from bench.terminal.errors import BadInput
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -20,10 +22,14 @@ PLAIN = {"±": "+-", "µ": "u", "…": "..."}
 class Lasting(io.FileIO):
     """A file that is written to for as long as it can be."""
 
+    lost: OSError | None = None  # why something was not written; nobody who reads is no reason
+
     def write(self, data: Any) -> int:
         try:
             written = super().write(data)
-        except OSError:
+        except OSError as why:
+            if not isinstance(why, BrokenPipeError):
+                self.lost = why
             return memoryview(data).nbytes
         return written
 
@@ -43,6 +49,15 @@ def replace() -> None:
         lasting = io.BufferedWriter(Lasting(descriptor, "w", closefd=False))
         text = io.TextIOWrapper(lasting, encoding, errors="plain", line_buffering=True)
         setattr(sys, name, text)
+
+
+def product(text: str) -> None:
+    """Write what a command was asked for to stdout. Raises BadInput where that can't be written."""
+    sys.stdout.write(text)
+    sys.stdout.flush()
+    raw = getattr(getattr(sys.stdout, "buffer", None), "raw", None)
+    if isinstance(raw, Lasting) and raw.lost is not None:
+        raise BadInput(f"stdout can't be written: {raw.lost.strerror}")
 
 
 def _plain(error: UnicodeError) -> tuple[str, int]:

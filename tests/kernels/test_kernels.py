@@ -28,6 +28,8 @@ def why_not(name: str) -> str:
         kernels.load(name).prepare(layer, 1).close()
     except Unavailable as why:
         return str(why)
+    except Unsupported:  # of this activation: it runs
+        pass
     return ""
 
 

@@ -100,6 +100,8 @@ def test_the_numbers_of_lines_are_those_of_cells_csv(name: str) -> None:
                 what, unit = "batching", max(r["flop_per_s"] for r in mine) / 100
                 row = rows[point.kernel, 1000, point.x]
                 assert y == "share of its best, %"
+            elif not x.startswith("width of the layer"):
+                continue  # a chart that this test does not know
             else:
                 row = rows[point.kernel, point.x, batch_of(title, said)]
                 if y.endswith("FLOP/s (log scale)"):

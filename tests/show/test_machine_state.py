@@ -16,6 +16,7 @@ def test_the_sentence_says_what_the_times_are_given_for() -> None:
     )
     earlier = str(sentence(replace(BUSY, source="earlier")))
     assert "alone (known from earlier runs);" in earlier
+    assert str(sentence(replace(BUSY, longer=1.004))).endswith("as found they were the same.")
     assert "fastest state" in str(sentence(replace(BUSY, source="fastest")))
 
 

@@ -46,6 +46,16 @@ def test_elsewhere_everything_is_said_as_it_is() -> None:
 
 
 @pytest.mark.parametrize(
+    ("shell", "lost"),
+    [(">/dev/full", True), ("| true", False), (">/dev/null", False)],
+)
+def test_what_a_command_was_asked_for_is_not_lost_in_silence(shell: str, *, lost: bool) -> None:
+    done = say("streams.product('x' * 100_000)", shell)
+    assert ("stdout can't be written: No space left on device" in done.stderr) is lost
+    assert (done.returncode != 0) is lost
+
+
+@pytest.mark.parametrize(
     "shell",
     ["| true", ">/dev/full", "2>/dev/full", ">&-", "2>&-", "<&- >&- 2>&-", "</dev/null >&-"],
 )
