@@ -10,9 +10,9 @@ from statistics import median
 from bench.data.records import Block, Quantity, Visit
 
 WAITED, LEAST = 0.1, 6
-"""A visit whose threads waited for a core for more than this share of the time is set aside, because
-the probe does not see that a block was interrupted. A cell keeps so many visits all the same, those
-that waited the least."""
+"""A visit whose threads waited for a core for more than this share of the time is set aside,
+because the probe does not see that a block was interrupted. A cell keeps so many visits all the
+same, those that waited the least."""
 
 ABRUPT_S = 1e-3
 """A clock that was set by more than this, or a machine that slept, spoils a visit altogether.
