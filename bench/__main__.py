@@ -48,7 +48,7 @@ def run(
         list[str] | None,
         typer.Option(
             help="A layer of your own: FILE.npz or FILE.safetensors, with :NAME where the file has"
-            " several; may be repeated.",
+            " several, and LABEL= before it to call it something; may be repeated.",
         ),
     ] = None,
     transposed: Annotated[  # noqa: FBT002 - a flag
@@ -280,6 +280,7 @@ def kernels(
     from rich.text import Text
 
     from bench.measure import visit
+    from bench.plan.cell import called
     from bench.terminal.text import plain
     from bench.worker import messages
     from bench.worker.limits import usable_cores
@@ -295,7 +296,7 @@ def kernels(
         here, said, colour = "yes", summary, "green"
         if isinstance(verdict, messages.Refused):
             here, said, colour = verdict.status, verdict.reason, "yellow"
-        shown.add_row(Text(plain(session.stem(name))), Text(here, colour), Text(plain(said)))
+        shown.add_row(Text(plain(called(name))), Text(here, colour), Text(plain(said)))
     streams.console().print(shown)
 
 
@@ -360,6 +361,11 @@ def main() -> NoReturn:
             code = stop.code
         except typer.Abort:
             code = 130
+        except MemoryError as error:
+            said = " ".join(str(error).split())
+            _fail(
+                f"out of memory{f': {said}' if said else ''}: end other programs, or ask for less"
+            )
         except Exception:  # noqa: BLE001 - Python would exit with 1: a slower kernel, or a wrong one
             traceback.print_exc()
             _fail("this is a bug in the program: please report it, with the lines above")

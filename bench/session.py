@@ -34,7 +34,7 @@ def start(
 ) -> int:
     """A new run: settle what to measure, make its directory, measure.
 
-    `layers`: FILE[:NAME] of layers with numbers of their own, instead of the sweep's.
+    `layers`: [LABEL=]FILE[:NAME] of layers with numbers of their own, instead of the sweep's.
     """
     import msgspec
 
@@ -44,7 +44,7 @@ def start(
     from bench.stats import run_data
     from bench.worker.limits import usable_cores
 
-    own = [weights.find(asked, transposed=transposed) for asked in layers]
+    own = weights.find_all(layers, transposed=transposed)
     changes["layers"] = [msgspec.to_builtins(found.layer) for found in own] or None
     fields = sweep.changed(sweep.read(name), changes)
     asked = absolute(fields["kernels"])
@@ -121,22 +121,25 @@ def _refuse_another_machine(before: "RunData", machine: "Machine") -> None:
 
 
 def _refuse_twins(kernels: Sequence[str]) -> None:
-    stems = [stem(kernel) for kernel in kernels]
-    if twice := [stem for stem in stems if stems.count(stem) > 1]:
+    from bench.plan.cell import called
+
+    names = [called(kernel) for kernel in kernels]
+    if twice := [name for name in names if names.count(name) > 1]:
         remedy = "rename one, because rows are told apart by that name"
         raise BadInput(f"two kernels are called {twice[0]}: {remedy}")
 
 
 def _load(visitor: "Visitor", names: Sequence[str], settled: "Sweep") -> dict[str, str]:
     """Each kernel's hash. Raises BadInput for one that can't be imported."""
+    from bench.plan.cell import called
     from bench.worker import messages
 
     hashes = {}
     for name in names:
         loaded = visitor.load(name, settled.devices[0])
         if isinstance(loaded, messages.Refused):
-            raise BadInput(f"kernel {stem(name)}: {loaded.reason}")
-        hashes[stem(name)] = loaded.kernel_hash
+            raise BadInput(f"kernel {called(name)}: {loaded.reason}")
+        hashes[called(name)] = loaded.kernel_hash
     return hashes
 
 
@@ -283,7 +286,3 @@ def refuse_unknown(kernel: str, known: Sequence[str]) -> None:
     """Raise BadInput unless it is one of those known, or a file."""
     if kernel not in known and not Path(kernel).is_file():
         raise BadInput(f"no kernel {kernel!r}; known: {', '.join(known)}, or a .py file")
-
-
-def stem(kernel: str) -> str:
-    return Path(kernel).stem if kernel.endswith(".py") else kernel

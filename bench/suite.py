@@ -49,7 +49,7 @@ def test_forward(benchmark: Any, kernel: str, case: Case, pytestconfig: pytest.C
         pytest.skip(f"a launch is predicted to take over {limit_s} s")
     dtype = kernels.DTYPES[case.precision]
     own = chosen.weights.get(case.layer)
-    drawn = inputs.draw(case, 0, dtype, weights.load(own, case) if own else None)
+    drawn = inputs.draw(case, 0, dtype, weights.load(own, case, dtype) if own else None)
     layer = kernels.Layer(drawn.W, drawn.b, case.activation, case.precision)
     try:
         step = kernels.load(kernel).prepare(layer, case.batch)

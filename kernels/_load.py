@@ -27,8 +27,10 @@ class Kernel:
 
 
 def names() -> tuple[str, ...]:
-    """The kernels in this folder, by file name, in alphabetical order."""
-    return tuple(sorted(p.stem for p in FOLDER.glob("*.py") if not p.stem.startswith("_")))
+    """The kernels in this folder, by file name, in alphabetical order. Helpers (`_*.py`) are none,
+    and neither are hidden files, such as an editor's lock on a file or macOS's notes on it.
+    """
+    return tuple(sorted(p.stem for p in FOLDER.glob("*.py") if not p.stem.startswith(("_", "."))))
 
 
 def load(name_or_path: str) -> Kernel:
@@ -43,7 +45,7 @@ def load(name_or_path: str) -> Kernel:
     else:
         path = FOLDER / f"{name_or_path}.py"
         module_name = f"kernels.{name_or_path}"
-    if not path.is_file() or path.stem.startswith("_"):
+    if not path.is_file() or path.stem.startswith(("_", ".")):
         raise LookupError(f"no kernel {name_or_path!r}; known: {', '.join(names())}, or a .py file")
     module = _import(module_name, path)
     prepare = getattr(module, "prepare", None)
@@ -113,5 +115,9 @@ def _import(name: str, path: Path) -> ModuleType:
     except SyntaxError as error:
         raise ImportError(f"{path}, line {error.lineno}: {error.msg}") from error
     except Exception as error:
-        raise ImportError(f"{path}: {type(error).__name__}: {error}") from error
+        message = f"{path}: {type(error).__name__}: {error}"
+        beside = path.with_name(f"{getattr(error, 'name', None)}.py")
+        if isinstance(error, ModuleNotFoundError) and beside.is_file():
+            message += f"; a kernel is one file: put what it needs of {beside.name} into it"
+        raise ImportError(message) from error
     return module

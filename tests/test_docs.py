@@ -225,7 +225,7 @@ def measured() -> Iterator[str]:
     yield f"in {100 * together.held.min():.1f} % of cells or more"
     yield f"kernel by kernel in {100 * held.held.min():.1f} % or more"
     widths = [100 * width for width in busy.half_width]
-    yield "Half an interval is {:.0f}, {:.0f} and {:.0f} % of the time".format(*widths)
+    yield "Half an interval is {:.0f}, {:.0f}, {:.0f} and {:.0f} % of the time".format(*widths)
     runs = study("loaded")
     yield f"{runs.ok.sum()} cells were measured and {runs.false_alarms.sum() or 'none'} was refused"
     faults = study("faults")

@@ -251,10 +251,10 @@ def test_a_run_can_be_extended(a_run: ARun, cells_alone: None) -> None:
     assert set(cells[cells["n_units"] == 7]["kernel"]) >= {"numpy_matmul", "einsum é"}
     assert {7, *(row.n_units for row in before)} == set(cells["n_units"])
     assert (cells["status"] == "ok").all()
-    twin = a_run.folder / "numpy_matmul.py"
+    twin = a_run.folder / "einsum é.py"
     twin.write_text(KERNEL, encoding="utf-8")
     line = refused("run", "--resume", str(a_run.folder), "--kernel", str(twin))
-    assert "two kernels are called numpy_matmul" in line
+    assert "two kernels are called einsum é" in line
 
 
 def test_a_wrong_kernel_ends_a_run_with_1_and_the_rest_is_measured(

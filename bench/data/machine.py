@@ -147,6 +147,8 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
 
 def read(path: Path) -> Machine:
     """The machine, each field checked. Raises BadInput, naming file and field."""
+    if path.exists() and not path.is_file():  # a pipe would be waited for without end
+        raise BadInput(f"{path} can't be read: it is no file, move it away")
     try:
         return msgspec.json.decode(path.read_bytes(), type=Machine)
     except OSError as error:

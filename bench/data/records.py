@@ -15,9 +15,11 @@ from bench.plan.case import LARGEST, Activation, Cache, Precision
 Status = Literal[
     # measured, and the answers were right
     "ok",
-    # the run ended before the cell's first visit
+    # the run ended before the cell's first visit; where those are over a thousand cells, none
+    # of them has a row
     "pending",
-    # the kernel can't run on this machine: the reason says what it lacks
+    # the kernel can't run on this machine, or not for this layer and batch: the reason says what it
+    # lacks
     "unavailable",
     # the kernel does not do this precision or activation
     "unsupported",
@@ -326,9 +328,9 @@ class CellRow:
     # else uses the core (median over the visits, adjusted by the speed probe); a GPU's own time is
     # as found
     time_s: float | None
-    # lower end of the 95 % interval of `time_s`, in seconds; empty with fewer than six visits
+    # lower end of the 95 % interval of `time_s`, in seconds; empty with fewer than four visits
     time_low_s: float | None
-    # upper end of the 95 % interval of `time_s`, in seconds; empty with fewer than six visits
+    # upper end of the 95 % interval of `time_s`, in seconds; empty with fewer than four visits
     time_high_s: float | None
     # median, over the visits that count, of each visit's median block: seconds per launch, as found
     median_s: float | None
@@ -350,18 +352,18 @@ class CellRow:
     bytes: int
     # floating-point operations per second: `flops` / `time_s`
     flop_per_s: float | None
-    # lower end of the 95 % interval of `flop_per_s`; empty with fewer than six visits
+    # lower end of the 95 % interval of `flop_per_s`; empty with fewer than four visits
     flop_per_s_low: float | None
-    # upper end of the 95 % interval of `flop_per_s`; empty with fewer than six visits
+    # upper end of the 95 % interval of `flop_per_s`; empty with fewer than four visits
     flop_per_s_high: float | None
     # `flop_per_s` in percent of the device's peak at this precision: the larger of the measured and
     # the theoretical one
     percent_of_peak: float | None
     # how many times as fast as `python_loop` on the same case
     speedup: float | None
-    # lower end of the 95 % interval of `speedup`; empty with fewer than six visits
+    # lower end of the 95 % interval of `speedup`; empty with fewer than four visits
     speedup_low: float | None
-    # upper end of the 95 % interval of `speedup`; empty with fewer than six visits
+    # upper end of the 95 % interval of `speedup`; empty with fewer than four visits
     speedup_high: float | None
     # origin of python_loop's time: `measured` (in the same passes), `predicted` (from smaller
     # layers, because this one would take too long), or empty
@@ -397,3 +399,7 @@ class CellRow:
     # how the time follows the speed probe: log(time) grows by so much for each unit of log(probe);
     # 0 where nothing was adjusted
     probe_slope: float | None = None
+    # of the visits that count, those whose threads waited for a core for more than a tenth of the
+    # time: they count because the cell has too few others. Where they are all of them, the time is
+    # that of a disturbed machine
+    waited: int = 0

@@ -1,5 +1,6 @@
 """Where runs are on disk."""
 
+import os
 from pathlib import Path
 
 from bench import ROOT
@@ -15,18 +16,26 @@ def compared(folder: Path) -> bool:
 
 
 def plots(folder: Path) -> Path:
-    """Where a run's charts go: plots/<run> beside results/<run>, else plots/ inside the run."""
-    folder = folder.absolute()
-    if folder.parent.name == "results":
-        return folder.parent.parent / "plots" / folder.name
+    """Where a run's charts go: plots/<run> for a run in this checkout's own results/, else plots/
+    inside the run, which may lie where alone something lasts: on a volume of a container.
+    """
+    folder = Path(os.path.abspath(folder))  # noqa: PTH100 - as it was named, links and all
+    own = folder.parent == ROOT / "results"
+    if own and os.access(_there(ROOT / "plots"), os.W_OK):
+        return ROOT / "plots" / folder.name
     return folder / "plots"
+
+
+def _there(folder: Path) -> Path:
+    """The folder, or the nearest above it that is there."""
+    return next(each for each in (folder, *folder.parents) if each.exists())
 
 
 def find(run: str) -> Path:
     """A run's directory, from a path, a name in results/, or `latest`."""
     results = ROOT / "results"
     if run == "latest":
-        runs = sorted(path.parent for path in results.glob("*/sweep.toml"))
+        runs = sorted(path.parent for path in results.glob("[!.]*/sweep.toml"))
         if not runs:
             raise BadInput("no run yet: make bench")
         return max(runs, key=lambda path: (path / "sweep.toml").stat().st_mtime)

@@ -244,7 +244,7 @@ def bring_libraries(kernels: Iterable[str]) -> None:
     A user's own is left as it is. One that can't be had leaves its kernels unavailable. Raises
     Failed where one is half installed.
     """
-    known = sorted({_library(path.stem) for path in (ROOT / "kernels").glob("[!_]*.py")})
+    known = sorted({_library(path.stem) for path in (ROOT / "kernels").glob("[!_.]*.py")})
     wanted = {_library(name) for name in kernels}
     libraries = [
         name

@@ -25,7 +25,9 @@ from bench.worker.messages import Reply, Request
 
 
 class WorkerLost(Exception):
-    """The worker died or had to be killed: `status` is crashed or timeout, the text says how."""
+    """The worker died or had to be killed: `status` is crashed, timeout or out_of_memory, the text
+    says how.
+    """
 
     def __init__(self, status: Status, reason: str) -> None:
         super().__init__(reason)
@@ -53,6 +55,9 @@ HINTS = {
 
 NO_MORE = re.compile("can't start (a process|new thread)|Resource temporarily unavailable")
 """What is printed where processes or threads can't be started."""
+
+NO_MEMORY = re.compile("Memory allocation still failed|std::bad_alloc|Cannot allocate memory")
+"""What libraries print that end the process where memory runs out: OpenBLAS, C++."""
 
 RAISE = "; raise the limit on processes and threads (ulimit -u, or the container's pids limit)"
 
@@ -108,7 +113,9 @@ class WorkerProcess:
         try:
             reply: Reply = msgspec.json.decode(line, type=Reply)
         except msgspec.DecodeError:
-            raise WorkerLost("crashed", self._death(line)) from None
+            reason = self._death(line)
+            status: Status = "out_of_memory" if NO_MEMORY.search(reason) else "crashed"
+            raise WorkerLost(status, reason) from None
         return reply
 
     def _death(self, line: bytes) -> str:

@@ -1,9 +1,27 @@
 """A cell: one kernel on one case, with all that says how it is run."""
 
 from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
 from typing import Self
 
+from bench import ROOT
 from bench.plan.case import Case, Weights
+
+
+@cache
+def called(kernel: str) -> str:
+    """A kernel's name in files, tables and charts: of a file elsewhere, the file's; and with its
+    folder, where a kernel of another file in kernels/ has that name, so that neither its rows nor
+    the speed-ups over it are taken for that one's.
+    """
+    if not kernel.endswith(".py"):
+        return kernel
+    path = Path(kernel)
+    own = ROOT / "kernels" / path.name
+    if not own.is_file() or (path.exists() and own.samefile(path)):
+        return path.stem
+    return f"{path.stem}@{path.parent.name}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +38,7 @@ class Cell:
     @property
     def name(self) -> str:
         """The kernel's name, as the files have it."""
-        return self.kernel.rsplit("/", 1)[-1].removesuffix(".py")
+        return called(self.kernel)
 
     @property
     def label(self) -> str:

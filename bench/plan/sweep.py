@@ -100,23 +100,35 @@ def which(asked: Iterable[str], known: Sequence[str]) -> tuple[str, ...]:
 
 def named() -> tuple[str, ...]:
     """The sweeps that come with the project."""
-    return tuple(sorted(path.stem for path in SWEEPS.glob("*.toml")))
+    return tuple(sorted(path.stem for path in SWEEPS.glob("[!.]*.toml")))
 
 
 def read(name_or_file: str) -> Sweep:
     """A sweep by name, or from a TOML file. Raises BadInput, naming file and field."""
     path = SWEEPS / f"{name_or_file}.toml" if name_or_file in named() else Path(name_or_file)
     try:
-        content = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        content = path.read_bytes()
+    except (FileNotFoundError, IsADirectoryError) as error:
         known = ", ".join(named())
         raise BadInput(f"no sweep {name_or_file!r}: known are {known}, or a TOML file") from error
+    except OSError as error:
+        raise BadInput(f"{path} can't be read: {error.strerror}") from error
     try:
-        return make(tomllib.loads(content))
-    except (ValueError, RecursionError) as error:  # a number of thousands of digits, [[[[[
-        raise BadInput(f"{path}: not TOML: {error}") from error
+        return make(tomllib.loads(_text(content)))
     except BadInput as error:
         raise BadInput(f"{path}: {error}") from error
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits, [[[[[
+        raise BadInput(f"{path}: not TOML: {error}") from error
+
+
+def _text(content: bytes) -> str:
+    """A file's text: UTF-8, with the mark in front that Windows' editors put there, or without."""
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        looks = content.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in content[:4]
+        like = " (it looks like UTF-16)" if looks else ""
+        raise BadInput(f"not in UTF-8{like}: save it as UTF-8") from error
 
 
 def make(fields: dict[str, Any]) -> Sweep:

@@ -1,53 +1,58 @@
 """A layer's own numbers, from a file that somebody else made: read safely, or refused in one line.
 
-    model.npz           arrays by name, as numpy.savez writes them
-    model.safetensors   the same, as PyTorch's models are passed on
-
-Neither runs code when it is read: an .npz file may hold pickled objects, which could, and those
-are refused. A layer is an array W (or weight, or kernel) with two axes and, beside it, b (or bias),
-which is zeros where the file has none. Frameworks differ in the order of W: Keras, Flax and this
-project keep (n_in, n_units), PyTorch (n_units, n_in). The length of b tells which, unless W is
-square or has no b: then nothing tells, so the order is said, and `transposed` is the other one.
+A layer is an array W (or weight, or kernel) with two axes and, beside it, b (or bias), which is
+zeros where the file has none (`bench.plan.tensors` says which files). Frameworks differ in the
+order of W: Keras, Flax and this project keep (n_in, n_units), PyTorch (n_units, n_in). The length
+of b tells which, unless W is square or has no b: then nothing tells, so the order is said, and
+`transposed` is the other one.
 """
 
 import difflib
 import hashlib
-import json
+import math
 import re
-import struct
-import zipfile
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.plan import tensors
 from bench.plan.case import LARGEST, Case, Weights
 from bench.plan.sweep import LONGEST_NAME, Named
+from bench.plan.tensors import File, Tensor, open_file, reason
 from bench.terminal.errors import BadInput
 from bench.terminal.text import plain
 
 NAMES_SHOWN = 8
 """Of the names that a file has, this many are listed: a language model has hundreds."""
 
-W_NAME = re.compile(r"(?P<head>|.*[./_])(?P<word>[Ww]|weights?|kernel)(?P<tail>_?\d*)")
-"""How frameworks and courses call it: fc1.weight, dense/kernel, W, W1, layer_1_w."""
+W_NAME = re.compile(
+    r"(?P<head>|.*[./_])(?P<word>[Ww]|weights?|kernel)"
+    r"(?P<tail>_?\d*|_(?:ih|hh)(?:_l\d+)?(?:_reverse)?)(?P<output>:\d+)?"
+)
+"""How frameworks call it: fc1.weight, dense/kernel:0, W, W1, layer_1_w, weight_ih_l0."""
+
+W_WORD = re.compile(r"(?:^|(?<=[./_]))(?:[Ww]|weights?|kernel)(?=$|[./_:\d])")
+"""What stands for the weights in such a name, and in its place what stands for the bias."""
 
 B_WORDS = ("b", "bias", "biases")
 
-PICKLES = (".pt", ".pth", ".bin", ".pkl", ".pickle", ".ckpt")
+ROWS = 16
+"""Rows that are turned into columns at a time: a cache line of float32."""
 
-Array = NDArray[Any]
+GIVE = "give FILE.npz, FILE.safetensors or its .index.json, with :NAME where it has several"
 
 
 @dataclass(frozen=True, slots=True)
 class Numbers:
-    """W (n_in, n_units) and b (1, n_units), as exact as the file has them, in float64."""
+    """W (n_in, n_units) and b (1, n_units), in the type that was asked for."""
 
-    W: NDArray[np.float64]
-    b: NDArray[np.float64]
+    W: NDArray[Any]
+    b: NDArray[Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,67 +63,106 @@ class Found:
     said: str
 
 
+@dataclass(frozen=True, slots=True)
+class _Facts:
+    """What all of a layer's numbers tell."""
+
+    digest: str  # of both arrays as the file has them
+    largest_weight: float
+    largest_bias: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Picked:
+    """The arrays of a file that are a layer by their headers."""
+
+    given: str  # the label that its owner gave; empty where none was
+    path: Path
+    W_name: str
+    W: Tensor
+    b_name: str  # empty where there is none
+    b: Tensor | None
+    n_in: int
+    n_units: int
+
+
+def find_all(asked: Sequence[str], *, transposed: bool = False) -> list[Found]:
+    """Layers, each from [LABEL=]FILE[:NAME], under labels that differ. Raises BadInput."""
+    picked = [_pick(each, transposed=transposed) for each in asked]
+    return [
+        _found(layer, label, transposed=transposed)
+        for layer, label in zip(picked, _labels(picked), strict=True)
+    ]
+
+
 def find(asked: str, *, transposed: bool = False) -> Found:
-    """A layer from FILE or FILE:NAME. Raises BadInput, naming the file and the remedy."""
-    path, name = _split(asked)
-    file = _open(path)
+    """A layer from [LABEL=]FILE[:NAME]. Raises BadInput, naming the file and the remedy."""
+    return find_all([asked], transposed=transposed)[0]
+
+
+def _pick(asked: str, *, transposed: bool) -> _Picked:
+    given, path, name = _split(asked)
+    file = open_file(path)
     W_name = _choose(file, path, name)
-    W, b_name = file.read(W_name), _bias_of(W_name, file.names)
-    b = file.read(b_name) if b_name else None
-    where = f"{path}:{W_name}"
-    _refuse_types(where, W)
-    if W.ndim != 2:
-        axes = "1 axis" if W.ndim == 1 else f"{W.ndim} axes"
-        raise BadInput(f"{where} has {axes}, must have 2: (n_in, n_units)")
+    b_name = _bias_of(W_name, file.names)
+    W, b = file.tensor(W_name), file.tensor(b_name) if b_name else None
+    _refuse_types(W)
+    if len(W.shape) != 2:
+        axes = "1 axis" if len(W.shape) == 1 else f"{len(W.shape)} axes"
+        raise BadInput(f"{W.where} has {axes}, must have 2: (n_in, n_units)")
     if b is not None:
-        _refuse_types(f"{path}:{b_name}", b)
-    n_in, n_units = _shape(where, W, b_name, b, transposed=transposed)
+        _refuse_types(b)
+    n_in, n_units = _shape(W, b_name, b, transposed=transposed)
+    return _Picked(given, path, W_name, W, b_name, b, n_in, n_units)
+
+
+def _found(picked: _Picked, label: str, *, transposed: bool) -> Found:
+    facts = _facts(picked.W, picked.b)
     weights = Weights(
-        file=str(path.absolute()),
-        W=W_name,
-        b=b_name,
+        file=str(picked.path.absolute()),
+        W=picked.W_name,
+        b=picked.b_name,
         transposed=transposed,
-        digest=_digest(W, b),
+        digest=facts.digest,
     )
-    layer = Named(name=_label(path, W_name), n_in=n_in, n_units=n_units, weights=weights)
-    load(weights, layer)
-    return Found(layer, _said(path, layer, W, b))
+    layer = Named(name=label, n_in=picked.n_in, n_units=picked.n_units, weights=weights)
+    return Found(layer, _said(picked, layer))
 
 
-def load(own: Weights, layer: Named | Case) -> Numbers:
-    """The numbers of a layer that was found. Raises BadInput where they are others now, don't have
-    the layer's shape, or where there is one that is not finite.
+def load(own: Weights, layer: Named | Case, dtype: type[np.floating[Any]] = np.float64) -> Numbers:
+    """The numbers of a layer that was found, in the type that is needed. Raises BadInput where they
+    are others now, don't have the layer's shape, or where there is one that is not finite.
     """
-    path = Path(own.file)
-    file = _open(path)
-    W, b = file.read(own.W), file.read(own.b) if own.b else None
-    if _digest(W, b) != own.digest:
-        raise BadInput(f"{path}:{own.W} has changed since this run began: start a new run")
-    W = W.T if own.transposed else W
-    b = np.zeros(layer.n_units) if b is None else b
-    if W.shape != (layer.n_in, layer.n_units) or b.size != layer.n_units:
-        said = f"{W.shape} and {b.shape} in the file, ({layer.n_in}, {layer.n_units}) in the sweep"
-        raise BadInput(f"{path}:{own.W} is {said}: give --layer anew")
-    for name, array in ((own.W, W), (own.b, b)):
-        _refuse_not_finite(f"{path}:{name}", array)
-    if not W.any():
-        raise BadInput(f"{path}:{own.W} holds nothing but zeros: no answer could be checked")
-    exact = np.ascontiguousarray(W, np.float64)
-    return Numbers(exact, b.astype(np.float64).reshape(1, -1))
+    W, b = _known(own, layer)
+    _facts(W, b, own)
+    numbers = Numbers(
+        np.empty((layer.n_in, layer.n_units), dtype), np.zeros((1, layer.n_units), dtype)
+    )
+    placed = numbers.W.T if own.transposed else numbers.W
+    start = 0
+    for block in W.blocks():
+        exact = block.astype(dtype)
+        for row in range(0, len(block), ROWS):
+            some = exact[row : row + ROWS]
+            placed[start + row : start + row + len(some)] = some
+        start += len(block)
+    if b is not None:
+        numbers.b[0] = np.concatenate([block.ravel() for block in b.blocks()])
+    return numbers
 
 
 def refuse_unfit(own: Weights, layer: Named, precision: str) -> None:
     """Raise BadInput where a layer's numbers leave the range of a precision: with infinities, or
     with nothing but zeros, there is nothing to measure. And wherever `load` does.
     """
-    numbers = load(own, layer)
+    facts = _facts(*_known(own, layer), own)
     most, least = RANGES[precision]
-    W, b = np.abs(numbers.W).max(), np.abs(numbers.b).max()
-    if max(W, b) > most:
-        said = f"holds {max(W, b):.3g}, too much for {precision}"
+    largest = max(facts.largest_weight, facts.largest_bias)
+    if largest > most:
+        said = f"holds {largest:.3g}, too much for {precision}"
         raise BadInput(f"layer {layer.name!r} {said}: take another --precision")
-    if least > W:
-        said = f"holds at most {W:.3g}, too little for {precision}"
+    if least > facts.largest_weight:
+        said = f"holds at most {facts.largest_weight:.3g}, too little for {precision}"
         raise BadInput(f"layer {layer.name!r} {said}: take another --precision")
 
 
@@ -134,128 +178,93 @@ RANGES: dict[str, tuple[float, float]] = {
 squares, which the check takes in float64, are neither infinite nor 0."""
 
 
-# --- files
+def _known(own: Weights, layer: Named | Case) -> tuple[Tensor, Tensor | None]:
+    """The arrays of a layer that was found. Raises BadInput where they don't have its shape."""
+    path = Path(own.file)
+    file = open_file(path)
+    for name in filter(None, (own.W, own.b)):
+        if name not in file.names:
+            raise BadInput(f"{path}:{name} has changed since this run began: start a new run")
+    W, b = file.tensor(own.W), file.tensor(own.b) if own.b else None
+    shape = W.shape[::-1] if own.transposed else W.shape
+    b_shape = (layer.n_units,) if b is None else b.shape
+    if shape != (layer.n_in, layer.n_units) or math.prod(b_shape) != layer.n_units:
+        said = f"{shape} and {b_shape} in the file, ({layer.n_in}, {layer.n_units}) in the sweep"
+        raise BadInput(f"{path}:{own.W} is {said}: give --layer anew")
+    return W, b
 
 
-class _File(Protocol):
-    """A file of arrays with names."""
+def _facts(W: Tensor, b: Tensor | None, own: Weights | None = None) -> _Facts:
+    """What all numbers tell, in one pass. Raises BadInput where one is not finite, where W holds
+    nothing but zeros, and where they are not those of a layer that was found before.
+    """
+    hashed = hashlib.sha256()
+    largest = [0.0, 0.0]
+    problems = []
+    for number, tensor in enumerate((W,) if b is None else (W, b)):
+        bad, first, start = 0, "", 0
+        for block in tensor.blocks():
+            if not start:
+                hashed.update(f"{block.dtype.str} {tensor.shape} ".encode())
+            hashed.update(block.data)
+            # processors compare float32, and float16 only through it
+            single = block.astype(np.float32) if block.dtype == np.float16 else block
+            top, bottom = float(single.max()), float(single.min())
+            largest[number] = max(largest[number], top, -bottom)
+            if not math.isfinite(top - bottom):
+                odd = ~np.isfinite(block)
+                bad += int(np.count_nonzero(odd))
+                if bad and not first:
+                    place = np.argwhere(odd)[0]
+                    place[0] += start
+                    first = ", ".join(map(str, place))
+            start += len(block)
+        if bad:
+            many = "a number that is" if bad == 1 else f"{bad} numbers that are"
+            said = f"not finite (NaN or infinite), the first at [{first}]"
+            problems.append(f"{tensor.where} has {many} {said}")
+    digest = hashed.hexdigest()[:16]
+    if own is not None and digest != own.digest:
+        raise BadInput(f"{W.where} has changed since this run began: start a new run")
+    if problems:
+        raise BadInput(problems[0])
+    if not largest[0]:
+        raise BadInput(f"{W.where} holds nothing but zeros: no answer could be checked")
+    return _Facts(digest, *largest)
 
-    @property
-    def names(self) -> Sequence[str]: ...
 
-    def ndim(self, name: str) -> int: ...
-
-    def read(self, name: str) -> Array: ...
+# --- which file, and which arrays in it
 
 
-def _split(asked: str) -> tuple[Path, str]:
-    """FILE or FILE:NAME; a colon that is the file's own is left alone."""
-    path, name = Path(asked), ""
-    if not path.is_file() and ":" in asked:
-        front, _, name = asked.rpartition(":")
-        path = Path(front)
-    if not path.is_file():
-        what = "is a directory" if path.is_dir() else "no such file"
-        raise BadInput(f"--layer {asked}: {what}: {path}; give FILE.npz or FILE.safetensors[:NAME]")
-    return path, name
+def _split(asked: str) -> tuple[str, Path, str]:
+    """[LABEL=]FILE[:NAME] -> its parts; a colon or = that is the file's own is left alone."""
+    label, equals, rest = asked.partition("=")
+    for given, spec in (("", asked), *([(label, rest)] if equals else [])):
+        ends = [len(spec), *(found.start() for found in re.finditer(":", spec))]
+        for end in sorted(ends, reverse=True):  # the longest that is a file
+            path = Path(spec[:end])
+            if spec[:end] and _is_file(path):
+                return given.strip(), path, spec[end + 1 :]
+    # none is: which one was meant is told by the suffix
+    spec = rest if equals and "." in rest else asked
+    colon = re.search(r"(?<=\.npz|json)(?=:)|(?<=\.safetensors)(?=:)", spec)
+    path = Path(spec[: colon.start()] if colon else spec)
+    if not colon and not path.exists() and ":" in spec:
+        path = Path(spec.rpartition(":")[0])
+    what = "is a directory" if path.is_dir() else "no such file"
+    raise BadInput(f"--layer {asked}: {what}: {path}; {GIVE}")
 
 
-def _open(path: Path) -> _File:
-    suffix = path.suffix.lower()
+def _is_file(path: Path) -> bool:
+    """Whether it is one. Raises BadInput where that can't be told."""
     try:
-        if suffix == ".npz":
-            return _Npz(path)
-        if suffix == ".safetensors":
-            return _Safetensors(path)
+        return path.is_file()
     except OSError as error:
-        raise BadInput(f"{path} can't be read: {_line(error)}") from error
-    if suffix in PICKLES:
-        said = "is a pickle by its name, which can run code when it is read"
-        raise BadInput(f"{path} {said}: save it with safetensors, where you trust it")
-    raise BadInput(f"{path} should be an .npz or a .safetensors file")
-
-
-class _Npz:
-    """What numpy.savez wrote: a ZIP archive of arrays."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        if not zipfile.is_zipfile(path):
-            raise BadInput(f"{path} is no .npz file, or is cut short: numpy.savez writes one")
-        try:
-            with zipfile.ZipFile(path) as archive:
-                names = archive.namelist()
-        except Exception as error:  # of as many kinds as there are ways to break a ZIP file
-            raise BadInput(f"{path} can't be read: {_line(error)}") from error
-        self.names: Sequence[str] = [name.removesuffix(".npy") for name in names]
-
-    def ndim(self, name: str) -> int:
-        return self.read(name).ndim
-
-    def read(self, name: str) -> Array:
-        try:
-            with np.load(self._path, allow_pickle=False) as arrays:
-                array = arrays[name]
-        except Exception as error:  # likewise, or its compression, a header, the array
-            if "allow_pickle" in str(error):
-                said = "holds pickled objects, which can run code when they are read"
-                raise BadInput(f"{self._path}:{name} {said}: save plain arrays") from error
-            raise BadInput(f"{self._path}:{name} can't be read: {_line(error)}") from error
-        if not isinstance(array, np.ndarray):  # another file in the archive: its bytes
-            raise BadInput(f"{self._path}:{name} is no array")
-        return array
-
-
-class _Safetensors:
-    """What the safetensors library wrote: a header in JSON, and the arrays' bytes."""
-
-    def __init__(self, path: Path) -> None:
-        import safetensors
-
-        self._path = path
-        self._file: Any  # the library has no types
-        try:
-            self._file = safetensors.safe_open(str(path), framework="np")
-        except safetensors.SafetensorError as error:
-            said = f"is no safetensors file, or is cut short: {_line(error)}"
-            raise BadInput(f"{path} {said}") from error
-        self.names: Sequence[str] = sorted(self._file.keys())
-
-    def ndim(self, name: str) -> int:
-        return len(self._file.get_slice(name).get_shape())
-
-    def read(self, name: str) -> Array:
-        kind = self._file.get_slice(name).get_dtype()
-        if kind == "BF16":
-            return self._bfloat16(name)
-        if kind not in ("F64", "F32", "F16"):
-            raise BadInput(f"{self._path}:{name} is {kind}, must be F64, F32, F16 or BF16")
-        array: Array = self._file.get_tensor(name)
-        return array
-
-    def _bfloat16(self, name: str) -> Array:
-        """A tensor that NumPy has no type for: the upper halves of float32 numbers.
-
-        The library has checked the header by now. Its form: 8 bytes of length, JSON, then all
-        tensors' bytes, little-endian (https://github.com/huggingface/safetensors, "Format").
-        """
-        with self._path.open("rb") as file:
-            (length,) = struct.unpack("<Q", file.read(8))
-            tensor = json.loads(file.read(length))[name]
-            begin, end = tensor["data_offsets"]
-            file.seek(8 + length + begin)
-            halves = np.frombuffer(file.read(end - begin), "<u2")
-        bits = halves.astype(np.uint32) << np.uint32(16)
-        return bits.view(np.float32).reshape(tensor["shape"])
-
-
-def _line(error: BaseException) -> str:
-    """What a library said, short and on one line."""
-    said = plain(" ".join(str(error).split())) or type(error).__name__
-    return said if len(said) <= 150 else f"{said[:150]}…"
-
-
-# --- which arrays
+        if isinstance(error, PermissionError):
+            raise BadInput(f"{path} can't be read: {reason(error)}") from error
+        return False  # such as a name that is too long for one
+    except ValueError:
+        return False
 
 
 def _short(W_name: str) -> str:
@@ -264,10 +273,13 @@ def _short(W_name: str) -> str:
     if found is None:
         return W_name
     head = found["head"].rstrip("./_")
-    return head + found["tail"] if head else (found[0] if found["tail"] else "")
+    if found["tail"].startswith(("_ih", "_hh")):
+        return W_name
+    whole = found[0].removesuffix(found["output"] or "")
+    return head + found["tail"] if head else (whole if found["tail"] else "")
 
 
-def _choose(file: _File, path: Path, name: str) -> str:
+def _choose(file: File, path: Path, name: str) -> str:
     """The name of W: the one that was asked for, or the only one that it can be."""
     if name in file.names:
         return name
@@ -277,7 +289,9 @@ def _choose(file: _File, path: Path, name: str) -> str:
             return mine[0]
         known = [_short(one) or one for one in weights] or file.names
         raise BadInput(f"{path} has no {name!r}; it has {_listed(known, name)}")
-    layers = [one for one in weights if file.ndim(one) == 2] or weights
+    if len(weights) == 1:
+        return weights[0]
+    layers = [one for one in weights if len(file.tensor(one).shape) == 2] or weights
     if len(layers) == 1:
         return layers[0]
     if layers:
@@ -298,86 +312,130 @@ def _listed(names: Sequence[str], like: str = "") -> str:
 
 
 def _bias_of(W_name: str, names: Sequence[str]) -> str:
-    """The name of the bias that belongs to it; empty where there is none."""
-    found = W_NAME.fullmatch(W_name)
-    if found is None:
-        return ""
-    candidates = (found["head"] + word + found["tail"] for word in B_WORDS)
+    """The name of the bias that belongs to it: the same, with another word where W's stands. Empty
+    where there is none.
+    """
+    candidates = (
+        W_name[: place.start()] + word + W_name[place.end() :]
+        for place in reversed(list(W_WORD.finditer(W_name)))
+        for word in B_WORDS
+    )
     return next((name for name in candidates if name in names), "")
 
 
-def _label(path: Path, W_name: str) -> str:
-    """The layer's name in tables and charts: the file's, and its own in it."""
-    label = plain(f"{path.stem} {_short(W_name)}").strip()
+# --- labels
+
+
+def _labels(picked: Sequence[_Picked]) -> list[str]:
+    """The layers' names in tables and charts: those that were given, else the file's and the
+    layer's own in it; the folder's too where others are called the same, and cut where they are
+    alike. Raises BadInput where two are the same all the same.
+    """
+    labels = [layer.given or _cut(_whole(layer)) for layer in picked]
+    for folder in (False, True):
+        twins = [i for i, label in enumerate(labels) if labels.count(label) > 1]
+        texts = [_whole(picked[i], folder=folder) for i in twins]
+        for i, label in zip(twins, _cut_alike(texts), strict=True):
+            labels[i] = picked[i].given or label
+    if alike := [label for label, count in Counter(labels).items() if count > 1]:
+        said = f"two layers are called {alike[0]!r}, rows go by that name"
+        raise BadInput(f"{said}: name them, as --layer NAME=FILE:...")
+    return labels
+
+
+def _whole(layer: _Picked, *, folder: bool = False) -> str:
+    label = plain(f"{tensors.stem(layer.path)} {_short(layer.W_name)}").strip()
+    parent = plain(layer.path.absolute().parent.name)
+    return f"{parent}/{label}" if folder and parent else label
+
+
+def _cut(text: str) -> str:
     half = LONGEST_NAME // 2
-    return label if len(label) <= LONGEST_NAME else f"{label[: half - 1]}…{label[-half:]}"
+    return text if len(text) <= LONGEST_NAME else f"{text[: half - 1]}…{text[-half:]}"
+
+
+def _cut_alike(texts: Sequence[str]) -> list[str]:
+    """Texts cut to a label's length where they are alike, at the front first."""
+    if max(map(len, texts), default=0) <= LONGEST_NAME:
+        return list(texts)
+    front = _alike(texts)
+    back = _alike([text[front:][::-1] for text in texts])
+    labels = []
+    for text in texts:
+        middle = text[front : len(text) - back]
+        room = LONGEST_NAME - len(middle) - 2
+        if room < 0:
+            labels.append(_cut(text))
+            continue
+        ahead, behind = text[:front], text[len(text) - back :]
+        kept = min(len(behind), max(room // 2, room - len(ahead)))
+        behind = behind if kept == len(behind) else f"{behind[:kept]}…"
+        kept = min(len(ahead), room - kept)
+        ahead = ahead if kept == len(ahead) else f"…{ahead[len(ahead) - kept :]}"
+        labels.append(ahead + middle + behind)
+    return [label.strip() for label in labels]
+
+
+def _alike(texts: Sequence[str]) -> int:
+    """How many letters all of them begin with."""
+    columns = enumerate(zip(*texts, strict=False))
+    return next((i for i, column in columns if len(set(column)) > 1), min(map(len, texts)))
 
 
 # --- whether they are a layer
 
 
-def _refuse_types(where: str, array: Array) -> None:
-    if array.dtype.kind != "f":
+def _refuse_types(tensor: Tensor) -> None:
+    if not tensor.kind.startswith(("float", "bfloat16", "<f", ">f")):
         said = "must be floating-point numbers; unpack quantised ones first"
-        raise BadInput(f"{where} is {array.dtype}, {said}")
-    if array.size == 0:
-        raise BadInput(f"{where} is empty: {array.shape}")
+        if tensor.kind.startswith("void"):
+            said = "a type that the file doesn't tell (8-bit floating-point numbers?):"
+            said += " save float32 or float16"
+        raise BadInput(f"{tensor.where} is {tensor.kind}, {said}")
+    if not math.prod(tensor.shape):
+        raise BadInput(f"{tensor.where} is empty: {tensor.shape}")
 
 
-def _refuse_not_finite(where: str, array: Array) -> None:
-    bad = ~np.isfinite(array)
-    if bad.any():
-        first = ", ".join(map(str, np.argwhere(bad)[0]))
-        count = np.count_nonzero(bad)
-        many = "a number that is" if count == 1 else f"{count} numbers that are"
-        raise BadInput(f"{where} has {many} not finite (NaN or infinite), the first at [{first}]")
-
-
-def _shape(
-    where: str, W: Array, b_name: str, b: Array | None, *, transposed: bool
-) -> tuple[int, int]:
+def _shape(W: Tensor, b_name: str, b: Tensor | None, *, transposed: bool) -> tuple[int, int]:
     """(n_in, n_units). Raises BadInput where W and b don't fit, and says how they would."""
     n_in, n_units = W.shape[::-1] if transposed else W.shape
     if b is not None:
-        if b.ndim > 2 or (b.ndim == 2 and b.shape[0] != 1) or b.ndim == 0:
-            raise BadInput(f"{where}: {b_name} is {b.shape}, must be (n_units,) or (1, n_units)")
-        if b.size != n_units:
+        size = math.prod(b.shape)
+        if len(b.shape) > 2 or (len(b.shape) == 2 and b.shape[0] != 1) or not b.shape:
+            raise BadInput(f"{W.where}: {b_name} is {b.shape}, must be (n_units,) or (1, n_units)")
+        if size != n_units:
             read = "(n_units, n_in)" if transposed else "(n_in, n_units)"
             said = f"is {W.shape}, read as {read}, so {b_name} must have {n_units} numbers"
             remedy = f"{b_name} fits neither axis"
-            if b.size == n_in:
+            if size == n_in:
                 remedy = "leave out --transposed"
                 if not transposed:
                     remedy = "it looks transposed, as PyTorch keeps it: add --transposed"
-            raise BadInput(f"{where} {said} and has {b.size}: {remedy}")
+            raise BadInput(f"{W.where} {said} and has {size}: {remedy}")
     if max(n_in, n_units) > LARGEST:
-        raise BadInput(f"{where} is {W.shape}: at most {LARGEST} inputs and units can be measured")
+        raise BadInput(
+            f"{W.where} is {W.shape}: at most {LARGEST} inputs and units can be measured"
+        )
     return int(n_in), int(n_units)
 
 
-def _digest(W: Array, b: Array | None) -> str:
-    """Of both arrays as the file has them: another model under the same name is another layer."""
-    found = hashlib.sha256()
-    for array in (W,) if b is None else (W, b):
-        found.update(f"{array.dtype.str} {array.shape} ".encode())
-        found.update(np.ascontiguousarray(array).data)
-    return found.hexdigest()[:16]
-
-
-def _said(path: Path, layer: Named, W: Array, b: Array | None) -> str:
+def _said(picked: _Picked, layer: Named) -> str:
     """How the file was read: what was found, and what was decided where it doesn't tell."""
-    own = layer.weights
+    own, W = layer.weights, picked.W
     assert own is not None
     order = "(n_units, n_in)" if own.transposed else "(n_in, n_units)"
     other = "without --transposed" if own.transposed else "with --transposed"
     read = f"read as {order}: {layer.n_in} inputs, {layer.n_units} units"
-    parts = [f"layer {layer.name}: {own.W} is {W.dtype} {W.shape}, {read}"]
-    if b is None or W.shape[0] == W.shape[1]:
+    parts = [f"layer {layer.name}: {own.W} is {W.kind} {W.shape}, {read}"]
+    if picked.b is None or W.shape[0] == W.shape[1]:
         why = "it is square" if W.shape[0] == W.shape[1] else "there is no bias"
         parts.append(
             f"nothing tells whether that is right ({why}): {other} it is read the other way"
         )
-    parts.append(
-        f"{path.name} has no bias for it: zeros are added" if b is None else f"bias {own.b}"
-    )
+    if picked.b is not None:
+        parts.append(f"bias {own.b}")
+    else:
+        elsewhere = "" if not tensors.is_shard(picked.path) else " (another shard may: give the"
+        elsewhere += " .index.json)" if elsewhere else ""
+        parts.append(f"{picked.path.name} has no bias for it{elsewhere}: zeros are added")
     return plain("; ".join(parts))

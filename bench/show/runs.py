@@ -1,5 +1,6 @@
 """Runs on disk: where they are, and what is made of their files."""
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,13 +13,15 @@ if TYPE_CHECKING:
 
 
 def renew(folder: Path) -> "RunData":
-    """Read a run, and write its cells.csv anew where it has the visits that it follows from."""
+    """Read a run, and write its cells.csv anew where it has the visits that it follows from, and
+    where it may be written: an archive of runs may not.
+    """
     from bench.data import store
     from bench.data.records import Visit
     from bench.stats import run_data
 
     run = run_data.read(folder)
-    if (folder / store.FILES[Visit]).is_file():
+    if (folder / store.FILES[Visit]).is_file() and os.access(folder, os.W_OK):
         store.write_cells(folder, run.cells)
     return run
 
@@ -55,7 +58,7 @@ def _drawn(folder: Path, out: Path) -> Iterator[None]:
             ) from error
         raise BadInput(
             f"{where} can't be written ({error.strerror}): make room or make it writable, then"
-            f" python -m bench plot {folder}: what was measured is kept"
+            f" python -m bench plot {folder} (or --out elsewhere): what was measured is kept"
         ) from error
 
 

@@ -20,6 +20,7 @@ from bench.terminal.text import plain
 
 HEADLINE_WIDTH = 1000
 LAUNCH_BOUND = "†"
+WAITED = "‡"
 ORDER = ("python_loop", "numpy_dot", "numpy_matmul", "cupy_matmul", "cupy_fused")
 
 
@@ -111,7 +112,13 @@ def entry(cell: CellRow) -> Text:
         return Text(cell.status, style="red" if cell.status in FAILED else "dim")
     time, rate = units.si(cell.time_s, "s"), units.si(cell.flop_per_s or 0.0, "FLOP/s")
     mark = LAUNCH_BOUND if cell.launch_bound == "yes" else ""
+    mark += WAITED if waited(cell) else ""
     return Text(f"{mark}{time} {spread(cell)}\n{rate} {speedup(cell)}".strip())
+
+
+def waited(cell: CellRow) -> bool:
+    """Whether a cell's number rests on visits alone that waited for a core."""
+    return 0 < cell.visits <= cell.waited
 
 
 def spread(cell: CellRow) -> str:
@@ -146,6 +153,8 @@ def caption(cells: Sequence[CellRow]) -> str:
             f"; {LAUNCH_BOUND} launch-bound: the GPU waited because Python could not submit work"
             " fast enough"
         )
+    if any(map(waited, cells)):
+        words += f"; {WAITED} all of its visits waited for a core: slower than on a quiet machine"
     return words
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from bench.data.records import CellRow, Visit
 from bench.plan.case import Case
 from bench.plan.cell import Cell
-from bench.stats.measured import Measured, VisitBlocks, spoiled
+from bench.stats.measured import WAITED, Measured, VisitBlocks, spoiled
 from bench.terminal.errors import BadInput
 
 VOID = ("wrong", "impossible")
@@ -29,6 +29,11 @@ class CellVisits:
         """The visits that count."""
         counted = self.measured.counted
         return [visit for visit in self.visits if visit.visit in counted]
+
+    @property
+    def waited(self) -> int:
+        """Visits that count although they waited for a core: there are too few others."""
+        return sum(self.measured.waited[visit] > WAITED for visit in self.measured.counted)
 
     @property
     def set_aside(self) -> int:

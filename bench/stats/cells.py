@@ -117,6 +117,7 @@ def _row(cell: Estimate, loops: Sequence[Estimate]) -> CellRow:
         as_found_s=time.as_found if time else None,
         as_found_ratio=time.factor if time else None,
         probe_slope=time.slope if time else None,
+        waited=visits.waited if time else 0,
     )
 
 

@@ -8,11 +8,11 @@ from itertools import islice
 from statistics import median
 
 from bench.data.records import Block, Quantity, Visit
-from bench.stats.adjust import ENOUGH
 
-WAITED = 0.1
-"""A visit whose threads waited for a core for more than this share of the time is set aside, unless
-its cell has too few others for an interval: the probe does not see that a block was interrupted."""
+WAITED, LEAST = 0.1, 6
+"""A visit whose threads waited for a core for more than this share of the time is set aside, for
+the probe does not see that a block was interrupted. A cell keeps so many visits all the same, those
+that waited the least."""
 
 ABRUPT_S = 1e-3
 """A clock that was set by more than this, or a machine that slept, spoils a visit altogether.
@@ -75,7 +75,7 @@ class Measured:
         """The visits that count: those that hardly waited for a core, or the least of the others
         where that leaves too few for an interval.
         """
-        least = sorted(self.waited.values())[:ENOUGH]
+        least = sorted(self.waited.values())[:LEAST]
         limit = max([WAITED, *least])
         return {visit: its for visit, its in self.launches.items() if self.waited[visit] <= limit}
 

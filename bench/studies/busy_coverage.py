@@ -25,7 +25,7 @@ from bench.stats.adjust.grouped import Floats, quantiles
 from bench.stats.adjust.numbers import QUANTILE
 from bench.studies import busy, write
 
-VISITS = (6, 12, 50)
+VISITS = (4, 6, 12, 50)
 
 PROBE_NOISE = 0.03
 

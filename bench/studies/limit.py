@@ -8,7 +8,7 @@
 sweep; and its share of the matmul ceiling, which is measured before and after.
 `onednn`: the same over oneDNN with packed weights. `tricks`: its time over that of each variant
 that does without one (bench/studies/kernels/packed_*.py). The first rows of each table are the
-losses. There is no interval with fewer than six visits. Float32, relu, all usable cores.
+losses. There is no interval with fewer than four visits. Float32, relu, all usable cores.
 """
 
 import sys

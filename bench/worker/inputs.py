@@ -78,14 +78,17 @@ def draw(
         A_in *= _fitting(W, dtype)
     if case.precision == "bfloat16":
         A_in, W, b = _to_bfloat16(A_in), _to_bfloat16(W), _to_bfloat16(b)
-    return Arrays(A_in.astype(dtype), W.astype(dtype), b.astype(dtype))
+    return Arrays(*(array.astype(dtype, copy=False) for array in (A_in, W, b)))
 
 
-def _fitting(W: NDArray[np.float64], dtype: type[np.floating[Any]]) -> float:
+def _fitting(W: NDArray[Any], dtype: type[np.floating[Any]]) -> float:
     """The power of two that makes A_in @ W of order 1; not so large that A_in leaves the dtype."""
-    largest = np.abs(W).max()
-    relative = W / largest  # its squares can't overflow
-    sums = math.log2(largest) + math.log2(float(np.mean(relative**2)) * W.shape[0]) / 2
+    largest = max(float(W.max()), -float(W.min()))
+    squares = 0.0
+    for row in W:  # not all at once in float64: W may be most of the memory
+        relative = row.astype(np.float64) / largest  # its squares can't overflow
+        squares += float(relative @ relative)
+    sums = math.log2(largest) + math.log2(squares / W.shape[1]) / 2
     end = int(np.finfo(dtype).maxexp)
     return 2.0 ** min(max(-round(sums), -end), end - 6)  # honesty's other input is 16 times it
 

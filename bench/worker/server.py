@@ -217,7 +217,7 @@ class Server:
         """The case's arrays and expected output, drawn once and kept while there is room."""
         key = (case, seed, own)
         if key not in self._drawn:
-            numbers = weights.load(own, case) if own else None
+            numbers = weights.load(own, case, dtype) if own else None
             arrays = inputs.draw(case, seed, dtype, numbers)
             self._drawn[key] = (arrays, inputs.expected(arrays, seed))
         self._drawn.move_to_end(key)

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 import random
 import shutil
 import subprocess
@@ -385,3 +386,50 @@ def test_what_is_refused_or_written_holds_nothing_unseen(run: Path) -> None:
         store._header(Visit) + store._lines([written]), encoding="utf-8"
     )
     assert store.load(run, Visit)[0].reason == "a�[31m  b��"
+
+
+@pytest.mark.parametrize("how", ["each row twice", "the file twice"])
+def test_blocks_that_stand_there_twice_are_refused(run: Path, how: str) -> None:
+    path = run / "blocks.csv"
+    header, *rows = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    twice = [row for row in rows for _ in range(2)] if how == "each row twice" else rows * 2
+    path.write_text(header + "".join(twice), encoding="utf-8")
+    with pytest.raises(BadInput, match=r"blocks\.csv, line \d+"):
+        run_data.read(run)
+
+
+def test_a_block_of_launches_alone_is_refused_the_second_time(run: Path) -> None:
+    path = run / "blocks.csv"
+    path.write_text(
+        store._header(Block)
+        + store._lines([Block(1, "time", 9, 1e-3, 4e-5, 5e-5)] * 2),  # no trips tell
+        encoding="utf-8",
+    )
+    with pytest.raises(BadInput, match="line 3: the block of line 2 once more"):
+        store.load(run, Block)
+    still = [Block(1, "time", 9, 1e-3, 4e-5, 4e-5)] * 2  # a coarse clock may say so
+    path.write_text(store._header(Block) + store._lines(still), encoding="utf-8")
+    assert store.load(run, Block) == still
+
+
+def test_two_runs_in_one_file_are_refused(run: Path) -> None:
+    visits, blocks = store.load(run, Visit), store.load(run, Block)
+    last = max(row.visit for row in visits)
+    visits += [replace(row, visit=row.visit + last) for row in visits]
+    blocks += [replace(row, visit=row.visit + last) for row in blocks]
+    for name, content in (
+        ("visits.csv", store._header(Visit) + store._lines(visits)),
+        ("blocks.csv", store._header(Block) + store._lines(blocks)),
+    ):
+        (run / name).write_text(content, encoding="utf-8")
+    with pytest.raises(BadInput, match=r"visits\.csv, line \d+, column pass_number: .* already"):
+        run_data.read(run)
+
+
+@pytest.mark.parametrize("name", ["visits.csv", "blocks.csv", "machine.json"])
+@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo])
+def test_what_is_no_file_is_named(run: Path, name: str, make: Callable[[Path], None]) -> None:
+    (run / name).unlink()
+    make(run / name)
+    with pytest.raises(BadInput, match=f"{name} can't be read"):
+        run_data.read(run)

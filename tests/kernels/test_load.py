@@ -167,3 +167,29 @@ class TestHashOfWhatIsImported:
         path.write_text(path.read_text(encoding="utf-8") + "# other\n", encoding="utf-8")
         after = {path.stem: _load._digest(path) for path in files}
         assert {name for name in before if before[name] != after[name]} == changed
+
+
+@pytest.mark.parametrize("name", [".#mine.py", "._mine.py", ".mine.py", ".py"])
+def test_hidden_files_are_no_kernels(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mine.py").write_text(PREPARE, encoding="utf-8")
+    (tmp_path / name).write_text(PREPARE, encoding="utf-8")
+    (tmp_path / ".#lock.py").symlink_to("me@host.4711:1732570000")
+    monkeypatch.setattr(_load, "FOLDER", tmp_path)
+    assert kernels.names() == ("mine",)
+    with pytest.raises(LookupError, match="no kernel"):
+        kernels.load(str(tmp_path / name))
+
+
+def test_a_kernel_that_imports_from_beside_it_hears_that_it_is_one_file(tmp_path: Path) -> None:
+    (tmp_path / "shared_bits.py").write_text("TWO = 2\n", encoding="utf-8")
+    mine = tmp_path / "mine.py"
+    mine.write_text(f"import shared_bits\n{PREPARE}", encoding="utf-8")
+    with pytest.raises(
+        ImportError, match=r"'shared_bits'; a kernel is one file: put what it needs"
+    ):
+        kernels.load(str(mine))
+    mine.write_text(f"import nowhere_to_be_found\n{PREPARE}", encoding="utf-8")
+    with pytest.raises(ImportError, match=r"No module named 'nowhere_to_be_found'$"):
+        kernels.load(str(mine))

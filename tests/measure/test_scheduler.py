@@ -243,6 +243,14 @@ def test_a_run_stopped_before_a_cell_says_so() -> None:
     assert bench.statuses() == {(SLOW, 16): "ok", (SLOW, 64): "pending", (SLOW, 256): "pending"}
 
 
+def test_cells_that_are_too_many_to_list_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scheduler, "MOST_PENDING", 1)
+    bench = Bench(slow=1e-4)
+    running = bench.scheduler(cells(SLOW, widths=(16, 64, 256)), budget_s=0.1, limit_s=100)
+    running.run()
+    assert (running.unvisited, running.pending()) == (2, [])
+
+
 def test_an_interrupted_run_goes_on_as_if_it_had_not_been() -> None:
     bench = Bench(slow=1e-7, fast=1e-9)
     bench.interrupt_at = 20

@@ -259,3 +259,26 @@ def test_a_limit_on_processes_or_threads_is_named_with_the_remedy(
     with pytest.raises(worker_process.WorkerLost) as lost:
         process.call(messages.AskSoftware(), 20.0)
     assert f"; it printed: {said}; raise the limit on processes and threads" in str(lost.value)
+
+
+@pytest.mark.parametrize(
+    ("last", "status"),
+    [
+        (
+            "OpenBLAS error: Memory allocation still failed after 10 retries, giving up.",
+            "out_of_me",
+        ),
+        ("terminate called after throwing an instance of 'std::bad_alloc'", "out_of_memory"),
+        ("something else", "crashed"),
+    ],
+)
+def test_a_worker_that_memory_ended_is_out_of_memory(
+    last: str, status: str, tmp_path: Path
+) -> None:
+    python = tmp_path / "python"
+    python.write_text(f'#!/bin/sh\necho "{last}"\nexit 1\n')
+    python.chmod(0o755)
+    process = worker_process.WorkerProcess(1, python=str(python))
+    with pytest.raises(worker_process.WorkerLost) as lost:
+        process.call(messages.AskSoftware(), 20.0)
+    assert lost.value.status.startswith(status)

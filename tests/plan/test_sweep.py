@@ -389,3 +389,17 @@ def test_any_table_of_layers_is_read_and_written_again_or_refused_in_one_line(as
         assert sweep.make(tomllib.loads(sweep.dumps(read))) == read
     assert said.isprintable() or not said
     assert len(said) < 500
+
+
+def test_what_windows_editors_write_is_read_or_named(tmp_path: Path) -> None:
+    text = 'widths = [16]\nbatches = [1]\nkernels = ["numpy_dot"]\n'
+    path = tmp_path / "a.toml"
+    path.write_text(text, encoding="utf-8-sig")
+    assert sweep.read(str(path)).widths == (16,)
+    for encoding in ("utf-16", "utf-16-le", "utf-16-be"):
+        path.write_text(f"# é\n{text}", encoding=encoding)
+        with pytest.raises(BadInput, match=r"a.toml: not in UTF-8 \(it looks like UTF-16\): save"):
+            sweep.read(str(path))
+    path.write_text(f"# é\n{text}", encoding="latin-1")
+    with pytest.raises(BadInput, match=r"a.toml: not in UTF-8: save it as UTF-8"):
+        sweep.read(str(path))

@@ -1,9 +1,11 @@
 """A layer from a file: read as it is, or refused in one line that names the file and the remedy."""
 
+import errno
 import io
 import json
 import random
 import struct
+import tracemalloc
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -17,9 +19,10 @@ from commands import bench, refused
 from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
-from bench.plan import sweep, weights
+from bench.plan import sweep, tensors, weights
 from bench.plan.case import Case
 from bench.plan.sweep import Named
+from bench.plan.tensors import INDEX
 from bench.terminal.errors import BadInput
 from bench.worker import inputs
 from bench.worker.check import Wrong, check
@@ -76,6 +79,20 @@ FORMATS = [(npz, "model.npz"), (safe, "model.safetensors")]
         ({"a/kernel": W, "a/bias": B}, ":a/kernel", "a/kernel", "a/bias", "model a"),
         ({"b.weight": W, "b.bias": B, "c": W}, ":c", "c", "", "model c"),
         ({"weight": W}, "", "weight", "", "model"),
+        ({"d/kernel:0": W, "d/bias:0": B}, "", "d/kernel:0", "d/bias:0", "model d"),
+        ({"d/kernel:0": W, "d/bias:0": B}, ":d/kernel:0", "d/kernel:0", "d/bias:0", "model d"),
+        ({"d/kernel:0": W, "e/kernel:0": W.T}, ":e", "e/kernel:0", "", "model e"),
+        ({"q:a=b/W": W, "q:a=b/b": B, "z": W}, ":q:a=b/W", "q:a=b/W", "q:a=b/b", "model q:a=b"),
+        *(
+            ({f"{w}{end}": W, f"{b}{end}": B}, f":{w}{end}", f"{w}{end}", f"{b}{end}", label)
+            for w, b, end, label in (
+                ("rnn.weight", "rnn.bias", "_ih_l0", "model rnn.weight_ih_l0"),
+                ("rnn.weight", "rnn.bias", "_hh_l1_reverse", "model rnn.weight_hh_l1_reverse"),
+                ("cell.weight", "cell.bias", "_ih", "model cell.weight_ih"),
+                ("attn.in_proj_weight", "attn.in_proj_bias", "", "model attn.in_proj"),
+                ("enc.W", "enc.b", "", "model enc"),
+            )
+        ),
     ],
 )
 def test_a_layer_is_found_by_its_name_or_by_being_the_only_one(
@@ -193,6 +210,15 @@ def spoilt(**places: float) -> NDArray[Any]:
     return bad
 
 
+def packed(path: Path, array: NDArray[Any]) -> Path:
+    np.savez_compressed(path, W=array)
+    return path
+
+
+def shards(folder: Path, weight_map: Mapping[str, str]) -> Path:
+    return written(folder / f"model{INDEX}", json.dumps({"weight_map": weight_map}).encode())
+
+
 HUGE = npy(np.zeros((1, 1))).replace(b"(1, 1)", b"(9999999, 9999999)")
 
 BAD: dict[str, tuple[Callable[[Path], Path | str], str]] = {
@@ -263,6 +289,39 @@ BAD: dict[str, tuple[Callable[[Path], Path | str], str]] = {
     "cut safetensors": (
         lambda p: cut(safe(p / "a.safetensors", {"W": W})),
         "a.safetensors is no safetensors file, or is cut short: ",
+    ),
+    "LFS pointer": (
+        lambda p: written(p / "a.safetensors", b"version https://git-lfs.github.com/spec/v1\n"),
+        "is a Git LFS pointer and not the file itself: git lfs pull",
+    ),
+    "LFS pointer of an npz": (
+        lambda p: written(p / "a.npz", b"version https://git-lfs.github.com/spec/v1\n"),
+        "is a Git LFS pointer and not the file itself: git lfs pull",
+    ),
+    "annex pointer": (lambda p: written(p / "a.npz", b"/annex/objects/MD5E-s1"), "git annex get"),
+    "a web page": (
+        lambda p: written(p / "a.safetensors", b"<!DOCTYPE html><html>"),
+        "is an HTML page and not the file itself",
+    ),
+    "eight bits in npz": (
+        lambda p: npz(p / "a.npz", {"W": np.zeros((4, 3), "V1")}),
+        "a.npz:W is void8, a type that the file doesn't tell",
+    ),
+    "a bomb": (
+        lambda p: packed(p / "a.npz", np.zeros((8192, 4096), np.float32)),
+        "that unpack to 0.1 GB: no layer's numbers",
+    ),
+    "index of nothing": (
+        lambda p: written(p / f"model{INDEX}", b"[]"),
+        "is no index of shards",
+    ),
+    "index that leads away": (
+        lambda p: shards(p, {"W": "../a.safetensors"}),
+        "W is said to be in '../a.safetensors': no file beside it",
+    ),
+    "missing shard": (
+        lambda p: shards(p, {"W": "b.safetensors"}),
+        "b.safetensors can't be read: no such file",
     ),
     "eight bits": (
         lambda p: raw(
@@ -484,8 +543,140 @@ def test_a_users_layer_is_measured_under_its_name_and_goes_on_unchanged_only(
     safe(path, {**arrays, "fc.bias": -B})
     assert f"{path}:fc.weight has changed since this run began" in refused(*go_on)
     path.unlink()
-    assert "can't be read" in refused(*go_on)
+    assert f"{path} can't be read: no such file" in refused(*go_on)
 
 
 def test_transposed_without_a_layer_is_refused() -> None:
     assert "--transposed describes the file of --layer" in refused("run", "--transposed")
+
+
+def test_bfloat16_that_an_npz_has_no_name_for_is_read_exactly_and_said(tmp_path: Path) -> None:
+    bits = (W.view(np.uint32) >> 16).astype("<u2").view("V2")
+    found = weights.find(str(npz(tmp_path / "a.npz", {"W": bits, "b": B})))
+    assert "W is bfloat16 (4, 3)" in found.said
+    np.testing.assert_array_equal(own(found).W, W)
+
+
+def test_shards_are_one_model(tmp_path: Path) -> None:
+    safe(tmp_path / "model-00001-of-00002.safetensors", {"a.weight": W, "x": B})
+    safe(tmp_path / "model-00002-of-00002.safetensors", {"a.bias": B})
+    names = {"a.weight": 1, "x": 1, "a.bias": 2}
+    index = shards(tmp_path, {k: f"model-0000{n}-of-00002.safetensors" for k, n in names.items()})
+    for asked in (str(index), f"{index}:a", f"{index}:a.weight"):
+        found = weights.find(asked)
+        assert found.layer.name == "model a"
+        np.testing.assert_array_equal(own(found).b[0], B)
+    alone = weights.find(str(tmp_path / "model-00001-of-00002.safetensors"))
+    assert "has no bias for it (another shard may: give the .index.json)" in alone.said
+
+
+LONG = "model.layers.{}.block_sparse_moe.experts.{}.w1"
+
+
+def test_layers_whose_names_differ_anywhere_are_told_apart(tmp_path: Path) -> None:
+    names = [LONG.format(*pair) for pair in ((10, 3), (11, 3), (10, 4))]
+    path = safe(tmp_path / "model-7.safetensors", {f"{name}.weight": W for name in names})
+    for folder in ("bert-a", "bert-b"):
+        (tmp_path / folder).mkdir()
+        safe(tmp_path / folder / "model.safetensors", {"weight": W, "bias": B})
+    asked = [*(f"{path}:{name}" for name in names)]
+    asked += [f"{tmp_path}/bert-{which}/model.safetensors" for which in "ab"]
+    labels = [found.layer.name for found in weights.find_all(asked)]
+    assert len(set(labels)) == len(labels)
+    assert max(map(len, labels)) <= sweep.LONGEST_NAME
+    assert labels[3:] == ["bert-a/model", "bert-b/model"]
+    for label, digit in zip(labels, ("10", "11", "10"), strict=False):
+        assert f".{digit}." in label
+
+
+def test_a_layer_has_the_name_that_it_is_given(tmp_path: Path) -> None:
+    path = npz(tmp_path / "a.npz", {"W1": W, "b1": B, "W2": W.T})
+    odd = npz(tmp_path / "k=v.npz", {"W": W, "b": B})
+    asked = [f"first={path}:W1", f"second={path}:W1", str(odd), f"null={odd}:W"]
+    labels = [found.layer.name for found in weights.find_all(asked)]
+    assert labels == ["first", "second", "k=v", "null"]
+    twice = ["--layer", f"{path}:W1"] * 2
+    assert "name them, as --layer NAME=FILE:..." in refused("run", *twice)
+    assert "--layer x=none.npz:W: no such file: none.npz;" in refused(
+        "run", "--layer", "x=none.npz:W"
+    )
+
+
+def test_a_layer_called_null_is_a_name_like_any_other(tmp_path: Path) -> None:
+    path, out = npz(tmp_path / "a.npz", {"W": W, "b": B}), tmp_path / "run"
+    for name in ("null", "NaN"):
+        done = bench("run", *RUN, "--layer", f"{name}={path}", "--out", str(out / name))
+        assert done.code == 0, done
+        assert f"{name} " in done.out
+        assert bench("plot", str(out / name)).code == 0
+
+
+@pytest.mark.parametrize("write", [npz, safe])
+@pytest.mark.parametrize("turned", [False, True])
+def test_large_layers_are_read_in_blocks_into_the_type_that_is_needed(
+    write: Callable[[Path, Arrays], Path],
+    turned: bool,  # noqa: FBT001
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(tensors, "BLOCK", 200)
+    large = np.random.default_rng(0).normal(size=(70, 33)).astype(np.float16)
+    suffix = "npz" if write is npz else "safetensors"
+    path = write(tmp_path / f"a.{suffix}", {"W": np.asfortranarray(large), "b": large[0]})
+    layer = weights.find(str(write(path, {"W": large})), transposed=turned).layer
+    assert layer.weights is not None
+    numbers = weights.load(layer.weights, layer, np.float32)
+    assert numbers.W.dtype == np.float32
+    assert numbers.W.flags["C_CONTIGUOUS"]
+    np.testing.assert_array_equal(numbers.W, large.T if turned else large)
+    bad = large.copy()
+    bad[61, 5] = np.nan
+    with pytest.raises(BadInput, match=r"has a number that is not finite .*the first at \[61, 5\]"):
+        weights.find(str(write(path, {"W": bad})))
+
+
+def test_what_the_parent_holds_of_a_large_layer_is_a_block_of_it(tmp_path: Path) -> None:
+    large = np.full((2048, 8192), 0.5, np.float16)
+    for path in (
+        safe(tmp_path / "a.safetensors", {"W": large}),
+        npz(tmp_path / "a.npz", {"W": large}),
+    ):
+        tracemalloc.start()
+        weights.find(str(path))
+        most = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert most < 6 * tensors.BLOCK * 4 < 4 * large.nbytes
+
+
+def test_unreadable_missing_and_malformed_are_told_apart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def locked(path: Path, *_: Any, **__: Any) -> Any:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    files = [npz(tmp_path / "a.npz", {"W": W}), safe(tmp_path / "a.safetensors", {"W": W})]
+    plan = written(tmp_path / "mine.toml", b"widths = [16]\nbatches = [1]\n")
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "open", locked)
+        patch.setattr(Path, "read_bytes", locked)
+        for path in files:
+            with pytest.raises(BadInput, match="can't be read: Permission denied"):
+                weights.find(str(path))
+        with pytest.raises(BadInput, match=r"mine.toml can't be read: Permission denied"):
+            sweep.read(str(plan))
+    monkeypatch.setattr(Path, "is_file", locked)  # a folder that may not be entered
+    with pytest.raises(BadInput, match="can't be read: Permission denied"):
+        weights.find(str(files[0]))
+
+
+def test_a_layer_that_memory_is_too_small_for_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none(*_: Any, **__: Any) -> Any:
+        raise MemoryError
+
+    path = npz(tmp_path / "a.npz", {"W": W, "b": B})
+    monkeypatch.setattr(np, "memmap", none)
+    assert "a.npz:W needs about" in refused("run", "--layer", str(path))
+    monkeypatch.setattr("bench.session.start", none)
+    assert "error: out of memory: end other programs" in refused("run", "--layer", str(path))

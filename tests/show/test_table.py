@@ -282,11 +282,11 @@ def test_the_machine_is_told_in_two_lines_with_its_ceilings() -> None:
 
 
 def test_a_run_of_few_visits_says_what_its_intervals_are_worth() -> None:
-    few, enough, none = (replace(cell(), visits=visits) for visits in (5, 6, 0))
+    few, enough, none = (replace(cell(), visits=visits) for visits in (3, 4, 0))
     assert table.caution([enough, none]) is None
     said = table.caution([few, enough, few])
     assert (
-        said == "2 cells had under 6 visits, too few for an interval (a longer --budget gives more)"
+        said == "2 cells had under 4 visits, too few for an interval (a longer --budget gives more)"
     )
     assert table.caution([none]) == "nothing was measured"
 

@@ -7,6 +7,7 @@ import pytest
 from made_up_runs import Book, has_no_number, rows_of
 
 from bench.data.records import STATUSES, Quantity
+from bench.show import table
 
 
 def test_the_cores_that_a_cell_kept_busy_are_those_of_the_visits_that_count() -> None:
@@ -34,6 +35,19 @@ class TestCells:
         assert 0.5 < cell.time_low_s < 3
         assert 8 < cell.time_high_s < 12
         assert cell.best_s == 0.5
+
+    def test_a_number_of_visits_that_waited_for_a_core_says_so(self) -> None:
+        book = Book()
+        for number, waited_s in enumerate([0.0] * 5 + [0.5] * 4, start=1):
+            book.good("numpy_dot", number, 1e-3, waited_s=waited_s, measured_s=1.0)
+            book.good("numpy_matmul", number, 1e-3, waited_s=0.5, measured_s=1.0)
+        some, every = book.cell("numpy_dot"), book.cell("numpy_matmul")
+        assert 0 < some.waited < some.visits
+        assert every.waited == every.visits
+        assert not table.entry(some).plain.startswith(table.WAITED)
+        assert table.entry(every).plain.startswith(table.WAITED)
+        assert table.WAITED in table.caption([some, every])
+        assert table.WAITED not in table.caption([some])
 
     def test_what_adjusting_did_stands_beside_the_time(self) -> None:
         book = Book()

@@ -11,8 +11,7 @@ from bench.data.records import Block, Visit
 from bench.measure.visit import refusal
 from bench.plan.case import Case
 from bench.plan.cell import Cell
-from bench.stats.adjust import ENOUGH
-from bench.stats.measured import WAITED, Measured, by_visit, of_visit, spoiled, waiting
+from bench.stats.measured import LEAST, WAITED, Measured, by_visit, of_visit, spoiled, waiting
 
 exact = settings(deadline=None, derandomize=True, database=None, max_examples=100)
 CELL = Cell("k", Case(1, 1, 1, "float32", "relu"), 0, 2, "warm")
@@ -105,10 +104,10 @@ def test_visits_that_waited_do_not_count_where_enough_others_are_there(
 def test_what_counts_never_waited_longer_than_what_does_not(waited: list[float]) -> None:
     visits = measured(*waited)
     counted, rest = visits.counted, visits.launches.keys() - visits.counted.keys()
-    assert len(counted) >= min(len(waited), ENOUGH)
+    assert len(counted) >= min(len(waited), LEAST)
     assert all(visits.waited[c] < visits.waited[r] for c in counted for r in rest)
     assert all(visits.waited[r] > WAITED for r in rest)
-    if sum(share <= WAITED for share in waited) >= ENOUGH:
+    if sum(share <= WAITED for share in waited) >= LEAST:
         assert all(visits.waited[c] <= WAITED * (1 + 1e-9) for c in counted)
 
 

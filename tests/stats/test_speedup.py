@@ -56,8 +56,8 @@ class TestSpeedup:
         expected = [s / 2.0 for s in (loop.time_s, loop.time_low_s, loop.time_high_s)]
         assert [value, low, high] == pytest.approx(expected)
 
-    def test_under_six_passes_it_has_no_interval(self) -> None:
-        book = self.pair(slow=[10] * 5, fast=[1] * 5)
+    def test_under_four_passes_it_has_no_interval(self) -> None:
+        book = self.pair(slow=[10] * 3, fast=[1] * 3)
         value, *unknown, basis = speedup_of(book.cell("numpy_dot"))
         assert value == pytest.approx(10)
         assert unknown == [None, None]

@@ -9,7 +9,7 @@ from typing import Literal
 from bench.data.speed_history import History
 from bench.stats.adjust.grouped import Floats, Integers
 
-ENOUGH = 6
+ENOUGH = 4
 """Visits from which on an interval holds 95 %."""
 
 
