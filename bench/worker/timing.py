@@ -226,9 +226,10 @@ UNKNOWN = Rest()
 
 
 def clock_mhz(device: Device) -> float | None:
-    """The device's clock now, by its driver; None where it doesn't tell."""
+    """The device's clock now, by its driver; None where it doesn't tell a number above 0."""
     state = device.state() if isinstance(device, kernels.Watched) else None
-    return None if state is None else state.mhz
+    mhz = getattr(state, "mhz", None)
+    return float(mhz) if isinstance(mhz, int | float) and 0 < mhz < math.inf else None
 
 
 def warm_up(
