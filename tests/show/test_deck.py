@@ -224,8 +224,10 @@ def test_every_picture_has_its_words_and_every_slide_its_notes(name: str) -> Non
 
 
 def test_the_footer_is_that_of_the_charts() -> None:
+    measured = store.machine(REFERENCE)
+    when = f"{measured.started[:10]} · commit {str(measured.commit)[:7]}"
     for name, said in (
-        ("reference", "AMD EPYC · 2 threads · float32 · 2026-11-22 · commit da1771b"),
+        ("reference", f"AMD EPYC · 2 threads · float32 · {when}"),
         ("as usual", "made up · 2 threads · float32 · 2026-11-22 · commit a1b2c3d"),
     ):
         for slide in opened(name).slides:
