@@ -368,6 +368,9 @@ class Look:
             return
         start = self._clock()
         if (state := self._device.state()) is not None:
+            if not isinstance(state, kernels.DeviceState):
+                shown = reprlib.repr(state)
+                raise OddDevice(f"the device's state is {shown}, should be a DeviceState")
             values = asdict(state)
             values["throttled"] = tuple(text.short(word) for word in values["throttled"])
             self.state = messages.DeviceState(**values)

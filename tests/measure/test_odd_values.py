@@ -77,7 +77,7 @@ EXPECTED = {
     "float64_state": (ERROR, "times: Encoding objects of type numpy.float64 is unsupported"),
     "nan_state": (OK, ""),
     "huge_state": (OK, ""),
-    "no_state": (ERROR, "AttributeError: 'str' object has no attribute 'mhz'"),
+    "no_state": (ERROR, "the device's state is 'asleep', should be a DeviceState"),
 }
 
 
