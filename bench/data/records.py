@@ -133,7 +133,7 @@ class Visit:
 
     # number of the visit in this run, from 1; blocks.csv refers to it
     visit: int
-    # number of the pass over all cells in which the visit took place, from 1
+    # number of the pass over all cells in which the visit took place, from 1; 0 for a pending cell
     pass_number: int
     # name of the kernel: its file without `.py`
     kernel: str
