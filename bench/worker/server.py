@@ -15,7 +15,7 @@ import resource
 import socket
 import traceback
 from collections import OrderedDict
-from dataclasses import asdict
+from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from time import perf_counter, process_time, sleep  # a kernel can't put others in their places
 from typing import Any
@@ -368,7 +368,7 @@ class Look:
             return
         start = self._clock()
         if (state := self._device.state()) is not None:
-            if not isinstance(state, kernels.DeviceState):
+            if not is_dataclass(state):
                 shown = reprlib.repr(state)
                 raise OddDevice(f"the device's state is {shown}, should be a DeviceState")
             values = asdict(state)
