@@ -4,6 +4,7 @@ Each is the `prepare` of a relu layer in float32.
 """
 
 from collections.abc import Callable
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -41,12 +42,16 @@ def honest(layer: Layer, batch: int, device: int = 0) -> Step:
     return parts.step(parts.compute)
 
 
-def on_a_side_stream(layer: Layer, batch: int, device: int = 0) -> Step:
-    """Works where the device's marks and fence see nothing, and waits in `fetch`."""
+def on_a_side_stream(layer: Layer, batch: int, device: int = 0, *, in_order: bool = False) -> Step:
+    """Works where the device's marks and fence see nothing, and waits in `fetch`; in order: begun
+    when the device's own stream has come that far.
+    """
     parts = Parts(layer, batch, device)
     side = parts.cupy.cuda.Stream(non_blocking=True)
 
     def launch(A_in: Any) -> Any:
+        if in_order:
+            side.wait_event(parts.gpu.mark(None))
         with side:
             return parts.compute(A_in)
 
@@ -57,21 +62,7 @@ def on_a_side_stream(layer: Layer, batch: int, device: int = 0) -> Step:
     return parts.step(launch, fetch=fetch)
 
 
-def on_a_side_stream_in_order(layer: Layer, batch: int, device: int = 0) -> Step:
-    """The same, begun when the device's own stream has come that far."""
-    parts = Parts(layer, batch, device)
-    side = parts.cupy.cuda.Stream(non_blocking=True)
-
-    def launch(A_in: Any) -> Any:
-        side.wait_event(parts.gpu.mark(None))
-        with side:
-            return parts.compute(A_in)
-
-    def fetch(out: Any) -> Any:
-        side.synchronize()
-        return parts.bus.fetch(out)
-
-    return parts.step(launch, fetch=fetch)
+on_a_side_stream_in_order = partial(on_a_side_stream, in_order=True)
 
 
 def empty_graph(layer: Layer, batch: int, device: int = 0) -> Step:

@@ -15,7 +15,7 @@ import device_cheats
 import numpy as np
 import pandas as pd
 import pytest
-from asked import an_open
+from asked import an_open, visit
 
 import kernels
 from bench import ROOT
@@ -177,18 +177,7 @@ def visited(prepare: Callable[..., Step], case: Case, cache: str = "warm") -> me
     """A whole visit to a kernel that is in no file -> the reply that ended it."""
     worker = Server()
     worker._kernels["k"] = kernels.Kernel("k", "0" * 12, "", prepare)
-    reply = worker.answer(an_open("k", case, cache=cache))
-    if isinstance(reply, messages.Opened):
-        requests = (
-            messages.Measure(1, reply.loops, 3),
-            messages.RoundTrips(1, 3),
-            messages.Close(1),
-        )
-        for request in requests:
-            reply = worker.answer(request)
-            if isinstance(reply, messages.Refused):
-                break
-    return reply
+    return visit(worker, an_open("k", case, cache=cache))
 
 
 SMALL = Case(64, 64, 1, "float32", "relu")

@@ -10,7 +10,7 @@ import cupy_double
 import device_cheats
 import numpy as np
 import pytest
-from asked import an_open
+from asked import an_open, visit
 from cupy_double import MATMUL_NS, TF32, Machine
 from device_cheats import Parts
 
@@ -32,18 +32,7 @@ def worker_with(machine: Machine, prepare: Callable[..., Step]) -> Server:
 
 def visited(worker: Server, kernel: str = "k", cache: str = "warm") -> messages.Reply:
     """A whole visit -> the reply that ended it."""
-    reply = worker.answer(an_open(kernel, CASE, cache=cache))
-    if isinstance(reply, messages.Opened):
-        requests = (
-            messages.Measure(1, reply.loops, 3),
-            messages.RoundTrips(1, 3),
-            messages.Close(1),
-        )
-        for request in requests:
-            reply = worker.answer(request)
-            if isinstance(reply, messages.Refused):
-                break
-    return reply
+    return visit(worker, an_open(kernel, CASE, cache=cache))
 
 
 class TestCurrentStream:
