@@ -10,7 +10,7 @@ import traceback
 import warnings
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any, NoReturn, cast
 
 import typer
 
@@ -224,6 +224,13 @@ def gate(
     env: Annotated[
         str, typer.Option(help="shared: your packages; locked: those of each side's lock file.")
     ] = "shared",
+    witness: Annotated[
+        str, typer.Option(help="time, count (instructions, by the CPU or Valgrind), or both.")
+    ] = "both",
+    simulate: Annotated[  # noqa: FBT002 - a flag
+        bool,
+        typer.Option("--simulate", help="Count cache and branch misses too, as Valgrind has them."),
+    ] = False,
     inconclusive: Annotated[str, typer.Option(help="warn: exit with 0 for can't tell.")] = "fail",
     calibrate: Annotated[  # noqa: FBT002 - a flag
         bool, typer.Option("--calibrate", help="Learn how much this machine varies by itself.")
@@ -235,7 +242,8 @@ def gate(
 ) -> None:
     """Compare the kernels of two commits: did one get slower?
 
-    Both commits are measured here and now, taking turns on one core, with one thread. Exit codes:
+    Both commits are measured here and now, taking turns on one core, with one thread; and where
+    something can count instructions, those of each launch are counted on both sides. Exit codes:
     0 none got slower; 1 a kernel got slower; 2 bad input, or a cell that can't be measured on both
     sides; 3 can't tell.
     """
@@ -243,16 +251,19 @@ def gate(
 
     for name, value, known in (
         ("env", env, ("shared", "locked")),
+        ("witness", witness, ("time", "count", "both")),
         ("inconclusive", inconclusive, ("warn", "fail")),
     ):
         if value not in known:
-            raise BadInput(f"--{name} is {value!r}, should be {' or '.join(known)}")
+            raise BadInput(f"--{name} is {value!r}, should be {options.either(known)}")
     what = command.What(
         sweep,
         tuple(kernel or ()),
         options.percent(slower_than),
         options.duration(budget),
         random.randrange(2**31) if seed is None else seed,
+        cast("command.Asking", witness),
+        simulate,
     )
     if calibrate:
         command.calibrate(what)

@@ -193,7 +193,7 @@ def one(*, planted: bool) -> None:
         percent = percent_of[verdict.cell]
         its = tally[verdict.kernel, percent]
         its[says] += 1
-        changes[verdict.kernel, percent].append(100 * verdict.change)
+        changes[verdict.kernel, percent].append(100 * (verdict.change or 0.0))
         if verdict.visible is not None and 0 < 100 * verdict.visible <= percent:
             its["visible"] += 1
             its["visible, slower"] += says == "slower"
