@@ -56,7 +56,10 @@ def judged(
 
     base, head = count(cells, 1)
     changes, _ = _changes(cells, base, head)
-    if again := [c for c in cells if c.label in changes and changes[c.label].doubtful]:
+    other = differing(base, head)
+    if not other and (
+        again := [c for c in cells if c.label in changes and changes[c.label].doubtful]
+    ):
         more = count(again, AGAIN)
         base, head = counting.added(base, more[0]), counting.added(head, more[1])
     table = [
@@ -65,7 +68,7 @@ def judged(
         for row in rows.rows(cells, counts, source, side.name)
     ]
     reasons = {cell.label: reason for cell, reason in elsewhere.items()}
-    if other := differing(base, head):
+    if other:
         note = f"counts are not compared: {other}"
         found = _concluded(comparison, {}, reasons, (note,))
     else:
