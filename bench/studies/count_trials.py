@@ -43,7 +43,7 @@ CODE = (
 )
 PERCENTS = (1, 2, 5)
 
-A_NUMBER = 13.0
+A_NUMBER = 50.0
 """About how many instructions CPython takes to add one number to a sum; found by counting."""
 
 PLANTED = """
