@@ -82,6 +82,10 @@ def run(
     seed: Annotated[
         int | None, typer.Option(help="Seed of the random numbers in the inputs.")
     ] = None,
+    count: Annotated[  # noqa: FBT002 - a flag
+        bool,
+        typer.Option("--count", help="Count the instructions of each cell's launch, too."),
+    ] = False,
     out: Annotated[
         Path | None, typer.Option(help="Folder for the run. Without it: results/<time>-<sweep>.")
     ] = None,
@@ -111,7 +115,9 @@ def run(
     if transposed and not layer:
         raise BadInput("--transposed describes the file of --layer: give --layer too")
     if resume is None:
-        code = session.start(sweep, changes | limits, out, layer or (), transposed=transposed)
+        code = session.start(
+            sweep, changes | limits, out, layer or (), transposed=transposed, count=count
+        )
     else:
         added = {name: changes.pop(name) for name in ("kernels", "widths", "batches")}
         changes |= {"layer": layer, "out": out}
@@ -120,7 +126,7 @@ def run(
             raise BadInput(
                 f"a run that is resumed keeps its settings: leave out {', '.join(given)}"
             )
-        code = session.go_on(str(resume), added, limits)
+        code = session.go_on(str(resume), added, limits, count=count)
     raise typer.Exit(code)
 
 
