@@ -21,7 +21,8 @@ PATIENCE_S = 300.0
 """Counting ends after this, with whatever was counted: on two free cores it takes about a minute,
 on busy ones longer."""
 
-AGAIN = 2
+AGAIN = 1
+"""Cells whose counts differ between the sides are counted by so many processes more, each side."""
 
 
 def judged(
@@ -30,9 +31,10 @@ def judged(
     source: Source | Nothing,
     *,
     simulate: bool = False,
+    patience_s: float = PATIENCE_S,
     watch: Callable[[float], None] = lambda left_s: None,
 ) -> Comparison:
-    """The comparison, with what can be counted of its cells in PATIENCE_S at most.
+    """The comparison, with what can be counted of its cells in `patience_s` at most.
 
     Each side is counted once, and cells that differ are counted AGAIN times more.
     """
@@ -47,7 +49,7 @@ def judged(
     }
     cells = [cell for cell in comparison.cells if cell not in elsewhere]
     places = [counting.Where(side.name, side.folder, side.python) for side in sides]
-    deadline = time.monotonic() + PATIENCE_S
+    deadline = time.monotonic() + patience_s
 
     def count(cells: Sequence[Cell], repeats: int) -> list[Counts]:
         return counting.count(

@@ -117,7 +117,7 @@ def one(known: dict[str, float], *, planted: bool) -> dict[str, float]:
             }
             plant(both[1].folder, shares)
         found = compare.untimed(cells, both, limit_s=settled.launch_limit_s)
-        found = counts.judged(found, both, source)
+        found = counts.judged(found, both, source, patience_s=3600.0)
     tally: dict[tuple[str, int], Counter[str]] = defaultdict(Counter)
     changes: dict[tuple[str, int], list[float]] = defaultdict(list)
     for verdict in found.verdicts:
