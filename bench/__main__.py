@@ -238,6 +238,10 @@ def gate(
         typer.Option("--simulate", help="Count cache and branch misses too, as Valgrind has them."),
     ] = False,
     inconclusive: Annotated[str, typer.Option(help="warn: exit with 0 for can't tell.")] = "fail",
+    comment: Annotated[  # noqa: FBT002 - a flag
+        bool,
+        typer.Option("--comment", help="In a GitHub workflow: one comment on the pull request."),
+    ] = False,
     calibrate: Annotated[  # noqa: FBT002 - a flag
         bool, typer.Option("--calibrate", help="Learn how much this machine varies by itself.")
     ] = False,
@@ -270,6 +274,7 @@ def gate(
         random.randrange(2**31) if seed is None else seed,
         cast("command.Asking", witness),
         simulate,
+        comment,
     )
     if calibrate:
         command.calibrate(what)

@@ -14,6 +14,7 @@ from commands import bench
 
 from bench import ROOT, __main__
 from bench.data import meanings, records
+from bench.gate import witnesses
 from bench.terminal import units
 
 DOCS = sorted(
@@ -143,6 +144,18 @@ def test_the_tables_of_columns_are_the_records_comments() -> None:
         path.write_text(renewed, encoding="utf-8")
         return
     assert text == renewed, "renew it: CONTRIBUTING.md, Add a column to cells.csv"
+
+
+def test_the_table_of_witnesses_is_the_rules() -> None:
+    path = ROOT / "bench" / "gate" / "README.md"
+    text = path.read_text(encoding="utf-8")
+    start, end = "<!-- table: witnesses -->\n", "<!-- end -->"
+    before, rest = text.split(start)
+    renewed = f"{before}{start}\n{witnesses.table()}\n{end}{rest.partition(end)[2]}"
+    if os.environ.get("RENEW"):
+        path.write_text(renewed, encoding="utf-8")
+        return
+    assert text == renewed, "renew it: RENEW=1 pytest tests/test_docs.py -k witnesses"
 
 
 def test_every_verdict_is_explained() -> None:
