@@ -20,8 +20,9 @@ The way of the data, a room a stage; each room's own docstring says what its fil
 Two commits take another way, from sides to verdicts: gate/. Counting instructions, for a run and
 for the gate, is in count/. What the machine is and can do is in machine/, what can run on it and
 what to do about the rest in doctor/, the scripts behind published figures about the harness in
-studies/, and what passes between the program and a terminal in terminal/. `session.py` is a run from its options to its last chart, `__main__.py` the commands;
-`suite.py` times the same cells under pytest-benchmark.
+studies/, and what passes between the program and a terminal in terminal/. `session.py` is a run
+from its options to its last chart, `__main__.py` the commands; `suite.py` times the same cells
+under pytest-benchmark.
 """
 
 from pathlib import Path
