@@ -48,16 +48,21 @@ class Subject:
 
     @property
     def label(self) -> str:
-        """The kernel, the layer, and what is not as usual."""
+        """All of it but the machine, in words."""
         case = self.case
-        layer = f"{case.layer} " * bool(case.layer)
-        unusual = [
-            *([self.device.split(" at ")[0]] * (self.device not in ("cpu", ""))),
-            *(["cold"] * (self.cache == "cold")),
-            *(["gate"] * (self.source == "gate")),
-            *([self.quantity] * (self.quantity != "time")),
+        parts = [
+            self.kernel,
+            case.layer,
+            self.shape,
+            case.precision,
+            case.activation,
+            f"{self.threads} threads" if self.threads != 1 else "1 thread",
+            self.device.split(" at ")[0] if self.device != "cpu" else "",
+            "cold caches" if self.cache == "cold" else "",
+            "gate" if self.source == "gate" else "",
+            self.quantity if self.quantity != "time" else "",
         ]
-        return " ".join([f"{self.kernel} {layer}{self.shape} {case.precision}", *unusual])
+        return " ".join(part for part in parts if part)
 
     @property
     def shape(self) -> str:
@@ -89,3 +94,25 @@ class Change:
     after: Kept
     also: Sequence[str] = ()  # what else changed between the two runs
     moved: tuple[int, int] = (0, 0)  # how many of the machine's series changed there, of how many
+
+
+def differences(before: Kept, after: Kept) -> list[str]:
+    """What two runs of one machine differ in beside the commit: "NumPy 2.3.1 -> 2.4.0"."""
+    words = _differences(before.facts, after.facts)
+    if before.lock != after.lock:
+        packages = _differences(before.packages, after.packages)
+        told = {name.lower() for name in before.facts}
+        words += [f"package {each}" for each in packages if each.split()[0] not in told]
+        words += [] if packages else ["packages"]
+    if before.clean != after.clean:
+        words.append("changes that are in no commit")
+    return words
+
+
+def _differences(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
+    names = sorted(before.keys() | after.keys())
+    return [
+        f"{name} {before.get(name, 'none')} -> {after.get(name, 'none')}"
+        for name in names
+        if before.get(name) != after.get(name)
+    ]

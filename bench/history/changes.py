@@ -18,8 +18,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.data.series import Change, Kept, Series
-from bench.history import machines
+from bench.data.series import Change, Series, differences
 from bench.terminal.errors import BadInput
 
 Numbers = NDArray[np.float64]
@@ -104,7 +103,7 @@ def likeness(z: Numbers, ends: Sequence[int]) -> float:
     if len(ends) == 1 or not square:
         return 1.0
     r = float(rest[1:] @ rest[:-1]) / square
-    r += (len(ends) * (1 + 3 * max(r, 0.0)) - math.sqrt(n)) / n
+    r += (len(ends) * (1 + 3 * max(r, 0.0)) - math.sqrt(n) / 2) / n
     r = min(max(r, 0.0), 0.9)
     return (1 + r) / (1 - r)
 
@@ -136,17 +135,6 @@ def _also(series: Series, at: int) -> list[str]:
     words = differences(before, after)
     if series.hashes[at - 1] != series.hashes[at]:
         words.insert(0, "the kernel's source")
-    return words
-
-
-def differences(before: Kept, after: Kept) -> list[str]:
-    """What two runs of one machine differ in beside the commit."""
-    words = machines.differences(before.facts, after.facts)
-    if before.lock != after.lock:
-        packages = machines.differences(before.packages, after.packages)
-        words += [f"package {each}" for each in packages] or ["packages"]
-    if before.clean != after.clean:
-        words.append("changes that are in no commit")
     return words
 
 

@@ -110,6 +110,60 @@ def check(
     raise typer.Exit(1 if slower else 0)
 
 
+@app.command()
+def plot(
+    kernel: Kernel = None,
+    case: Case = "",
+    machine: Machine = "",
+    runs: Runs = 100,
+    theme: Annotated[str, typer.Option(help="light or dark.")] = "light",
+    size: Annotated[str, typer.Option(help="slide (16:9) or paper.")] = "slide",
+    format: Annotated[  # noqa: A002 - the option's name
+        list[str] | None,
+        typer.Option(help="png, svg, pdf or pptx; may be repeated. Without it: png, svg."),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for the files. Without it: plots/history.")
+    ] = None,
+    db: Db = None,
+) -> None:
+    """Draw one machine's series: each run, the changes, and what else changed there. Of several
+    machines, the one that ran last.
+    """
+    from bench.history import draw
+
+    every = _series(kernel, case, machine, runs, db)
+    latest = max((run for series in every for run in series.runs), key=lambda run: run.at_s)
+    mine = [series for series in every if series.subject.machine == latest.machine]
+    draw.draw(list(_changed(mine)), out, theme, size, format or ["png", "svg"])
+
+
+@app.command()
+def export(
+    to: Annotated[
+        str,
+        typer.Option(help="otava, bencher, asv, github-action-benchmark or pytest-benchmark."),
+    ],
+    out: Annotated[
+        Path | None, typer.Option(help="New folder. Without it: results/history-<program>.")
+    ] = None,
+    kernel: Kernel = None,
+    case: Case = "",
+    machine: Machine = "",
+    runs: Runs = 200,
+    db: Db = None,
+) -> None:
+    """Write the history as files that another program reads."""
+    from bench import ROOT
+    from bench.history import export
+    from bench.show import progress
+
+    folder = out or ROOT / "results" / f"history-{to}"
+    files = export.write(_series(kernel, case, machine, runs, db), to, folder)
+    _say(f"{len(files)} files")
+    progress.paths("folder", [folder])
+
+
 def _path(db: Path | None) -> Path:
     from bench.history import schema
 

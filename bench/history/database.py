@@ -131,8 +131,8 @@ def runs(database: Connection) -> dict[int, Kept]:
         " packages FROM run ORDER BY at_s, key"
     )
     return {
-        number: Kept(*words, facts=json.loads(facts), packages=json.loads(packages))
-        for number, *words, facts, packages in rows
+        row[0]: Kept(*row[1:-2], *map(json.loads, row[-2:]))  # facts and packages
+        for row in rows
     }
 
 

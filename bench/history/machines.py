@@ -1,7 +1,6 @@
 """What a history asks of a run's machine: which one it is, and what its times depend on."""
 
 import hashlib
-from collections.abc import Mapping
 from datetime import datetime
 
 from bench.data.machine import Machine
@@ -30,7 +29,9 @@ def lock(machine: Machine) -> str:
 
 def facts(machine: Machine) -> dict[str, str]:
     """What times may depend on beside the code and the hardware, in words."""
+    cores = f"{machine.cpu.model}, {machine.cpu.cores_usable} cores"
     words = {
+        "CPU": cores if machine.cpu.model else "",
         "OS": machine.os,
         "Python": machine.python,
         "NumPy": machine.numpy,
@@ -49,16 +50,6 @@ def began_s(machine: Machine) -> float:
         return datetime.fromisoformat(machine.started).timestamp()
     except ValueError:
         return 0.0
-
-
-def differences(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
-    """What two tables of facts or versions differ in: "NumPy 2.3.1 -> 2.4.0"."""
-    names = sorted(before.keys() | after.keys())
-    return [
-        f"{name} {before.get(name, 'none')} -> {after.get(name, 'none')}"
-        for name in names
-        if before.get(name) != after.get(name)
-    ]
 
 
 def _digest(value: object) -> str:

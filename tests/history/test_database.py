@@ -25,6 +25,7 @@ from bench.data.machine import Cpu, Machine
 from bench.data.series import Series
 from bench.history import database, keep, schema
 from bench.history.database import Asked
+from bench.plan.case import Case
 from bench.terminal.errors import BadInput
 
 ADDER = """
@@ -99,7 +100,7 @@ class TestAdding:
             subject(device="cuda:0"),
             subject(threads=1),
             subject(cache="cold"),
-            *(subject(case=replace(subject().case, **{name: value})) for name, value in CASES),
+            *(subject(case=case) for case in CASES),
         ]
         database.add(path, run(0), [replace(entry(), subject=other) for other in others])
         assert {each.subject for each in everything(path)} == set(others)
@@ -122,13 +123,13 @@ class TestAdding:
         assert database.of_run(short)[1][0].low is None
 
 
-CASES: list[tuple[str, object]] = [
-    ("n_in", 1),
-    ("n_units", 1),
-    ("batch", 2),
-    ("precision", "float64"),
-    ("activation", "tanh"),
-    ("layer", "fc1"),
+CASES = [
+    Case(1, 64, 1, "float32", "relu"),
+    Case(64, 1, 1, "float32", "relu"),
+    Case(64, 64, 2, "float32", "relu"),
+    Case(64, 64, 1, "float64", "relu"),
+    Case(64, 64, 1, "float32", "tanh"),
+    Case(64, 64, 1, "float32", "relu", "fc1"),
 ]
 
 
@@ -219,7 +220,7 @@ class TestTheFile:
             names = file.execute("SELECT name FROM sqlite_master WHERE type = 'index'").fetchall()
         assert ("value_of_run",) in names
         filled(path, [1.0])
-        assert sorted(values(path)) == [(0.25,), (1.0,)]
+        assert {0.25, 1.0} == {value for each in values(path) for value in each}
 
     def test_a_newer_version_is_refused_by_name_and_left_alone(self, path: Path) -> None:
         filled(path, [1.0])
