@@ -1,4 +1,4 @@
-"""The commands: `python -m bench run | plot | report | gate | kernels | doctor`.
+"""The commands: `python -m bench run | plot | report | gate | history | kernels | doctor`.
 
 Owns options and print.
 """
@@ -16,6 +16,7 @@ import typer
 
 from bench import ROOT, session
 from bench.data import run_folder
+from bench.history import command as history
 from bench.plan.activations import ACTIVATIONS
 from bench.show import runs
 from bench.terminal import options, signals, streams
@@ -27,6 +28,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.add_typer(history.app, name="history")
 
 
 @app.command()

@@ -168,6 +168,7 @@ def _measure(
 
     from bench.data import speed_history, store
     from bench.data.records import Block, Visit
+    from bench.history import database, keep
     from bench.machine import peak_rates, survey
     from bench.measure import scheduler
     from bench.plan.cell import Cell
@@ -247,6 +248,8 @@ def _measure(
         trouble = _written(opened, run)
         speed_history.write(histories, machine.fingerprint, run.times.history)
     progress.answer(run)
+    if note := keep.keep(*database.of_run(run)):
+        shown.note(note)
     if passes is not None and passes.unvisited > scheduler.MOST_PENDING:
         shown.note(f"{passes.unvisited} cells have no row: the run has not come to them")
     if trouble is not None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 import psutil
 import pytest
 from machine_facts import HONEST, WORKER
@@ -159,6 +160,22 @@ class TestSurvey:
         assert "secret-host" not in text
         assert "somebody" not in text
         assert str(Path.home()) not in text
+
+    def test_hosts_are_told_apart(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        hosts = {}
+        for name in ("one", "two", "two", "0123456789ab"):
+            monkeypatch.setattr(platform, "node", lambda name=name: name)
+            hosts[name] = survey.survey(WORKER, threads=4).host
+        assert len(set(hosts.values())) == 3
+        assert re.fullmatch("[0-9a-f]{8}", hosts["one"])
+        assert hosts["0123456789ab"] == ""  # a container's
+        monkeypatch.setenv("BENCH_HOST", "node7")
+        assert survey.survey(WORKER, threads=4).host == "node7"
+
+    def test_the_environments_packages_are_listed(self) -> None:
+        packages = survey.survey(WORKER, threads=4).packages
+        assert packages["numpy"] == np.__version__
+        assert list(packages) == sorted(packages)
 
     def test_the_fingerprint_is_the_identitys(self) -> None:
         fingerprint = survey.survey(WORKER, threads=4).fingerprint

@@ -21,7 +21,7 @@ from bench.show import pictures
 from bench.show.pictures import CELL, Run, names, read
 from bench.show.pictures.parts.picture import Picture
 
-__all__ = ["CELL", "Run", "draw_all", "draw_comparison", "names", "read"]
+__all__ = ["CELL", "Run", "draw", "draw_all", "draw_comparison", "names", "read"]
 
 # Matplotlib refuses to be imported with a backend that isn't installed here, such as a notebook's,
 # and no backend is used: each figure has a canvas of its own
@@ -83,9 +83,21 @@ def draw_comparison(
     from bench.data import store
     from bench.show.pictures import gate
 
-    _check((), theme, size, formats)
     picture = gate.picture(store.load(folder, Verdict), store.machine(folder))
-    return _save(picture, out, "gate", theme, size, formats)
+    return draw(picture, out, "gate", theme, size, formats)
+
+
+def draw(
+    picture: Picture,
+    out: Path,
+    name: str,
+    theme: str = "light",
+    size: str = "slide",
+    formats: Sequence[str] = ("png", "svg"),
+) -> list[Path]:
+    """Draw one picture into a folder, under this name -> what was written."""
+    _check((), theme, size, formats)
+    return _save(picture, out, name, theme, size, formats)
 
 
 def _save(

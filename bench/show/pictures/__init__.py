@@ -15,7 +15,7 @@ To add a chart, add a file: it is found by its name, and no other file needs a t
 lines from rows (lines), wording (words, footer), a kernel's looks (looks), what the machine can do
 (ceilings), round numbers (ticks). A body of a new type needs help from each pen: Matplotlib's draws
 all, PowerPoint's lines, bars and, in sentences, dots. `gate.py` is the picture of a comparison of
-two commits, which is no run's. Nothing heavy is imported here.
+two commits and `history.py` that of many runs: neither is a run's. Nothing heavy is imported here.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from bench.stats.run_data import RunData
 
-NOT_OF_A_RUN = "gate"
+NOT_OF_A_RUN = ("gate", "history")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ CELL = [
 def names() -> tuple[str, ...]:
     """The charts there are, by file name."""
     modules = (found for found in pkgutil.iter_modules(__path__) if not found.ispkg)
-    return tuple(sorted(found.name for found in modules if found.name != NOT_OF_A_RUN))
+    return tuple(sorted(found.name for found in modules if found.name not in NOT_OF_A_RUN))
 
 
 def load(name: str) -> ModuleType:
