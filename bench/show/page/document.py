@@ -160,7 +160,7 @@ def _fill_run(article: Element, run: RunData, read: Run, number: int, charts: Ch
         place = PLACES.get(name, "charts-more")
         used.add(place)
         explained = (module.__doc__ or "").strip().partition("\n")[0]
-        _slot(article, place).append(charts.figure(f"r{number}-{name}", picture, explained))
+        _slot(article, place).append(charts.figure(f"r{number}-chart-{name}", picture, explained))
     if "charts-more" in used:
         del _slot(article, "more").attrib["hidden"]
     ladder.fill(_slot(article, "steps"), read, charts.kernels)

@@ -21,6 +21,7 @@ Spec = dict[str, Any]
 HEIGHT = 300
 POINT = 64  # square pixels
 LINE = 12  # of text, in pixels
+STRIP = 34  # of a row, in pixels; the axis takes one and a half
 MUTED = "var(--muted)"
 
 
@@ -225,7 +226,7 @@ def _strips(
     known = {"filter": "isValid(datum.low) && isValid(datum.high)"}
     ends = {"x": x | {"field": "low"}, "x2": {"field": "high"}, "y": y, "color": told["color"]}
     return {
-        "height": {"step": 34},
+        "height": STRIP * (len(order) + 1.5),
         "data": {"name": "cells", "values": list(rows)},
         "layer": [
             {"transform": [known], "mark": {"type": "rule", "aria": False}, "encoding": ends},

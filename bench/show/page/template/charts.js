@@ -31,9 +31,8 @@ function shownValues(spec) {
 function draw(place, spec, label) {
   views.get(place)?.view.finalize();
   const larger = parseFloat(getComputedStyle(document.documentElement).fontSize) / 16;
-  const size = typeof spec.height === "number" ? spec.height * larger : { step: spec.height.step * larger };
   const whole = { ...spec, data: { ...spec.data, values: shownValues(spec) } };
-  const full = { width: "container", autosize: { type: typeof size === "number" ? "fit" : "fit-x", contains: "padding" }, ...whole, height: size };
+  const full = { width: "container", autosize: { type: "fit", contains: "padding" }, ...whole, height: spec.height * larger };
   const compiled = vegaLite.compile({ ...full, description: label }, { config: looks(larger) }).spec;
   const view = new vega.View(vega.parse(compiled, {}, { ast: true }), {
     expr: vega.expressionInterpreter, renderer: "svg", container: place, hover: true,

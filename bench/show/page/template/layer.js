@@ -15,8 +15,8 @@ function predicted(model, layer) {
   const seconds = sum * Math.exp(pull);
   const nearest = Math.min(...away);
   const wide = model.factor === null ? null : model.factor * Math.sqrt(page.nugget + nearest / page.reach);
-  const parts = {};
-  page.parts.forEach((part, i) => { parts[part] = (parts[part] ?? 0) + costs[i] / sum; });
+  const parts = { overhead: 0, arithmetic: 0, memory: 0 };
+  page.parts.forEach((part, i) => { parts[part] += costs[i] / sum; });
   const axes = place.map((at, axis) => model.places.map((other) => other[axis]));
   const inside = place.every((at, axis) => at >= Math.min(...axes[axis]) && at <= Math.max(...axes[axis]));
   return { seconds, low: seconds / Math.exp(wide), high: seconds * Math.exp(wide), known: wide !== null, parts, inside };
