@@ -229,7 +229,7 @@ def predict(
 ) -> None:
     """Say what each kernel would take for a layer that was not measured, and how sure that is."""
     from bench.plan.case import LARGEST, Case
-    from bench.show import predicted
+    from bench.show import predicted, progress
     from bench.stats import prediction
 
     for name, size in (("n-in", n_in), ("n-units", n_units), ("batch", batch)):
@@ -242,7 +242,7 @@ def predict(
     if not models:
         raise BadInput(f"{folder} has no cell with a time: there is nothing to predict from")
     case = Case(n_in, n_units, batch, "", "")
-    console = streams.console()
+    console = streams.console(width=progress.WIDTH)
     console.print(predicted.table(case, models))
     console.print(predicted.CAPTION, markup=False, soft_wrap=True, style="dim")
     if not all(model.predict(case).inside for model in models.values()):

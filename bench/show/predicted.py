@@ -21,9 +21,10 @@ OUTSIDE = "outside what was measured: an extrapolation, which may be far off"
 def table(case: Case, models: Mapping[tuple[str, str], CostModel]) -> Table:
     """A row a kernel and device, the fastest first."""
     shown = Table(header_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
-    for heading in ("kernel", "one launch", "90 % interval", "measured", "where the time goes"):
-        shown.add_column(heading)
-    shown.add_column("how sure")
+    parts = ("overhead", "arithmetic", "memory")
+    shown.add_column("kernel", overflow="fold")
+    for heading in ("one launch", "90 % interval", "measured", *parts, "how sure"):
+        shown.add_column(heading, justify="right", no_wrap=True)
     answers = {key: model.predict(case) for key, model in models.items()}
     for (kernel, device), answer in sorted(answers.items(), key=lambda item: item[1].seconds):
         where = "" if device == "cpu" else f" ({device.split(' at ')[0]})"
@@ -32,7 +33,7 @@ def table(case: Case, models: Mapping[tuple[str, str], CostModel]) -> Table:
             units.si(answer.seconds, "s"),
             interval(answer),
             "" if answer.measured is None else units.si(answer.measured, "s"),
-            ", ".join(f"{part} {100 * share:.0f} %" for part, share in answer.parts.items()),
+            *(f"{100 * answer.parts[part]:.0f} %" for part in parts),
             error(models[kernel, device]),
         )
     return shown
