@@ -25,7 +25,7 @@ packages = @.venv/bin/python -m bench.machine.packages
 kernels = $(KERNELS:%=--kernel %)
 pytest = .venv/bin/python -m pytest -n logical --maxprocesses 8 --dist worksteal
 
-.PHONY: help setup bench doctor suite gate history plots slides test test-all gpu-check lint lock clean
+.PHONY: help setup bench doctor suite gate history plots slides page test test-all gpu-check lint lock clean
 .PHONY: gpu-word FORCE
 
 help: ## list the targets
@@ -61,6 +61,10 @@ plots: .venv ## draw a run's charts anew (RUN=..., else the latest)
 slides: .venv ## a deck of the run for PowerPoint (RUN=..., else the latest)
 	$(packages) bench
 	.venv/bin/python -m bench report $(or $(RUN),latest) --pptx $(ARGS)
+
+page: .venv ## a page of the run, to read and to try out (RUN=..., else the latest)
+	$(packages) bench
+	.venv/bin/python -m bench report $(or $(RUN),latest) --html $(ARGS)
 
 test: .venv ## run the tests (ARGS='-k name')
 	$(packages) test

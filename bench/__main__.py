@@ -1,4 +1,4 @@
-"""The commands: `python -m bench run | plot | report | gate | history | kernels | doctor`.
+"""The commands: `python -m bench run | plot | report | predict | gate | history | kernels | doctor`.
 
 Owns options and print.
 """
@@ -169,7 +169,14 @@ def plot(
 
 @app.command()
 def report(
-    run: Annotated[str, typer.Argument(help="A run's folder, its name, or latest.")] = "latest",
+    run: Annotated[
+        list[str] | None,
+        typer.Argument(help="A run's folder, its name, or latest; a page may be of several."),
+    ] = None,
+    html: Annotated[
+        bool | None,
+        typer.Option("--html", help="A page to read and to try out: one file, no network."),
+    ] = None,
     pptx: Annotated[
         bool | None,
         typer.Option("--pptx", help="Slides (16:9), with charts that PowerPoint can edit."),
@@ -182,30 +189,66 @@ def report(
         typer.Option(help="File to write. Without it: in plots/<run>; --markdown alone: stdout."),
     ] = None,
 ) -> None:
-    """Make slides and a table in Markdown from a run's files; without an option, both."""
-    from bench.show import deck, progress
+    """Make a page, slides and a table in Markdown from a run's files; without an option, all."""
+    from bench.show import deck, page, progress
     from bench.show import markdown as tables
 
-    if not pptx and not markdown:
-        pptx = markdown = True
-    if pptx and markdown and out is not None:
-        raise BadInput("--out names one file: give either --pptx or --markdown with it")
-    folder = run_folder.find(run)
-    if run_folder.compared(folder):
-        raise BadInput(f"{folder} compares two commits: python -m bench plot {folder} draws it")
-    data = runs.renew(folder)
+    if not (html or pptx or markdown):
+        html = pptx = markdown = True
+    if (html or False) + (pptx or False) + (markdown or False) > 1 and out is not None:
+        raise BadInput("--out names one file: give --html, --pptx or --markdown with it")
+    folders = list(dict.fromkeys(run_folder.find(name) for name in run or ["latest"]))
+    for folder in folders:
+        if run_folder.compared(folder):
+            raise BadInput(f"{folder} compares two commits: python -m bench plot {folder} draws it")
+    if len(folders) > 1 and (pptx or markdown):
+        raise BadInput("slides and tables are of one run: give --html, or one run")
+    several = [runs.renew(folder) for folder in folders]
+    folder, data = folders[0], several[0]
+    if html:
+        path = out or run_folder.plots(folder) / page.NAME
+        progress.paths("page", runs.page(several, path))
     if pptx:
         path = out or run_folder.plots(folder) / deck.NAME
         runs.written(path, folder, lambda: deck.write(data, path))
         progress.paths("slides", [path])
     if markdown:
         text = tables.of(data)
-        if out is None and not pptx:
+        if out is None and not (html or pptx):
             streams.product(text)
             return
         path = out or run_folder.plots(folder) / tables.NAME
         runs.written(path, folder, lambda: tables.write(path, text))
         progress.paths("table", [path])
+
+
+@app.command()
+def predict(
+    run: Annotated[str, typer.Argument(help="A run's folder, its name, or latest.")] = "latest",
+    n_in: Annotated[int, typer.Option(help="Inputs of the layer.")] = 1000,
+    n_units: Annotated[int, typer.Option(help="Units of the layer.")] = 1000,
+    batch: Annotated[int, typer.Option(help="Examples at a time.")] = 1,
+) -> None:
+    """Say what each kernel would take for a layer that was not measured, and how sure that is."""
+    from bench.plan.case import LARGEST, Case
+    from bench.show import predicted, progress
+    from bench.stats import prediction
+
+    for name, size in (("n-in", n_in), ("n-units", n_units), ("batch", batch)):
+        if not 1 <= size <= LARGEST:
+            raise BadInput(f"--{name} is {size}, should be from 1 to {LARGEST}")
+    folder = run_folder.find(run)
+    if run_folder.compared(folder):
+        raise BadInput(f"{folder} compares two commits, and predicting needs a run")
+    models = prediction.models(runs.renew(folder).cells)
+    if not models:
+        raise BadInput(f"{folder} has no cell with a time: there is nothing to predict from")
+    case = Case(n_in, n_units, batch, "", "")
+    console = streams.console(width=progress.WIDTH)
+    console.print(predicted.table(case, models))
+    console.print(predicted.CAPTION, markup=False, soft_wrap=True, style="dim")
+    if not all(model.predict(case).inside for model in models.values()):
+        console.print(predicted.OUTSIDE, markup=False, soft_wrap=True)
 
 
 @app.command()

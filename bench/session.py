@@ -172,7 +172,7 @@ def _measure(
     from bench.machine import peak_rates, survey
     from bench.measure import scheduler
     from bench.plan.cell import Cell
-    from bench.show import progress
+    from bench.show import page, progress
     from bench.stats import run_data
 
     folder = opened.folder
@@ -255,7 +255,9 @@ def _measure(
     if trouble is not None:
         raise trouble
     progress.paths("numbers", [folder / "cells.csv"])
-    progress.paths("chart", runs.draw([run], [run_folder.plots(folder)]))
+    plots = run_folder.plots(folder)
+    progress.paths("chart", runs.draw([run], [plots]))
+    progress.paths("page", runs.page([run], plots / page.NAME))
     return code or (1 if failed(run.cells) else 0)
 
 

@@ -29,7 +29,16 @@ def test_help_answers_at_once_and_imports_nothing_heavy() -> None:
         "heavy = {'numpy', 'pandas', 'matplotlib', 'scipy', 'kernels', 'pptx'} & set(sys.modules)\n"
         "sys.exit(f'imported {heavy}' if heavy else 0)\n"
     )
-    for command in ([], ["run"], ["plot"], ["report"], ["gate"], ["kernels"], ["doctor"]):
+    for command in (
+        [],
+        ["run"],
+        ["plot"],
+        ["report"],
+        ["predict"],
+        ["gate"],
+        ["kernels"],
+        ["doctor"],
+    ):
         arguments = [*command, "--help"]
         done = subprocess.run(
             [sys.executable, "-c", code, *arguments],
@@ -68,7 +77,7 @@ def test_help_answers_at_once_and_imports_nothing_heavy() -> None:
         (["report", "no-such-run"], "no run 'no-such-run'"),
         (
             ["report", "reference", "--out", "x"],
-            "--out names one file: give either --pptx or --markdown",
+            "--out names one file: give --html, --pptx or --markdown",
         ),
         (["sweep"], "sweep"),
     ],

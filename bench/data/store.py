@@ -149,7 +149,12 @@ def write_cells(folder: Path, cells: Iterable[CellRow]) -> None:
     """Write cells.csv whole, so that no reader ever sees half of it."""
     path = folder / FILES[CellRow]
     with _written(path, f"then python -m bench plot {folder}: what was measured is kept"):
-        replace(path, _header(CellRow) + _lines(map(fit.derived, cells)))
+        replace(path, cells_text(cells))
+
+
+def cells_text(cells: Iterable[CellRow]) -> str:
+    """All of cells.csv."""
+    return _header(CellRow) + _lines(map(fit.derived, cells))
 
 
 @contextmanager
