@@ -246,8 +246,10 @@ class Streamed(Protocol):
         Raises RuntimeError where `out`, a launch's output, is on another device.
         """
 
-    def spoil(self, out: Any) -> None:
-        """Overwrite a launch's output with NaN, in order with the work launched so far."""
+    def spoil(self, out: Any) -> bool:
+        """Overwrite a launch's output with numbers that no layer answers with, in order with the
+        work launched so far -> whether that could be done: of its own arrays it can.
+        """
 
 
 @dataclass(frozen=True, slots=True)

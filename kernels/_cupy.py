@@ -168,6 +168,10 @@ class Bus:
         return host.astype(self._host_dtype, copy=False)
 
 
+SPOILT = 0x6E
+"""Every byte of an output that is overwritten: 6584 in float16, from 1e28 to 1e224 elsewhere. A
+number and not NaN: 0 times that is 0, should a library ever read an output that it may ignore."""
+
 MOST_KEPT = 512
 """A device keeps so many things for kernels, some hundred bytes each."""
 
@@ -248,14 +252,20 @@ class CudaDevice:
         return {dtype: kind(dtype) for dtype in ("float16", "float32", "float64")}
 
     def drain(self, out: Any) -> None:
-        where = out.device.id if hasattr(out, "device") else self._index
+        # what is no array of CuPy's is on no device
+        where = out.device.id if isinstance(out, self.cupy.ndarray) else self._index
         if where != self._index:
             raise RuntimeError(f"its output is on CUDA device {where}, not {self._index}")
         self._device.synchronize()
 
-    def spoil(self, out: Any) -> None:
-        # all bits set are NaN in every precision
-        out.data.memset_async(0xFF, out.nbytes, self.stream)
+    def spoil(self, out: Any) -> bool:
+        # of what is not in one piece, the bytes between may belong to somebody else
+        whole: bool = isinstance(out, self.cupy.ndarray) and (
+            out.flags.c_contiguous or out.flags.f_contiguous
+        )
+        if whole:
+            out.data.memset_async(SPOILT, out.nbytes, self.stream)
+        return whole
 
     def mark(self, out: Any) -> Any:
         event = self.cupy.cuda.Event()

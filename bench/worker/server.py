@@ -437,7 +437,7 @@ def refusal(error: Exception, kernel: kernels.Kernel | None) -> messages.Refused
             return messages.Refused(
                 "skipped", f"took {error.args[0]:.3g} s for its first launch", digest
             )
-        case MemoryError() | RuntimeError() if _is_memory(error, said):
+        case MemoryError() | RuntimeError() if limits.is_memory(error, said):
             return messages.Refused("out_of_memory", said or "out of memory", digest)
         case ImportError() | LookupError() if kernel is None:
             return messages.Refused("error", said)
@@ -457,14 +457,6 @@ def _said(error: Exception) -> str:
     except Exception as trouble:  # noqa: BLE001 - a kernel's own class
         return f"(no words: its str() raised {type(trouble).__name__})"
     return text.short(" ".join(words.split()))
-
-
-NO_MEMORY = ("out of memory", "alloc_failed", "resource_exhausted")
-"""How libraries say it that raise no MemoryError: CUDA's runtime and PyTorch, cuBLAS, JAX."""
-
-
-def _is_memory(error: Exception, said: str) -> bool:
-    return isinstance(error, MemoryError) or any(words in said.lower() for words in NO_MEMORY)
 
 
 def main(descriptor: int, threads: int) -> None:

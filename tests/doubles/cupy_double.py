@@ -272,6 +272,10 @@ class Array:
         return Array(self._machine, self._values.T, self)
 
     @property
+    def flags(self) -> Any:
+        return self._values.flags
+
+    @property
     def nbytes(self) -> int:
         return self._values.nbytes
 
@@ -438,6 +442,7 @@ class CuPy:
     def __init__(self, machine: Machine) -> None:
         self._machine = machine
         self._core = Core(machine)
+        self.ndarray: Any = Array
         self.cuda = Cuda(machine)
         self.ElementwiseKernel = partial(ElementwiseKernel, machine)
         self.add = partial(self._elementwise, np.add)
