@@ -236,8 +236,11 @@ class Server:
         if known_s is not None and self._warm_already(step.device, first_s, known_s, rest):
             cell.lead = known_s < timing.LEAD_S
             return 1, known_s
-        begin = max(int(timing.BLOCK_S / known_s) // 2, 1) if known_s else 1
-        loops, launch_s = timing.find_loops(step, x, begin, first_s)
+        if known_s:  # one block shows whether a visit's blocks are long enough as they were before
+            begin = math.ceil(timing.KNOWN_IS_OFF * timing.BLOCK_S / known_s)
+            loops, launch_s = timing.find_loops(step, x, begin, known_s)
+        else:
+            loops, launch_s = timing.find_loops(step, x, 1, first_s)
         if launch_s >= timing.WARM_CAP_S:
             return loops, launch_s
         if not rest.needs_none(step.device):
