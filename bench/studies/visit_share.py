@@ -11,6 +11,7 @@ from pathlib import Path
 from shutil import copy
 from statistics import median
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from bench.data.records import Block, Visit
 from bench.measure import scheduler, visit
@@ -49,7 +50,7 @@ def main() -> None:
             timed[block.visit] += block.loops * block.seconds
     began = min(row.at_s for row in rows)
     answered_s = max(row.at_s for row in rows if row.pass_number == 1) - began
-    found = [
+    found: list[dict[str, Any]] = [
         {
             "kernel": row.kernel,
             "pass": row.pass_number,

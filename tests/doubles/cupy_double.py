@@ -271,6 +271,9 @@ class Array:
     def T(self) -> "Array":  # noqa: N802 - NumPy's name
         return Array(self._machine, self._values.T, self)
 
+    def __getitem__(self, rows: slice) -> "Array":
+        return Array(self._machine, self._values[rows], self)
+
     @property
     def flags(self) -> Any:
         return self._values.flags
