@@ -107,6 +107,9 @@ class Stream:
     def use(self) -> None:
         self._machine.stream = self
 
+    def __cuda_stream__(self) -> tuple[int, int]:
+        return 0, id(self)
+
     def __enter__(self) -> Self:
         self._machine.entered.append(self)
         self.use()
