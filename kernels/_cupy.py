@@ -344,6 +344,10 @@ class CudaDevice:
         """Clocks, temperature, power and what holds them back, from NVML."""
         return self._monitor.state() if self._monitor else None
 
+    def joules(self) -> float | None:
+        """The board's energy, from NVML."""
+        return self._monitor.joules() if self._monitor else None
+
     def stated(self, precision: str) -> Rates:
         return _nvidia.stated(self._properties, precision)
 

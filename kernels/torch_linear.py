@@ -175,6 +175,10 @@ class CudaDevice:
         """Clocks, temperature, power and what holds them back, from NVML."""
         return self._monitor.state() if self._monitor else None
 
+    def joules(self) -> float | None:
+        """The board's energy, from NVML."""
+        return self._monitor.joules() if self._monitor else None
+
     def prove(self) -> None:
         """A product and an activation; raises what CUDA raises."""
         ones = self._torch.ones((2, 2), device=f"cuda:{self._index}")

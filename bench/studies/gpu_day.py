@@ -60,6 +60,8 @@ def last_line(_: Path, said: str) -> str:
 
 def all_lines(_: Path, said: str) -> str:
     """Everything that was printed: a table, or a few findings."""
+    if not said.strip():
+        raise ValueError("it printed nothing")
     return "\n\n" + said.strip() + "\n"
 
 
@@ -137,6 +139,7 @@ def steps(folder: Path, scale: float) -> list[Step]:
     checks = ("-m", "pytest", "tests/gpu", "-m", "gpu", "--gpu-check", "-W", "default", "-q")
     page = (f"--gpu-page={folder / 'gpu-check.md'}", "-p", "no:cacheprovider")
     cells = (("cupy_fused", "4096", "1024"), ("nvmath_graph", "1000", "1"))
+    fed = ("-m", "bench.studies.energy", str(folder / "energy"), "cupy_fused,nvmath_graph", "4096")
     return [
         Step("doctor", ("-m", "bench", "doctor"), 60, last_line, codes=(0, 1)),
         Step("gpu-check", (*checks, *page, f"--gpu-budget={20 * scale:g}s"), 300, gpu_check),
@@ -153,6 +156,7 @@ def steps(folder: Path, scale: float) -> list[Step]:
             )
             for kernel, width, batch in cells
         ),
+        Step("energy", fed, 120, all_lines),
         *(
             a_run(precision, 30, "--widths=1000,4096", "--batches=1,1024", *kernels, *asked)
             for precision in ("tf32", "float16", "bfloat16")

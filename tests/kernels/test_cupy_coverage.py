@@ -73,6 +73,7 @@ def everything(machine: Machine, helper: Any, folder: Path) -> None:
         device.flush()
         assert device.free_bytes() > 0
         device.state()
+        device.joules()
         device.stated(precision)
         for ceiling in (device.product(2, precision), device.copy(64)):
             device.fence(ceiling.launch(None))

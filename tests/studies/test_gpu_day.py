@@ -119,13 +119,11 @@ def test_a_day_that_goes_well(played: dict[str, str], tmp_path: Path, capsys: An
 def test_a_step_that_fails_says_so_and_the_others_run(
     name: str, how: str, played: dict[str, str], tmp_path: Path
 ) -> None:
-    prints_only = name == "doctor" or name.startswith("clocks")
+    prints_only = name in ("doctor", "energy") or name.startswith("clocks")
     if how == "leaves garbage" and prints_only:
         pytest.skip("it leaves no files")
     played[name] = how
-    assert gpu_day.main(str(tmp_path)) == (
-        0 if name.startswith("clocks") and how == FAILURES[2] else 1
-    )
+    assert gpu_day.main(str(tmp_path)) == 1
     said = page(tmp_path)
     assert list(said) == NAMES
     assert all(", ok)" in line for other, line in said.items() if other != name)
