@@ -96,6 +96,7 @@ lock: .venv ## write locks/*.txt from pyproject.toml (ARGS=--upgrade: newest ver
 	$(compile) -o locks/test.txt -c locks/bench.txt -c locks/cuda13.txt -c locks/history.txt pyproject.toml --group test
 	$(compile) -o locks/lint.txt -c locks/test.txt pyproject.toml --group test --group lint
 	$(compile) -o locks/study.txt -c locks/bench.txt --group study
+	$(compile) -o locks/clocks.txt -c locks/cuda13.txt --group clocks
 	$(compile) -o locks/uv.txt --group lock
 	$(compile) -o locks/numba.txt -c locks/test.txt --group numba
 	$(compile) -o locks/jax.txt -c locks/test.txt --group jax
