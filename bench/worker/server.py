@@ -16,6 +16,7 @@ import socket
 import traceback
 from collections import OrderedDict
 from dataclasses import asdict, is_dataclass
+from functools import partial
 from pathlib import Path
 from time import perf_counter, process_time, sleep  # a kernel can't put others in their places
 from typing import Any
@@ -147,6 +148,7 @@ class Server:
             case=case,
             cache=request.cache,
             step=step,
+            prepare=partial(kernel.prepare, device=request.device),
             drawn=arrays,
             given=given,
             parts=parts,
@@ -172,6 +174,7 @@ class Server:
         if request.rested_s is not None:
             rested_s = request.rested_s + self._clock() - asked_at
         rest = timing.Rest(rested_s, request.load_mhz)
+        self._cheat_checks.clock(cell, first_s)
         loops, launch_s = self._warm(cell, first_s, request.launch_s, rest)
         _refuse_standstill(launch_s)
         cell.loops, cell.launch_s = loops, launch_s
@@ -269,27 +272,33 @@ class Server:
         if cell.cache == "cold":
             seconds, cell.out = timing.cold_blocks(cell.step, cell.x, request.count, probe, seen)
         else:
+            each = cell.launch_s < timing.LEAD_EACH_S
             seconds, cell.out = timing.blocks(
                 cell.step,
                 cell.x,
                 request.loops,
                 request.count,
                 lead=cell.lead,
-                lead_each=cell.launch_s < timing.LEAD_EACH_S,
+                lead_each=each,
                 beside=probe,
                 meanwhile=seen,
             )
             fence_all(cell.step.device, cell.out)
         _refuse_standstill(*seconds)
-        took = self._clock() - began - seen.took_s - probe.took_s
+        all_s = self._clock() - began
+        took = all_s - seen.took_s - probe.took_s
         cpu_s = process_time() - cpu_s - probe.cpu_s
         cores_busy = cpu_s / max(perf_counter() - real_began - probe.took_s, 1e-9)
         now_waited, measured_s = speed_probe.waited_s(), self._clock() - start
         self._cheat_checks.cores(cores_busy, took, self._threads)
+        said = request.loops * sum(seconds)
+        launches = request.loops * len(seconds)
         if cell.cache == "cold":
             self._cheat_checks.flush(cell)
-        else:
-            self._cheat_checks.marks(cell, request.loops * sum(seconds), took)
+            took = 0.0
+        elif cell.lead:
+            took *= launches / (launches + (len(seconds) if each else 1))
+        self._cheat_checks.marks(cell, said, launches, took, all_s)
         return messages.Times(
             tuple(seconds),
             cores_busy=cores_busy,
