@@ -5,7 +5,9 @@ Owns options and print.
 
 import os
 import random
+import signal
 import sys
+import tempfile
 import traceback
 import warnings
 from datetime import UTC, datetime
@@ -20,7 +22,7 @@ from bench.history import command as history
 from bench.plan.activations import ACTIVATIONS
 from bench.show import runs
 from bench.terminal import options, signals, streams
-from bench.terminal.errors import BadInput
+from bench.terminal.errors import BadInput, of_system
 
 app = typer.Typer(
     help="One dense layer, A_out = g(A_in @ W + b), written several ways and timed here.",
@@ -117,7 +119,7 @@ def run(
     else:
         added = {name: changes.pop(name) for name in ("kernels", "widths", "batches")}
         changes |= {"layer": layer, "out": out}
-        given = [name for name, value in changes.items() if value is not None]
+        given = [f"--{name}" for name, value in changes.items() if value is not None]
         if given:
             raise BadInput(
                 f"a run that is resumed keeps its settings: leave out {', '.join(given)}"
@@ -343,6 +345,7 @@ def kernels(
             here, said, colour = verdict.status, verdict.reason, "yellow"
         shown.add_row(Text(plain(called(name))), Text(here, colour), Text(plain(said)))
     streams.console().print(shown)
+    streams.product()
 
 
 @app.command()
@@ -380,6 +383,7 @@ def doctor(
     else:
         streams.console().print(show.as_table(findings))
         streams.console().print(f"\n{show.conclusion(findings)}", markup=False, soft_wrap=True)
+    streams.product()
     raise typer.Exit(0 if diagnose.can_run(findings) else 1)
 
 
@@ -411,21 +415,38 @@ def main() -> NoReturn:
             _fail(
                 f"out of memory{f': {said}' if said else ''}: end other programs, or ask for less"
             )
+        except OSError as error:
+            if (why := of_system(error)) is None:
+                _bug()
+            _fail(why)
         except Exception:  # noqa: BLE001 - Python would exit with 1: a slower kernel, or a wrong one
-            traceback.print_exc()
-            _fail("this is a bug in the program: please report it, with the lines above")
+            _bug()
     sys.exit(code or 0)
 
 
+def _bug() -> NoReturn:
+    traceback.print_exc()
+    _fail("this is a bug in the program: please report it, with the lines above")
+
+
 def _refuse_names() -> None:
-    """Raise BadInput for names that Python, in an ASCII locale, can't open or write down."""
-    for name in (*sys.argv, str(ROOT), str(Path.cwd())):
+    """Raise BadInput for names that can't be written down: Python reads a name's bytes by the
+    locale, which may be ASCII; and they may be no UTF-8.
+    """
+    try:
+        here = str(Path.cwd())
+    except FileNotFoundError as error:
+        raise BadInput("the working directory is gone: change to one that is there") from error
+    for name in (*sys.argv, str(ROOT), here):
         try:
             name.encode()
         except UnicodeEncodeError as error:
+            encoding = sys.getfilesystemencoding().upper()
+            remedy = f"can't be read in this locale ({encoding}): set PYTHONUTF8=1"
+            if encoding == "UTF-8":
+                remedy = "is a name that is not in UTF-8: rename it"
             readable = os.fsencode(name).decode(errors="replace")
-            message = f"{readable} can't be read in this locale (ASCII): set PYTHONUTF8=1"
-            raise BadInput(message) from error
+            raise BadInput(f"{readable} {remedy}") from error
 
 
 def _fail(said: str) -> NoReturn:
@@ -435,8 +456,23 @@ def _fail(said: str) -> NoReturn:
     sys.exit(2)
 
 
-if __name__ == "__main__":
+def _begin() -> None:
+    """Be free of what the process that started this one has left to it."""
     # what libraries remark on is for developers, whom the tests tell; PYTHONWARNINGS=error would
     # make errors of it
     warnings.simplefilter("ignore")
+    # ignored, it would hide how processes end; blocked, signals would end none
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    # some containers have no folder for temporary files that can be written but this one
+    try:
+        tempfile.gettempdir()
+    except FileNotFoundError:
+        tempfile.tempdir = "/dev/shm"  # noqa: S108 - nothing secret is put there
+    # no product is computed here; and OpenBLAS, where it can start no threads, raises SIGINT
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"
+
+
+if __name__ == "__main__":
+    _begin()
     main()

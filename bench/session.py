@@ -49,11 +49,11 @@ def start(
     fields = sweep.changed(sweep.read(name), changes)
     asked = absolute(fields["kernels"])
     _refuse_twins(asked)
-    fields["threads"] = sweep.make(fields).threads or usable_cores()
+    fields["threads"] = sweep.settled(fields).threads or usable_cores()
     software = visit.software(fields["threads"])
     fields["kernels"] = list(sweep.which(asked, software.kernels))
     _refuse_twins(fields["kernels"])
-    settled = sweep.make(fields)
+    settled = sweep.settled(fields)
     _refuse_layers(settled)
     stem = "layer" if own else Path(name).stem
     folder = out or ROOT / "results" / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{stem}"
@@ -82,7 +82,7 @@ def go_on(name: str, added: dict[str, Any], limits: dict[str, Any]) -> int:
         added["kernels"] = list(asked or [])
         fields = sweep.extended(settled, {field: more or [] for field, more in added.items()})
         _refuse_twins(fields["kernels"])
-        settled = sweep.make(fields | {k: v for k, v in limits.items() if v is not None})
+        settled = sweep.settled(fields | {k: v for k, v in limits.items() if v is not None})
         _refuse_layers(settled)
         before = run_data.read(folder)
         if before.visits:
@@ -235,29 +235,35 @@ def _measure(
         machine = replace(machine, stopped=machine.stopped or stop.word)
         code = stop.code
         shown.note("stopping: writing the table and the charts")
-    with signals.held():  # a second Ctrl-C may spare the charts, but not the numbers
-        visitor.respawn()  # no kernel goes on meanwhile
-        if passes is not None:
-            opened.append_unvisited(passes.pending())
-        measured = {
-            device: peak_rates.of_device(device, readings, kept)
-            for device, readings in visitor.peaks.items()
-        }
-        machine = replace(machine, device_peaks=machine.device_peaks | measured)
-        run = run_data.derive(folder, machine, store.load(folder, Visit), store.load(folder, Block))
-        trouble = _written(opened, run)
-        speed_history.write(histories, machine.fingerprint, run.times.history)
-    progress.answer(run)
-    if note := keep.keep(*database.of_run(run)):
-        shown.note(note)
-    if passes is not None and passes.unvisited > scheduler.MOST_PENDING:
-        shown.note(f"{passes.unvisited} cells have no row: the run has not come to them")
-    if trouble is not None:
-        raise trouble
-    progress.paths("numbers", [folder / "cells.csv"])
-    plots = run_folder.plots(folder)
-    progress.paths("chart", runs.draw([run], [plots]))
-    progress.paths("page", runs.page([run], plots / page.NAME))
+    try:
+        with signals.held():  # a second Ctrl-C may spare the charts, but not the numbers
+            visitor.respawn()  # no kernel goes on meanwhile
+            if passes is not None:
+                opened.append_unvisited(passes.pending())
+            measured = {
+                device: peak_rates.of_device(device, readings, kept)
+                for device, readings in visitor.peaks.items()
+            }
+            machine = replace(machine, device_peaks=machine.device_peaks | measured)
+            visits, blocks = store.load(folder, Visit), store.load(folder, Block)
+            run = run_data.derive(folder, machine, visits, blocks)
+            trouble = _written(opened, run)
+            speed_history.write(histories, machine.fingerprint, run.times.history)
+        progress.answer(run)
+        if note := keep.keep(*database.of_run(run)):
+            shown.note(note)
+        if passes is not None and passes.unvisited > scheduler.MOST_PENDING:
+            shown.note(f"{passes.unvisited} cells have no row: the run has not come to them")
+        if trouble is not None:
+            raise trouble
+        progress.paths("numbers", [folder / "cells.csv"])
+        if any(cell.time_s for cell in run.cells):
+            plots = run_folder.plots(folder)
+            progress.paths("chart", runs.draw([run], [plots]))
+            progress.paths("page", runs.page([run], plots / page.NAME))
+    except signals.Stop:
+        shown.note(f"charts are missing: python -m bench plot {folder} draws them")
+        raise
     return code or (1 if failed(run.cells) else 0)
 
 
