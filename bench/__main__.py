@@ -1,7 +1,4 @@
-"""The commands: `python -m bench run | plot | report | predict | gate | history | kernels | doctor`.
-
-Owns options and print.
-"""
+"""The commands, `python -m bench run` and others. Owns options and print."""
 
 import os
 import random

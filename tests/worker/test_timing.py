@@ -250,21 +250,3 @@ def _collection_stays_on() -> Iterator[None]:
 
     yield
     assert gc.isenabled()
-
-
-@pytest.mark.parametrize(("flush_ticks", "flushes"), [(1_000, True), (30_000, True), (0, False)])
-def test_a_flush_that_is_work_is_told_from_none_however_small_the_cache(
-    flush_ticks: int,
-    flushes: bool,  # noqa: FBT001
-) -> None:
-    """The marks alone take 5 us, as on a GPU; a small cache is flushed in a fifth of that."""
-
-    class Small(SimulatedDevice):
-        def mark(self, out: Any) -> int:
-            self.clock.ticks += 5_000
-            return super().mark(out)
-
-        def flush(self) -> None:
-            self.busy_until = max(self.busy_until, self.clock.ticks) + flush_ticks
-
-    assert timing.flushes(Small(HostClock(), 0, 0)) is flushes
