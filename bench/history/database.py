@@ -141,14 +141,18 @@ def series(path: Path, asked: Asked) -> Iterator[Series]:
     with schema.reading(path) as database:
         kept = runs(database)
         order = {number: place for place, number in enumerate(kept)}
+        in_order = list(kept) == sorted(kept)  # of time, too, as they were added
         hosts = {run.machine: run.host for run in kept.values()}
         for number, subject in _subjects(database):
             if not _meant(subject, hosts.get(subject.machine, ""), asked):
                 continue
             rows = database.execute(
-                "SELECT run, value, low, high, kernel_hash FROM value WHERE subject = ?", [number]
+                "SELECT run, value, low, high, kernel_hash FROM value WHERE subject = ?"
+                " ORDER BY run",
+                [number],
             ).fetchall()
-            rows.sort(key=lambda row: order[row[0]])
+            if not in_order:
+                rows.sort(key=lambda row: order[row[0]])
             if rows := rows[-asked.latest :]:
                 numbers, values, lows, highs, hashes = zip(*rows, strict=True)
                 yield Series(
