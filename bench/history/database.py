@@ -3,17 +3,20 @@
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import nan
 from pathlib import Path
 from sqlite3 import Connection
+from statistics import median
 from typing import Literal
 
 from bench.data.machine import Machine
-from bench.data.records import CellRow
+from bench.data.records import CellRow, Round
 from bench.data.series import Kept, Series, Subject
 from bench.history import machines, schema
 from bench.plan.case import Case
+from bench.plan.cell import Cell
+from bench.stats.interval import left_out
 from bench.stats.run_data import RunData
 
 Added = Literal["added", "updated", "unchanged"]
@@ -64,6 +67,30 @@ def _subject(row: CellRow, quantity: str, kept: Kept) -> Subject:
 def _interval(row: CellRow, columns: Sequence[str]) -> tuple[float | None, float | None]:
     low, high = (getattr(row, name, None) for name in columns)
     return low, high
+
+
+def of_head(
+    machine: Machine, name: str, commit: str, rounds: Sequence[Round], cells: Sequence[Cell]
+) -> tuple[Kept, list[Entry]]:
+    """The head side of a comparison: of each of its cells the median over the rounds. `commit` is
+    the head's, or `worktree` for the files as they are.
+    """
+    kept = of_machine(machine, name, machine.started, machines.began_s(machine))
+    kept = replace(kept, source="gate")
+    if commit != "worktree":
+        kept = replace(kept, commit=commit, clean=True)
+    seconds: dict[str, list[float]] = {}
+    for row in rounds:
+        seconds.setdefault(row.cell, []).append(row.head_s)
+    entries = []
+    for cell in cells:
+        if ordered := sorted(seconds.get(cell.label, ())):
+            out = left_out(len(ordered))
+            low, high = (None, None) if out is None else (ordered[out], ordered[-1 - out])
+            how = cell.name, cell.case, "", cell.threads, cell.cache  # which device is not recorded
+            subject = Subject(kept.machine, "gate", "time", *how)
+            entries.append(Entry(subject, median(ordered), low, high, ""))
+    return kept, entries
 
 
 def _origin(run: RunData) -> tuple[str, float]:
