@@ -31,9 +31,6 @@ def made(
         book.good("numpy_dot", number, seconds, at_s=1e9 + hash_of(host) + number)
         book.good("numpy_matmul", number, seconds / 10, at_s=1e9 + hash_of(host) + number + 0.5)
     settled = sweep.make({"widths": [100], "batches": [1], "kernels": ["numpy_dot"]})
-    blocks = {
-        visit.visit: [b for b in book.blocks if b.visit == visit.visit] for visit in book.visits
-    }
     with store.Run.create(folder, settled) as opened:
         opened.write_machine(structs.replace(machine, host=host, commit="c0ffee"))
         for visit in book.visits:
