@@ -21,8 +21,12 @@ from bench.stats.run_data import RunData
 
 Added = Literal["added", "updated", "unchanged"]
 
-QUANTITIES = {"time": ("time_s", "time_low_s", "time_high_s")}
-"""What is kept of a cell: the columns of cells.csv with the number and its interval."""
+QUANTITIES = {
+    "time": ("time_s", "time_low_s", "time_high_s"),
+    "instructions": ("instructions", "", ""),
+}
+"""What is kept of a cell, where it has it: the columns of cells.csv with the number and its
+interval."""
 
 
 @dataclass(frozen=True, slots=True)

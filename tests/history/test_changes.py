@@ -118,8 +118,7 @@ class TestWhatElse:
             "changes that are in no commit",
         ]
         assert differences(run(0), run(1)) == []
-        unknown = replace(run(1), lock="", packages={})
-        assert differences(replace(unknown, lock="a"), unknown) == ["packages"]
+        assert differences(replace(run(0), lock="", packages={}), run(1)) == []
 
     @needs_ruptures
     def test_a_kernels_own_source_is_too(self) -> None:
