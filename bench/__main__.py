@@ -159,7 +159,13 @@ def plot(
     if len(set(outs)) < len(outs):
         raise BadInput("two of these runs have the same name: rename one, or draw each alone")
     looks = theme, size, format or ["png", "svg"]
-    if comparisons:
+    fleets = [folder for folder in folders if run_folder.runs(folder) != [folder]]
+    if fleets and len(folders) > 1:
+        raise BadInput(f"{fleets[0]} holds several runs: draw it by itself")
+    if fleets:
+        members = [runs.renew(each) for each in run_folder.runs(fleets[0])]
+        drawn = runs.draw(members, outs * len(members), only or ["machines"], *looks)
+    elif comparisons:
         drawn = runs.draw_comparison(folders[0], outs[0], *looks)
     else:
         drawn = runs.draw([runs.renew(folder) for folder in folders], outs, only or [], *looks)
@@ -248,6 +254,30 @@ def predict(
     console.print(predicted.CAPTION, markup=False, soft_wrap=True, style="dim")
     if not all(model.predict(case).inside for model in models.values()):
         console.print(predicted.OUTSIDE, markup=False, soft_wrap=True)
+
+
+@app.command()
+def merge(
+    run: Annotated[
+        list[str], typer.Argument(help="Runs' folders or names, or folders of merged runs.")
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder, new or merged before. Without it: results/<time>-fleet."),
+    ] = None,
+    expect: Annotated[
+        list[str] | None, typer.Option(help="A host that should have a run; may be repeated.")
+    ] = None,
+) -> None:
+    """Make one folder of runs from many machines, each run once, and name hosts that are slow
+    among their like.
+
+    Exit codes: 0 done; 1 an expected host is missing; 2 bad input.
+    """
+    from bench.fleet import command
+
+    folder = out or ROOT / "results" / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-fleet"
+    raise typer.Exit(0 if command.run(run, folder, expect or ()) else 1)
 
 
 @app.command()

@@ -83,7 +83,11 @@ def test_commands_are_understood(doc: Path) -> None:
 
 @of_each
 def test_options_that_are_named_are_there(doc: Path) -> None:
-    known = {option for command in COMMANDS.values() for p in command.params for option in p.opts}
+    inner = [
+        its for command in COMMANDS.values() for its in getattr(command, "commands", {}).values()
+    ]
+    every = [*COMMANDS.values(), *inner]
+    known = {option for command in every for p in command.params for option in p.opts}
     known |= {"--help", "--theme dark"}
     named = {
         option
@@ -106,9 +110,13 @@ def codes(doc: Path) -> Iterator[str]:
 
 def understood(words: str) -> None:
     """Parse a command of the program, without running it."""
-    command, *arguments = shlex.split(words, comments=True)
+    name, *arguments = shlex.split(words, comments=True)
+    command = COMMANDS[name]
+    if hasattr(command, "commands"):  # such as history
+        name, *arguments = arguments
+        command = command.commands[name]
     if "--help" not in arguments:
-        COMMANDS[command].make_context(command, arguments)
+        command.make_context(name, arguments)
 
 
 def made(words: list[str]) -> None:
@@ -120,7 +128,9 @@ def made(words: list[str]) -> None:
         assert re.search(there, makefile, re.MULTILINE), word
 
 
-@pytest.mark.parametrize("words", ["run --no-such-option", "run --budget", "walk"])
+@pytest.mark.parametrize(
+    "words", ["run --no-such-option", "run --budget", "walk", "history walk", "history add"]
+)
 def test_a_command_that_is_not_there_is_seen(words: str) -> None:
     with pytest.raises((KeyError, typer.TyperException)):
         understood(words)
@@ -235,6 +245,28 @@ def measured() -> Iterator[str]:
     kills = study("kills")
     yield f"{kills.kills.sum()} times, at random moments"
     assert kills[["visits_lost", "rows_doubled", "runs_that_did_not_end_well"]].sum().sum() == 0
+    told = (
+        study("change_points")
+        .set_index(["what", "noise", "spread_percent"])
+        .told_percent.sort_index()
+    )
+    calm = told["no change"].droplevel("spread_percent")
+    noises = "normal", "t with 3 degrees", "5 % outliers"
+    yield (
+        "in {:g} % with normal noise, {:g} % with heavy tails, {:g} % with 5 % outliers".format(
+            *(calm[noise] for noise in noises)
+        )
+    )
+    alike = calm[calm.index.str.startswith("alike")]
+    yield f"and {alike.min():g} to {alike.max():g} % where runs resemble the one before them"
+    steps = {size: told[f"step {size}%", "normal"] for size in (2, 5, 10)}
+    yield (
+        "of 2 % in {:g} % of series whose runs scatter by 1 %, in {:g} % at 2 %, in {:g} % at 4 %;"
+        " of 5 % in {:g}, {:g} and {:g} %; of 10 % in all".format(
+            *(steps[size][spread] for size in (2, 5) for spread in (1, 2, 4))
+        )
+    )
+    assert (steps[10] == 100).all()
     broken = study("fuzz")
     yield f"each of {broken.inputs.sum():,} files that were broken at random"
     assert broken.failures.sum() == 0

@@ -56,6 +56,7 @@ class Gpu(msgspec.Struct, frozen=True, kw_only=True):
     memory_clock_hz: Whole | None = None
     memory_bus_bits: Whole | None = None
     l2_bytes: Whole | None = None
+    uuid: str = ""
 
 
 class Gpus(msgspec.Struct, frozen=True):

@@ -99,11 +99,10 @@ class Change:
 def differences(before: Kept, after: Kept) -> list[str]:
     """What two runs of one machine differ in beside the commit: "NumPy 2.3.1 -> 2.4.0"."""
     words = _differences(before.facts, after.facts)
-    if before.lock != after.lock:
-        packages = _differences(before.packages, after.packages)
+    if before.packages and after.packages:  # else an older run, which does not say
         told = {name.lower() for name in before.facts}
+        packages = _differences(before.packages, after.packages)
         words += [f"package {each}" for each in packages if each.split()[0] not in told]
-        words += [] if packages else ["packages"]
     if before.clean != after.clean:
         words.append("changes that are in no commit")
     return words

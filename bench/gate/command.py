@@ -13,10 +13,13 @@ from msgspec import structs
 
 from bench import ROOT
 from bench.data import run_folder, store
-from bench.data.machine import Comparison
+from bench.data.machine import Comparison, Machine
 from bench.data.records import Says
+from bench.data.series import Kept
 from bench.gate import accepted, calibration, checkouts, compare, decide, junit, report
 from bench.gate.checkouts import WORKTREE, Side
+from bench.history import database, keep
+from bench.history.database import Entry
 from bench.machine import survey
 from bench.measure import visit
 from bench.plan import sweep
@@ -70,10 +73,23 @@ def compare_commits(what: What, base: str, head: str, folder: Path, *, locked: b
         store.write_comparison(
             folder, result.rounds, result.verdicts, machine, junit.xml(result, asked)
         )
+    if note := keep.keep(*_head(what, machine, folder.name, asked.head, result)):
+        shown.note(note)
     progress.paths("numbers", [folder / "verdicts.csv", folder / "rounds.csv"])
     progress.paths("chart", runs.draw_comparison(folder, run_folder.plots(folder)))
     _tell_github(result, asked)
     return says
+
+
+def _head(
+    what: What, machine: Machine, name: str, commit: str, result: compare.Comparison
+) -> tuple[Kept, list[Entry]]:
+    """What the history keeps of a comparison; nothing where its rounds can't be relied on."""
+    rounds = result.rounds if result.problem is None else []
+    cases = sweep.read(what.sweep).cases()
+    kernels = dict.fromkeys(row.kernel for row in rounds)
+    cells = [Cell(kernel, case) for kernel in kernels for case in cases]
+    return database.of_head(machine, name, commit, rounds, cells)
 
 
 def _grounds(spread: decide.Spread, slower_than: float) -> tuple[str, ...]:

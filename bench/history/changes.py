@@ -10,10 +10,13 @@ shift of the logarithms between the levels before and after it, with its interva
 """
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import cache
 from importlib.util import find_spec
 from itertools import pairwise
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,12 +75,24 @@ def changes(series: Series) -> list[Change]:
 
 
 def scores(numbers: Numbers) -> Numbers:
-    """Normal scores: what numbers of these ranks would be in a normal sample (Blom's formula)."""
-    from scipy import special, stats
+    """Normal scores: what numbers of these ranks would be in a normal sample; equal numbers share
+    the mean of theirs.
+    """
+    order = np.argsort(numbers, kind="stable")
+    z = np.empty(len(numbers))
+    z[order] = _normal(len(numbers))
+    ordered = numbers[order]
+    if (ordered[1:] == ordered[:-1]).any():
+        _, place = np.unique(numbers, return_inverse=True)
+        z = (np.bincount(place, z) / np.bincount(place))[place]
+    return z
 
-    ranks = stats.rankdata(numbers)
-    answer: Numbers = special.ndtri((ranks - 0.375) / (len(numbers) + 0.25))
-    return answer
+
+@cache
+def _normal(n: int) -> Numbers:
+    """By Blom's formula (Statistical Estimates and Transformed Beta-Variables, 1958)."""
+    inverse = NormalDist().inv_cdf
+    return np.array([inverse((rank - 0.375) / (n + 0.25)) for rank in range(1, n + 1)])
 
 
 def gain(z: Numbers) -> float:
@@ -145,23 +160,12 @@ def of_all(
     between the same two runs: all of them at once are the machine's doing, or a library's.
     """
     found = [find(series) for series in every]
-    places = [{(c.before.key, c.after.key) for c in its} for its in found]
+    among = Counter(series.subject.machine for series in every)
+    # a series of one machine has its runs from no other
+    moved = Counter((c.before.key, c.after.key) for its in found for c in its)
     for series, its in zip(every, found, strict=True):
-        beside = [
-            there
-            for other, there in zip(every, places, strict=True)
-            if other.subject.machine == series.subject.machine
-        ]
+        count = among[series.subject.machine]
         yield (
             series,
-            [
-                replace(
-                    c,
-                    moved=(
-                        sum((c.before.key, c.after.key) in there for there in beside),
-                        len(beside),
-                    ),
-                )
-                for c in its
-            ],
+            [replace(c, moved=(moved[c.before.key, c.after.key], count)) for c in its],
         )

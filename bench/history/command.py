@@ -70,7 +70,10 @@ def show(
     from bench.history import told
 
     every = _series(kernel, case, machine, runs, db)
-    streams.console(width=120).print(told.table(every))
+    streams.console(width=120).print(told.table(every[: told.MOST_ROWS]))
+    if len(every) > told.MOST_ROWS:
+        more = len(every) - told.MOST_ROWS
+        _say(f"and {more} more series: choose by --kernel, --case or --machine")
 
 
 @app.command()

@@ -3,23 +3,30 @@
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import nan
 from pathlib import Path
 from sqlite3 import Connection
+from statistics import median
 from typing import Literal
 
 from bench.data.machine import Machine
-from bench.data.records import CellRow
+from bench.data.records import CellRow, Round
 from bench.data.series import Kept, Series, Subject
 from bench.history import machines, schema
 from bench.plan.case import Case
+from bench.plan.cell import Cell
+from bench.stats.interval import left_out
 from bench.stats.run_data import RunData
 
 Added = Literal["added", "updated", "unchanged"]
 
-QUANTITIES = {"time": ("time_s", "time_low_s", "time_high_s")}
-"""What is kept of a cell: the columns of cells.csv with the number and its interval."""
+QUANTITIES = {
+    "time": ("time_s", "time_low_s", "time_high_s"),
+    "instructions": ("instructions", "", ""),
+}
+"""What is kept of a cell, where it has it: the columns of cells.csv with the number and its
+interval."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +71,30 @@ def _subject(row: CellRow, quantity: str, kept: Kept) -> Subject:
 def _interval(row: CellRow, columns: Sequence[str]) -> tuple[float | None, float | None]:
     low, high = (getattr(row, name, None) for name in columns)
     return low, high
+
+
+def of_head(
+    machine: Machine, name: str, commit: str, rounds: Sequence[Round], cells: Sequence[Cell]
+) -> tuple[Kept, list[Entry]]:
+    """The head side of a comparison: of each of its cells the median over the rounds. `commit` is
+    the head's, or `worktree` for the files as they are.
+    """
+    kept = of_machine(machine, name, machine.started, machines.began_s(machine))
+    kept = replace(kept, source="gate")
+    if commit != "worktree":
+        kept = replace(kept, commit=commit, clean=True)
+    seconds: dict[str, list[float]] = {}
+    for row in rounds:
+        seconds.setdefault(row.cell, []).append(row.head_s)
+    entries = []
+    for cell in cells:
+        if ordered := sorted(seconds.get(cell.label, ())):
+            out = left_out(len(ordered))
+            low, high = (None, None) if out is None else (ordered[out], ordered[-1 - out])
+            how = cell.name, cell.case, "", cell.threads, cell.cache  # which device is not recorded
+            subject = Subject(kept.machine, "gate", "time", *how)
+            entries.append(Entry(subject, median(ordered), low, high, ""))
+    return kept, entries
 
 
 def _origin(run: RunData) -> tuple[str, float]:
@@ -141,14 +172,18 @@ def series(path: Path, asked: Asked) -> Iterator[Series]:
     with schema.reading(path) as database:
         kept = runs(database)
         order = {number: place for place, number in enumerate(kept)}
+        in_order = list(kept) == sorted(kept)  # of time, too, as they were added
         hosts = {run.machine: run.host for run in kept.values()}
         for number, subject in _subjects(database):
             if not _meant(subject, hosts.get(subject.machine, ""), asked):
                 continue
             rows = database.execute(
-                "SELECT run, value, low, high, kernel_hash FROM value WHERE subject = ?", [number]
+                "SELECT run, value, low, high, kernel_hash FROM value WHERE subject = ?"
+                " ORDER BY run",
+                [number],
             ).fetchall()
-            rows.sort(key=lambda row: order[row[0]])
+            if not in_order:
+                rows.sort(key=lambda row: order[row[0]])
             if rows := rows[-asked.latest :]:
                 numbers, values, lows, highs, hashes = zip(*rows, strict=True)
                 yield Series(

@@ -17,7 +17,7 @@ def key(machine: Machine) -> str:
         machine.cpu.model,
         machine.cpu.cores_usable,
         round(machine.memory_bytes / GIB),  # another kernel keeps some more for itself
-        [(gpu.name, gpu.bus) for gpu in machine.gpus.devices],
+        [(gpu.name, gpu.uuid or gpu.bus) for gpu in machine.gpus.devices],
     )
     return _digest(hardware)
 

@@ -12,6 +12,9 @@ from bench.data.series import Change, Kept, Series
 from bench.terminal import units
 from bench.terminal.text import plain
 
+MOST_ROWS = 1000
+"""Of the table: nobody reads more, and Rich takes half a second for them."""
+
 
 def machine(run: Kept) -> str:
     """A machine's name: the host's, or the beginning of its hash."""

@@ -8,9 +8,11 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import SimpleNamespace
+from typing import Any
 
 import msgspec
 import pytest
@@ -131,6 +133,18 @@ CASES = [
     Case(64, 64, 1, "float32", "tanh"),
     Case(64, 64, 1, "float32", "relu", "fc1"),
 ]
+
+
+def test_counts_are_kept_where_there_are_any() -> None:
+    book = Book()
+    book.good("numpy_dot", 1, 1e-3)
+    run_data = run_of(book.visits, book.blocks)
+    rows: Any = [SimpleNamespace(**asdict(row) | {"instructions": 5e6}) for row in run_data.cells]
+    _, entries = database.of_run(replace(run_data, cells=rows))
+    assert [(e.subject.quantity, e.value, e.low) for e in entries] == [
+        ("time", 1e-3, None),
+        ("instructions", 5e6, None),
+    ]
 
 
 class TestAskedFor:

@@ -11,7 +11,7 @@ from histories import filled, run
 
 from bench import ROOT
 from bench.data.series import Change
-from bench.history import changes
+from bench.history import changes, told
 
 REFERENCE = str(ROOT / "results" / "reference")
 
@@ -55,6 +55,13 @@ def test_what_is_kept_is_shown(db: str) -> None:
     assert (shown.code, shown.err) == (0, "")
     assert "python_loop 64x64 batch 1 float32 relu" in " ".join(shown.out.split())
     assert "numpy" not in shown.out
+
+
+def test_of_very_many_series_the_first_are_shown(db: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(told, "MOST_ROWS", 2)
+    bench("history", "add", REFERENCE, "--db", db)
+    shown = bench("history", "show", "--db", db).out
+    assert "and 58 more series: choose by --kernel, --case or --machine" in shown
 
 
 def test_a_change_is_told_and_a_recent_one_fails(db: str, found: None) -> None:
