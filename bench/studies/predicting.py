@@ -2,8 +2,8 @@
 
     python -m bench.studies.predicting [RUN ...]
 
-Of each run and kernel every cell is left out in turn: how far is what the others predict for it from
-what it took, and does the interval, found in the same way from the others alone, hold it? And in
+Of each run and kernel every cell is left out in turn: how far is what the others predict from what
+it took, and does the interval, found in the same way from the others alone, hold it? And in
 the order of a run's first pass, where a cell is predicted from those with less work before it is
 measured: what decides which cells are skipped. Without names: the committed runs, and the cells of
 a run of the sweep `layers` in results/studies/predicting_layers.csv. Needs no quiet machine.
