@@ -228,7 +228,12 @@ def test_a_page_of_one_run_and_of_two(tmp_path: Path) -> None:
     assert bench("report", str(run), "reference", "--html", "--out", str(both)).code == 0
     root = read(both.read_text(encoding="utf-8"))
     assert [a.get("aria-label") for a in root.iter("article")] == ["mine", "reference"]
-    assert len(root.xpath("//table[@class='sortable' and .//th='mine']")) == 1
+    (figure,) = root.xpath("//figure[starts-with(@id, 'compare-')]")
+    assert figure.xpath(".//table")
+    (table,) = root.xpath("//*[@data-slot='cases']/table")
+    assert [th.text for th in table.xpath("./thead//th")][4:6] == ["mine", "reference"]
+    times = {float(cell.get("data-value")) for cell in table.xpath(".//td[@data-value]")}
+    assert {r["time_s"] for r in rows_of("reference") if r["time_s"] != ""} <= times
 
 
 @pytest.mark.parametrize("options", [["--pptx"], []])
