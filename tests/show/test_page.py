@@ -231,7 +231,7 @@ def test_a_page_of_one_run_and_of_two(tmp_path: Path) -> None:
     (figure,) = root.xpath("//figure[starts-with(@id, 'compare-')]")
     assert figure.xpath(".//table")
     (table,) = root.xpath("//*[@data-slot='cases']/table")
-    assert [th.text for th in table.xpath("./thead//th")][4:6] == ["mine", "reference"]
+    assert [th.text for th in table.xpath("./thead//th")][5:7] == ["mine", "reference"]
     times = {float(cell.get("data-value")) for cell in table.xpath(".//td[@data-value]")}
     assert {r["time_s"] for r in rows_of("reference") if r["time_s"] != ""} <= times
 

@@ -32,19 +32,28 @@ def fill(
 
 
 def table(runs: Sequence[RunData]) -> Element:
-    """A row a kernel and case, those of most runs first, a column a run, and the last run's speed against the first's."""
+    """A row a kernel and case, those of most runs first; a column a run, and last over first."""
     by_run = [{_case(cell): cell for cell in run.cells if cell.time_s is not None} for run in runs]
     runs_of = Counter(case for cells in by_run for case in cells)
     cases = sorted(runs_of, key=lambda case: (-runs_of[case], case))
     names = [run.folder.name for run in runs]
-    header = ["kernel", "n_in", "n_units", "batch", *names, f"{names[-1]} against {names[0]}"]
+    header = [
+        "kernel",
+        "layer",
+        "n_in",
+        "n_units",
+        "batch",
+        *names,
+        f"{names[-1]} against {names[0]}",
+    ]
     rows: list[list[markup.Content]] = []
     for case in cases:
         cells = [cells.get(case) for cells in by_run]
-        kernel, n_in, n_units, batch, *_ = case
+        kernel, n_in, n_units, batch, layer, _ = case
         rows.append(
             [
                 kernel,
+                layer,
                 *(markup.numeral(str(size), size) for size in (n_in, n_units, batch)),
                 *(_time(cell) for cell in cells),
                 _ratio(cells[0], cells[-1]),
