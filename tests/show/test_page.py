@@ -184,12 +184,13 @@ def test_a_step_shows_the_code_and_counts_the_loops_that_python_runs(
     assert source.code.startswith("def launch(")
     (code,) = read(page("reference")).xpath(f"//pre[@aria-label='The code of {kernel}']/code")
     assert code.text == source.code
-    assert source.shows in " ".join(page("reference").replace("&#39;", "'").split()) or source.shows
+    assert source.shows
+    assert source.shows[1:] in read(page("reference")).text_content()
 
 
 @pytest.mark.parametrize("kernel", ["no_such_kernel", "_host", "../bench/session", "a.b", ""])
 def test_of_a_kernel_from_elsewhere_there_is_no_code(kernel: str) -> None:
-    assert kernels.source(kernel) is None or kernel == "_host"
+    assert kernels.source(kernel) is None
 
 
 def test_every_marker_can_be_drawn() -> None:
