@@ -12,14 +12,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
-import typer
+from bench.terminal import needs
 
-from bench import ROOT, session
-from bench.data import run_folder
-from bench.plan.activations import ACTIVATIONS
-from bench.show import runs
-from bench.terminal import options, signals, streams
-from bench.terminal.errors import BadInput
+try:
+    import typer
+
+    from bench import ROOT, session
+    from bench.data import run_folder
+    from bench.plan.activations import ACTIVATIONS
+    from bench.show import runs
+    from bench.terminal import options, signals, streams
+    from bench.terminal.errors import BadInput
+except ModuleNotFoundError as error:
+    needs.stop(error, "".join(sys.argv[1:2]))
 
 app = typer.Typer(
     help="One dense layer, A_out = g(A_in @ W + b), written several ways and timed here.",
@@ -108,6 +113,8 @@ def run(
         "seed": seed,
     }
     limits: dict[str, Any] = {"budget_s": options.duration(budget), "target": target}
+    if missing := needs.lacking(needs.NEEDED):  # now, and not when all is measured
+        raise BadInput(needs.line(missing))
     if transposed and not layer:
         raise BadInput("--transposed describes the file of --layer: give --layer too")
     if resume is None:
@@ -329,7 +336,7 @@ def doctor(
         session.refuse_unknown(name, worker.kernels)
     asked = Asked(tuple(names), device)
     seen = observe.observe(asked, worker, threads)
-    findings = diagnose.diagnose(seen, asked)
+    findings = [*show.packages(), *diagnose.diagnose(seen, asked)]
     if json:
         print(show.as_json(findings, observe.as_record(seen)))
     else:
@@ -366,7 +373,9 @@ def main() -> NoReturn:
             _fail(
                 f"out of memory{f': {said}' if said else ''}: end other programs, or ask for less"
             )
-        except Exception:  # noqa: BLE001 - Python would exit with 1: a slower kernel, or a wrong one
+        except Exception as error:  # noqa: BLE001 - Python would exit with 1, as for a slower kernel
+            if isinstance(error, ModuleNotFoundError) and error.name in needs.KNOWN:
+                needs.stop(error, "".join(sys.argv[1:2]))
             traceback.print_exc()
             _fail("this is a bug in the program: please report it, with the lines above")
     sys.exit(code or 0)

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from campaign import campaign
-from test_gpu_check import CUPY, DRIVER
+from test_gpu_check import CUPY, DRIVER, PLUGIN
 
 from bench import ROOT
 from bench.studies import gpu_day
@@ -181,6 +181,7 @@ def test_the_whole_day_on_the_double(tmp_path: Path) -> None:
     double, out = tmp_path / "double", tmp_path / "out"
     double.mkdir()
     (double / "cupy.py").write_text(CUPY, encoding="utf-8")
+    (double / "on_the_double.py").write_text(PLUGIN, encoding="utf-8")
     (double / "driver.c").write_text(DRIVER, encoding="utf-8")
     made = ["-o", str(double / "libcuda.so.1"), str(double / "driver.c")]
     subprocess.run([compiler, "-shared", "-fPIC", *made], check=True)
@@ -192,6 +193,8 @@ def test_the_whole_day_on_the_double(tmp_path: Path) -> None:
             **os.environ,
             "PYTHONPATH": os.pathsep.join(map(str, paths)),
             "LD_LIBRARY_PATH": str(double),
+            "OPENBLAS_NUM_THREADS": "1",  # its threads would spin for nothing
+            "PYTEST_ADDOPTS": "-p on_the_double -p no:benchmark --gpu-width=128",
         },
         check=False,
     )
