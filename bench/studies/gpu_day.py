@@ -129,10 +129,10 @@ def steps(folder: Path, scale: float) -> list[Step]:
         return Step(name, command, seconds + 60, run(name))
 
     def a_gate(name: str, *codes: int) -> Step:
-        more = ("--base", "HEAD", f"--out={folder / 'gate' / name}", budget(90))
+        more = ("--base", "HEAD", f"--out={folder / 'gate' / name}", budget(120))
         sweep = ("--kernel=cupy_matmul", "--kernel=cupy_fused", "--kernel=numpy_matmul")
         command = ("-m", "bench", "gate", *more, *sweep)
-        return Step(f"gate, {name}", command, 170, verdicts(name), codes, where="gate")
+        return Step(f"gate, {name}", command, 220, verdicts(name), codes, where="gate")
 
     kernels = [f"--kernel={name}" for name in ("cupy_matmul", "cupy_fused", "nvmath_fused")]
     ladder = [*kernels, "--kernel=nvmath_graph", "--kernel=numpy_matmul"]
@@ -142,7 +142,9 @@ def steps(folder: Path, scale: float) -> list[Step]:
     fed = ("-m", "bench.studies.energy", str(folder / "energy"), "cupy_fused,nvmath_graph", "4096")
     return [
         Step("doctor", ("-m", "bench", "doctor"), 60, last_line, codes=(0, 1)),
-        Step("gpu-check", (*checks, *page, f"--gpu-budget={max(20 * scale, 4):g}s"), 300, gpu_check),
+        Step(
+            "gpu-check", (*checks, *page, f"--gpu-budget={max(20 * scale, 4):g}s"), 300, gpu_check
+        ),
         a_run("default", 160),
         a_run("ladder", 45, "--widths=64,1000,4096", "--batches=1,128,1024", *ladder),
         a_gate("identical", 0, 3),
