@@ -16,6 +16,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -208,9 +209,12 @@ def attempt(step: Step, folder: Path, number: int, left_s: float) -> Result:
                 timeout=min(step.limit_s, left_s),
             ).returncode
         said = path.read_text(encoding="utf-8", errors="replace")
-        if code not in step.codes:
-            return result(f"failed with {code}", last_line(folder, said or "it said nothing"))
-        return result("ok", step.figures(folder, said))
+        if code in step.codes:
+            return result("ok", step.figures(folder, said))
+        figures = last_line(folder, said or "it said nothing")
+        with suppress(Exception):  # what went wrong may stand in its files
+            figures = step.figures(folder, said)
+        return result(f"failed with {code}", figures)
     except subprocess.TimeoutExpired as late:
         return result(f"ended after {late.timeout:.0f} s")
     except Exception as error:  # noqa: BLE001 - whatever it was, the next step begins

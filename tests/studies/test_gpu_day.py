@@ -128,9 +128,23 @@ def test_a_step_that_fails_says_so_and_the_others_run(
     assert list(said) == NAMES
     assert all(", ok)" in line for other, line in said.items() if other != name)
     if how == "exits with 7":
-        assert "failed with 7) a finding" in said[name]
+        assert "failed with 7)" in said[name]
+        assert "a finding" in (tmp_path / "page.md").read_text().partition(f"**{name}**")[2]
     if how == "hangs":
         assert "ended after" in said[name]
+
+
+def test_of_a_check_that_fails_the_page_has_what_failed(
+    played: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    played["gpu-check"] = "fails a test"
+    monkeypatch.setitem(
+        globals(), "fail", lambda how, folder, step, limit_s: leave(folder, step) + 1
+    )
+    assert gpu_day.main(str(tmp_path)) == 1
+    assert page(tmp_path)["gpu-check"].endswith(
+        "failed with 1) gpu-check: 1 failed, 40 passed; / a / failed / 1 /"
+    )
 
 
 def test_a_gate_that_cannot_be_prepared_is_a_step_that_failed(
@@ -200,5 +214,5 @@ def test_the_whole_day_on_the_double(tmp_path: Path) -> None:
     )
     said = page(out)
     assert list(said) == NAMES
-    for name in ("default", "ladder", "cold"):
+    for name in ("default", "ladder"):
         assert "measured cells have an interval" in said[name]
