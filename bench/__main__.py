@@ -11,15 +11,20 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
-import typer
+from bench.terminal import needs
 
-from bench import ROOT, session
-from bench.data import run_folder
-from bench.history import command as history
-from bench.plan.activations import ACTIVATIONS
-from bench.show import runs
-from bench.terminal import options, signals, streams
-from bench.terminal.errors import BadInput, of_system
+try:
+    import typer
+
+    from bench import ROOT, session
+    from bench.data import run_folder
+    from bench.history import command as history
+    from bench.plan.activations import ACTIVATIONS
+    from bench.show import runs
+    from bench.terminal import options, signals, streams
+    from bench.terminal.errors import BadInput, of_system
+except ModuleNotFoundError as error:
+    needs.stop(error, "".join(sys.argv[1:2]))
 
 app = typer.Typer(
     help="One dense layer, A_out = g(A_in @ W + b), written several ways and timed here.",
@@ -109,6 +114,8 @@ def run(
         "seed": seed,
     }
     limits: dict[str, Any] = {"budget_s": options.duration(budget), "target": target}
+    if missing := needs.lacking(needs.NEEDED):  # now, and not when all is measured
+        raise BadInput(needs.line(missing))
     if transposed and not layer:
         raise BadInput("--transposed describes the file of --layer: give --layer too")
     if resume is None:
@@ -404,7 +411,7 @@ def doctor(
         session.refuse_unknown(name, worker.kernels)
     asked = Asked(tuple(names), device)
     seen = observe.observe(asked, worker, threads)
-    findings = diagnose.diagnose(seen, asked)
+    findings = [*show.packages(), *diagnose.diagnose(seen, asked)]
     if json:
         print(show.as_json(findings, observe.as_record(seen)))
     else:
@@ -442,6 +449,10 @@ def main() -> NoReturn:
             _fail(
                 f"out of memory{f': {said}' if said else ''}: end other programs, or ask for less"
             )
+        except ModuleNotFoundError as error:
+            if error.name not in needs.KNOWN:
+                _bug()
+            needs.stop(error, "".join(sys.argv[1:2]))
         except OSError as error:
             if (why := of_system(error)) is None:
                 _bug()
