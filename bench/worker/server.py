@@ -51,6 +51,10 @@ class OddDevice(Exception):
     """A device that doesn't keep the contract: the text says what it has and what it should."""
 
 
+class FileChanged(Exception):
+    """What was loaded is no longer what stands on disk."""
+
+
 class TooSlow(Exception):
     """The first launch took far longer than the sweep allows; the argument is its seconds."""
 
@@ -321,6 +325,8 @@ class Server:
         preempted = resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw - cell.opened_preempted
         cell.step.device.fence(cell.out)
         self._shared_state.hold("while it ran")
+        if getattr(self._kernels[cell.kernel], "changed", False):  # a side may be older
+            raise FileChanged("its file, or one that it uses, changed while it was measured")
         error = self._cheat_checks.last(cell)
         del self.cells[request.key]
         kernel = cell.kernel
@@ -438,7 +444,7 @@ def refusal(error: Exception, kernel: kernels.Kernel | None) -> messages.Refused
             return messages.Refused("unsupported", said, digest)
         case BadInput():  # a layer's file that is not as it was
             return messages.Refused("error", said, digest)
-        case Changed() | TooManyCores() | OddDevice() | timing.OddClock():
+        case Changed() | FileChanged() | TooManyCores() | OddDevice() | timing.OddClock():
             return messages.Refused("error", said, digest)
         case check.Wrong():
             return messages.Refused("wrong", said, digest)
