@@ -163,7 +163,8 @@ def plot(
     if comparisons:
         drawn = runs.draw_comparison(folders[0], outs[0], *looks)
     else:
-        drawn = runs.draw([runs.renew(folder) for folder in folders], outs, only or [], *looks)
+        data = [runs.renew(folder, streams.note) for folder in folders]
+        drawn = runs.draw(data, outs, only or [], *looks)
     progress.paths("chart", drawn)
 
 
@@ -193,7 +194,7 @@ def report(
     folder = run_folder.find(run)
     if run_folder.compared(folder):
         raise BadInput(f"{folder} compares two commits: python -m bench plot {folder} draws it")
-    data = runs.renew(folder)
+    data = runs.renew(folder, streams.note)
     if pptx:
         path = out or run_folder.plots(folder) / deck.NAME
         runs.written(path, folder, lambda: deck.write(data, path))

@@ -209,6 +209,19 @@ class TestSurvey:
         assert cpu.mhz is None
         assert cpu.vector_flags == ()
 
+    def test_facts_that_cannot_be_read_are_left_out(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def lacking() -> None:
+            raise NotImplementedError("can't find current frequency file")  # psutil's words
+
+        monkeypatch.setattr(psutil, "cpu_freq", lacking)
+        (tmp_path / "scaling_governor").mkdir()
+        (tmp_path / "scaling_driver").write_bytes(b"\xff")
+        monkeypatch.setattr(survey, "FREQUENCY", tmp_path)
+        cpu = survey.survey(WORKER, threads=4).cpu
+        assert (cpu.mhz, cpu.governor) == (None, None)
+
 
 def test_what_runs_leave_behind_does_not_make_the_tree_unclean(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
