@@ -1,7 +1,7 @@
 """The charts in plots/ are those of the runs in results/: `RENEW=1` draws them again.
 
 A chart that was drawn before its run was measured anew, or before its words were changed, looks
-right. So of each committed chart `drawn.json` has the picture that it shows, as a digest of data and
+right. So `drawn.json` has, of each committed chart, the picture that it shows, a digest of data and
 words, and the file. How a picture is drawn is no part of it, for that differs between versions of
 Matplotlib: `test_charts_kept.py` looks at that.
 """
