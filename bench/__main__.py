@@ -175,7 +175,8 @@ def plot(
     elif comparisons:
         drawn = runs.draw_comparison(folders[0], outs[0], *looks)
     else:
-        drawn = runs.draw([runs.renew(folder) for folder in folders], outs, only or [], *looks)
+        data = [runs.renew(folder, streams.note) for folder in folders]
+        drawn = runs.draw(data, outs, only or [], *looks)
     progress.paths("chart", drawn)
 
 
@@ -215,7 +216,7 @@ def report(
             raise BadInput(f"{folder} compares two commits: python -m bench plot {folder} draws it")
     if len(folders) > 1 and (pptx or markdown):
         raise BadInput("slides and tables are of one run: give --html, or one run")
-    several = [runs.renew(folder) for folder in folders]
+    several = [runs.renew(folder, streams.note) for folder in folders]
     folder, data = folders[0], several[0]
     if html:
         path = out or run_folder.plots(folder) / page.NAME

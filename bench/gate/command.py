@@ -110,8 +110,7 @@ def _tell_github(result: compare.Comparison, asked: report.Asked) -> None:
         with Path(summary).open("a", encoding="utf-8") as file:
             file.write(report.markdown(result, asked))
     except OSError as error:  # the verdict stands all the same
-        note = f"note: GITHUB_STEP_SUMMARY can't be written: {error.strerror}"
-        streams.console(stderr=True).print(note, markup=False, soft_wrap=True)
+        streams.note(f"note: GITHUB_STEP_SUMMARY can't be written: {error.strerror}")
     for line in report.annotations(result, asked):
         streams.console().print(line, markup=False, soft_wrap=True, highlight=False)
 

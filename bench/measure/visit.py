@@ -323,8 +323,8 @@ def _device_columns(state: messages.DeviceState | None) -> dict[str, Any]:
 def _refused(reply: Any) -> messages.Refused:
     if isinstance(reply, messages.Refused) and reply.status not in ("ok", "pending"):
         limited = worker_process.NO_MORE.search(reply.reason)
-        reason = reply.reason + (worker_process.RAISE if limited else "")
-        return structs.replace(reply, reason=reason)
+        reason = reply.reason or "the kernel gave no reason"
+        return structs.replace(reply, reason=reason + (worker_process.RAISE if limited else ""))
     # a kernel that found the socket and answered in the worker's place
     raise worker_process.WorkerLost(
         "crashed", f"the worker answered out of turn: {type(reply).__name__}"

@@ -55,6 +55,10 @@ class FileChanged(Exception):
     """What was loaded is no longer what stands on disk."""
 
 
+class NoStep(Exception):
+    """What `prepare` returned is nothing that can be launched."""
+
+
 class TooSlow(Exception):
     """The first launch took far longer than the sweep allows; the argument is its seconds."""
 
@@ -203,6 +207,8 @@ class Server:
         self, kernel: kernels.Kernel, request: messages.Open, layer: kernels.Layer
     ) -> kernels.Step:
         step = kernel.prepare(layer, request.case.batch, request.device)
+        if not isinstance(step, kernels.Step) or not callable(step.launch):
+            raise NoStep(f"prepare returned {reprlib.repr(step)}, should be a Step that launches")
         self._shared_state.watch(step.device)
         try:
             self._shared_state.hold("in prepare", but=self._excused(request.kernel))
@@ -447,7 +453,9 @@ def refusal(error: Exception, kernel: kernels.Kernel | None) -> messages.Refused
             return messages.Refused("unsupported", said, digest)
         case BadInput():  # a layer's file that is not as it was
             return messages.Refused("error", said, digest)
-        case Changed() | FileChanged() | TooManyCores() | OddDevice() | timing.OddClock():
+        case Changed() | FileChanged() | TooManyCores() | OddDevice():
+            return messages.Refused("error", said, digest)
+        case NoStep() | timing.OddClock():
             return messages.Refused("error", said, digest)
         case check.Wrong():
             return messages.Refused("wrong", said, digest)
