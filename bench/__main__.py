@@ -9,7 +9,7 @@ import traceback
 import warnings
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any, NoReturn, cast
 
 from bench.terminal import needs
 
@@ -88,6 +88,10 @@ def run(
     seed: Annotated[
         int | None, typer.Option(help="Seed of the random numbers in the inputs.")
     ] = None,
+    count: Annotated[  # noqa: FBT002 - a flag
+        bool,
+        typer.Option("--count", help="Count the instructions of each cell's launch, too."),
+    ] = False,
     out: Annotated[
         Path | None, typer.Option(help="Folder for the run. Without it: results/<time>-<sweep>.")
     ] = None,
@@ -119,7 +123,9 @@ def run(
     if transposed and not layer:
         raise BadInput("--transposed describes the file of --layer: give --layer too")
     if resume is None:
-        code = session.start(sweep, changes | limits, out, layer or (), transposed=transposed)
+        code = session.start(
+            sweep, changes | limits, out, layer or (), transposed=transposed, count=count
+        )
     else:
         added = {name: changes.pop(name) for name in ("kernels", "widths", "batches")}
         changes |= {"layer": layer, "out": out}
@@ -128,7 +134,7 @@ def run(
             raise BadInput(
                 f"a run that is resumed keeps its settings: leave out {', '.join(given)}"
             )
-        code = session.go_on(str(resume), added, limits)
+        code = session.go_on(str(resume), added, limits, count=count)
     raise typer.Exit(code)
 
 
@@ -306,6 +312,13 @@ def gate(
     env: Annotated[
         str, typer.Option(help="shared: your packages; locked: those of each side's lock file.")
     ] = "shared",
+    witness: Annotated[
+        str, typer.Option(help="time, count (instructions, by the CPU or Valgrind), or both.")
+    ] = "both",
+    simulate: Annotated[  # noqa: FBT002 - a flag
+        bool,
+        typer.Option("--simulate", help="Count cache and branch misses too, as Valgrind has them."),
+    ] = False,
     inconclusive: Annotated[str, typer.Option(help="warn: exit with 0 for can't tell.")] = "fail",
     calibrate: Annotated[  # noqa: FBT002 - a flag
         bool, typer.Option("--calibrate", help="Learn how much this machine varies by itself.")
@@ -317,7 +330,8 @@ def gate(
 ) -> None:
     """Compare the kernels of two commits: did one get slower?
 
-    Both commits are measured here and now, taking turns on one core, with one thread. Exit codes:
+    Both commits are measured here and now, taking turns on one core, with one thread; and where
+    something can count instructions, those of each launch are counted on both sides. Exit codes:
     0 none got slower; 1 a kernel got slower; 2 bad input, or a cell that can't be measured on both
     sides; 3 can't tell.
     """
@@ -325,16 +339,19 @@ def gate(
 
     for name, value, known in (
         ("env", env, ("shared", "locked")),
+        ("witness", witness, ("time", "count", "both")),
         ("inconclusive", inconclusive, ("warn", "fail")),
     ):
         if value not in known:
-            raise BadInput(f"--{name} is {value!r}, should be {' or '.join(known)}")
+            raise BadInput(f"--{name} is {value!r}, should be {options.either(known)}")
     what = command.What(
         sweep,
         tuple(kernel or ()),
         options.percent(slower_than),
         options.duration(budget),
         random.randrange(2**31) if seed is None else seed,
+        cast("command.Asking", witness),
+        simulate,
     )
     if calibrate:
         command.calibrate(what)
@@ -450,20 +467,17 @@ def main() -> NoReturn:
             _fail(
                 f"out of memory{f': {said}' if said else ''}: end other programs, or ask for less"
             )
-        except ModuleNotFoundError as error:
-            if error.name not in needs.KNOWN:
-                _bug()
-            needs.stop(error, "".join(sys.argv[1:2]))
-        except OSError as error:
-            if (why := of_system(error)) is None:
-                _bug()
-            _fail(why)
-        except Exception:  # noqa: BLE001 - Python would exit with 1: a slower kernel, or a wrong one
-            _bug()
+        except Exception as error:  # noqa: BLE001 - Python would exit with 1: a slower kernel, or a wrong one
+            _unforeseen(error)
     sys.exit(code or 0)
 
 
-def _bug() -> NoReturn:
+def _unforeseen(error: Exception) -> NoReturn:
+    """A package that is not installed, what the system says, or a mistake in the program itself."""
+    if isinstance(error, ModuleNotFoundError) and error.name in needs.KNOWN:
+        needs.stop(error, "".join(sys.argv[1:2]))
+    if isinstance(error, OSError) and (why := of_system(error)) is not None:
+        _fail(why)
     traceback.print_exc()
     _fail("this is a bug in the program: please report it, with the lines above")
 

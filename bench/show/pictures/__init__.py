@@ -9,6 +9,7 @@ To add a chart, add a file: it is found by its name, and no other file needs a t
 `picture(run) -> Picture`, or `compare(runs) -> Picture` for several runs. What else it may have:
 
     slides(run)     the pictures that a deck takes instead: its titles are those of one panel each
+    NEEDS = "..."   a column: of a run that has no number in it there is no such chart
     LAYERS = True   it is given the layers with names; else the squares of a run's widths, for an
                     axis of widths means nothing for layers
 
@@ -88,6 +89,9 @@ def load(name: str) -> ModuleType:
 
 def part(run: Run, chart: Any) -> Run | None:
     """What a chart shows of a run; None where the run has cells, and none of those."""
+    needed = getattr(chart, "NEEDS", None)
+    if needed is not None and len(run.cells) and run.cells[needed].isna().all():
+        return None
     named = run.cells["layer"] != ""
     about_layers = getattr(chart, "LAYERS", False)
     cells = run.cells[named if about_layers else ~named]
