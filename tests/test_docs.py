@@ -292,13 +292,13 @@ def measured() -> Iterator[str]:
     yield f"{off[loop]:.1f} % (`python_loop`), {off[matmul]:.1f} % (`numpy_matmul`) and"
     yield f"{off[dot]:.1f} % (`numpy_dot`) in the middle cell of the reference run"
     yield f"by up to {most[loop]:.1f}, {most[matmul]:.1f} and {most[dot]:.1f} %"
-    device = off["h100"]
-    yield f"`cupy_matmul` {device.cupy_matmul:.1f} and `cupy_fused` {device.cupy_fused:.1f} %"
-    yield f"`numpy_matmul` {device.numpy_matmul:.1f} %"
+    gpu_box = off["h100"]
+    yield f"`cupy_matmul` {gpu_box.cupy_matmul:.1f} and `cupy_fused` {gpu_box.cupy_fused:.1f} %"
+    yield f"`numpy_matmul` {gpu_box.numpy_matmul:.1f} %"
     named = off["predicting_layers"]
     yield f"{named.cupy_fused:.1f} % (`cupy_fused`) and {named.numpy_matmul:.1f} % (`numpy_matmul`)"
-    kept, told = far.held.sum(), far.told.sum()
-    yield f"held {kept} of {told} cells ({100 * kept / told:.1f} %)"
+    inside, told = far.held.sum(), far.told.sum()
+    yield f"held {inside} of {told} cells ({100 * inside / told:.1f} %)"
     first = far.first_pass_percent
     yield f"the middle error is {first.min():.1f} to {first.max():.1f} %"
     stride = study("column_stride").query("batch == 1").set_index("width").strided_over_contiguous

@@ -18,6 +18,7 @@ from xml.etree import ElementTree as ET
 import pytest
 from kernel_sides import a_side
 
+from bench import ROOT
 from bench.data.records import Phase, Round
 from bench.gate import checkouts, command, compare, decide, junit, report, rounds
 from bench.gate.checkouts import Side
