@@ -297,8 +297,8 @@ def measured() -> Iterator[str]:
     yield f"`numpy_matmul` {gpu_box.numpy_matmul:.1f} %"
     named = off["predicting_layers"]
     yield f"{named.cupy_fused:.1f} % (`cupy_fused`) and {named.numpy_matmul:.1f} % (`numpy_matmul`)"
-    inside, told = far.held.sum(), far.told.sum()
-    yield f"held {inside} of {told} cells ({100 * inside / told:.1f} %)"
+    right, predicted = far.held.sum(), far.told.sum()
+    yield f"held {right} of {predicted} cells ({100 * right / predicted:.1f} %)"
     first = far.first_pass_percent
     yield f"the middle error is {first.min():.1f} to {first.max():.1f} %"
     stride = study("column_stride").query("batch == 1").set_index("width").strided_over_contiguous
