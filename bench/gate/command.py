@@ -14,8 +14,9 @@ from msgspec import structs
 from bench import ROOT
 from bench.count import sources
 from bench.data import run_folder, store
-from bench.data.machine import Comparison
+from bench.data.machine import Comparison, Machine
 from bench.data.records import Says
+<<<<<<< HEAD
 from bench.gate import (
     accepted,
     calibration,
@@ -28,7 +29,13 @@ from bench.gate import (
     junit,
     report,
 )
+=======
+from bench.data.series import Kept
+from bench.gate import accepted, calibration, checkouts, compare, counts, decide, junit, report
+>>>>>>> main
 from bench.gate.checkouts import WORKTREE, Side
+from bench.history import database, keep
+from bench.history.database import Entry
 from bench.machine import survey
 from bench.measure import visit
 from bench.plan import sweep
@@ -101,12 +108,25 @@ def compare_commits(what: What, base: str, head: str, folder: Path, *, locked: b
             machine,
             junit.xml(result, asked),
         )
+    if note := keep.keep(*_head(what, machine, folder.name, asked.head, result)):
+        shown.note(note)
     progress.paths("numbers", [folder / "verdicts.csv", folder / "rounds.csv"])
     progress.paths("chart", runs.draw_comparison(folder, run_folder.plots(folder)))
     _tell_github(result, asked)
     if what.comment:
         _comment(result, asked)
     return says
+
+
+def _head(
+    what: What, machine: Machine, name: str, commit: str, result: compare.Comparison
+) -> tuple[Kept, list[Entry]]:
+    """What the history keeps of a comparison; nothing where its rounds can't be relied on."""
+    rounds = result.rounds if result.problem is None else []
+    cases = sweep.read(what.sweep).cases()
+    kernels = dict.fromkeys(row.kernel for row in rounds)
+    cells = [Cell(kernel, case) for kernel in kernels for case in cases]
+    return database.of_head(machine, name, commit, rounds, cells)
 
 
 def _counted(
@@ -146,8 +166,7 @@ def _tell_github(result: compare.Comparison, asked: report.Asked) -> None:
         with Path(summary).open("a", encoding="utf-8") as file:
             file.write(report.markdown(result, asked))
     except OSError as error:  # the verdict stands all the same
-        note = f"note: GITHUB_STEP_SUMMARY can't be written: {error.strerror}"
-        streams.console(stderr=True).print(note, markup=False, soft_wrap=True)
+        streams.note(f"note: GITHUB_STEP_SUMMARY can't be written: {error.strerror}")
     for line in report.annotations(result, asked):
         streams.console().print(line, markup=False, soft_wrap=True, highlight=False)
 

@@ -150,13 +150,13 @@ def test_where_times_are_too_noisy_counts_judge(head: float, says: str, tmp_path
 
 def test_what_was_counted_is_told_in_every_form(tmp_path: Path) -> None:
     found = counted(tmp_path, 1000.0, 1020.0)
-    assert report.sentence(found, 0.05) == "slower: 1 slower, by count"
-    assert "| slower, by count |" in report.markdown(found, ASKED)
+    assert report.sentence(found, 0.05) == "slower: 1 slower by count"
+    assert "| slower by count |" in report.markdown(found, ASKED)
     assert "1.02 k, +2.0% ±0.1 |" in report.markdown(found, ASKED)
     assert report.annotations(found, ASKED)[1] == (
         f"::error title=slower::{NAME}: instructions 1.02 k, +2.0%25 ±0.1"
     )
-    assert "slower, by count: instructions 1.02 k, +2.0% ±0.1" in junit.xml(found, ASKED)
+    assert "slower by count: instructions 1.02 k, +2.0% ±0.1" in junit.xml(found, ASKED)
     entry = accepted.Entry(cell=NAME, reason="on purpose", until=dt.date.max, up_to="3%")
     (verdict,) = accepted.apply(found.verdicts, [entry], TODAY).verdicts
     assert verdict.accepted == "on purpose"
@@ -217,7 +217,7 @@ def test_a_verdict_by_count_alone_has_no_time() -> None:
     assert report.change(verdict) == report.visible(verdict) == ""
     calm = replace(found, verdicts=[witnesses.together(by_time(None), by_count("equal"))])
     said = report.sentence(calm, 0.05)
-    assert said == "no cell takes 1% more instructions: 1 not slower, by count"
+    assert said == "no cell takes 1% more instructions: 1 not slower by count"
     none = replace(found, verdicts=[witnesses.together(by_time(None), None, "why")])
     assert report.sentence(none, 0.05) == "can't tell: 1 can't tell"
     assert none.verdicts[0].untold == "no count"

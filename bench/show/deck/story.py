@@ -85,6 +85,16 @@ def tell(run: Run, headline: str | None, state: str | None) -> Story:
     )
 
 
+def alone(picture: Picture, made: datetime) -> Story:
+    """The slides of one picture that is no run's, the last of them what stands below it."""
+    slides = list(of_picture(picture))
+    if picture.note:
+        what = Points(picture.note.split("; "))
+        last = picture.title, picture.subtitle[0], what, "", picture.method, picture.footer
+        slides.append(Slide(*last))
+    return Story(picture.title, [picture.footer], picture.method, picture.footer, made, slides)
+
+
 def _started(run: Run) -> datetime:
     """When the run began, which is what its deck is dated."""
     try:

@@ -3,6 +3,7 @@
     a run's cells -> a chart of this folder -> Picture: data and words
         | bench.show.charts   Matplotlib: PNG, SVG, PDF
         | bench.show.deck     PowerPoint's own charts, that its user can edit
+        | bench.show.page     one HTML page: Vega's charts, and tables
 
 To add a chart, add a file: it is found by its name, and no other file needs a touch. It has
 `picture(run) -> Picture`, or `compare(runs) -> Picture` for several runs. What else it may have:
@@ -15,8 +16,9 @@ To add a chart, add a file: it is found by its name, and no other file needs a t
 `parts/` is what charts share: records (picture), choosing cells and saying what is missing (cells),
 lines from rows (lines), wording (words, footer), a kernel's looks (looks), what the machine can do
 (ceilings), round numbers (ticks). A body of a new type needs help from each pen: Matplotlib's draws
-all, PowerPoint's lines, bars and, in sentences, dots. `gate.py` is the picture of a comparison of
-two commits, which is no run's. Nothing heavy is imported here.
+all, PowerPoint's lines, bars and, in sentences, dots, the page's all that a run has. `gate.py` is
+the picture of a comparison of two commits and `history.py` that of many runs: neither is a run's.
+Nothing heavy is imported here.
 """
 
 from __future__ import annotations
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
 
     from bench.stats.run_data import RunData
 
-NOT_OF_A_RUN = "gate"
+NOT_OF_A_RUN = ("gate", "history")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +79,7 @@ CELL = [
 def names() -> tuple[str, ...]:
     """The charts there are, by file name."""
     modules = (found for found in pkgutil.iter_modules(__path__) if not found.ispkg)
-    return tuple(sorted(found.name for found in modules if found.name != NOT_OF_A_RUN))
+    return tuple(sorted(found.name for found in modules if found.name not in NOT_OF_A_RUN))
 
 
 def load(name: str) -> ModuleType:
