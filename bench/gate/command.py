@@ -16,7 +16,7 @@ from bench.count import sources
 from bench.data import run_folder, store
 from bench.data.machine import Comparison, Machine
 from bench.data.records import Says
-<<<<<<< HEAD
+from bench.data.series import Kept
 from bench.gate import (
     accepted,
     calibration,
@@ -29,10 +29,6 @@ from bench.gate import (
     junit,
     report,
 )
-=======
-from bench.data.series import Kept
-from bench.gate import accepted, calibration, checkouts, compare, counts, decide, junit, report
->>>>>>> main
 from bench.gate.checkouts import WORKTREE, Side
 from bench.history import database, keep
 from bench.history.database import Entry
