@@ -18,7 +18,7 @@ from bench.show.pictures.parts.picture import Dots, Guide, Line, Lines, Panel, P
 from bench.show.pictures.parts.ticks import log_ticks
 
 Spec = dict[str, Any]
-HEIGHT = 300
+HEIGHT, TALL = 300, 400  # of lines, and of scattered points
 POINT = 64  # square pixels
 LINE = 12  # of text, in pixels
 STRIP = 34  # of a row, in pixels; the axis takes one and a half
@@ -141,7 +141,8 @@ def _panel(panel: Panel, body: Lines, x: Spec, y: Spec, kernels: Sequence[str]) 
         }
     )
     values = [row for line in panel.lines for row in _rows(line, body)]
-    return {"height": HEIGHT, "data": {"name": "cells", "values": values}, "layer": marks}
+    height = HEIGHT if body.joined else TALL
+    return {"height": height, "data": {"name": "cells", "values": values}, "layer": marks}
 
 
 def _rows(line: Line, body: Lines) -> list[Spec]:
