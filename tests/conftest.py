@@ -37,6 +37,14 @@ def one_thread() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def no_history() -> Iterator[None]:
+    """The tests' runs are none of this checkout's."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("BENCH_HISTORY", "")
+        yield
+
+
 @pytest.fixture
 def no_peaks(monkeypatch: pytest.MonkeyPatch) -> None:
     """A run in this process does not measure what NumPy's largest product reaches: two seconds."""

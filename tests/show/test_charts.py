@@ -350,6 +350,15 @@ def test_the_footer_names_devices_and_code_that_was_changed() -> None:
     )
 
 
+def test_the_footer_says_whose_visits_all_waited_for_a_core() -> None:
+    def drawn(waited: int) -> str:
+        busy, quiet = (cell("k", width, 1, flop_per_s=4e9) for width in (64, 128))
+        return said(draw(throughput, made([replace(busy, waited=waited), quiet], UNKNOWN)))
+
+    assert "in 1 of 2 cells every visit waited for a core" in drawn(5)
+    assert "waited for a core" not in drawn(4)
+
+
 def test_crossover_calls_no_winner_where_intervals_meet() -> None:
     times = {"a": 1.00e-3, "b": 1.01e-3}
     cells = [
@@ -432,7 +441,7 @@ def test_speedup_tells_what_one_matmul_is() -> None:
     assert "batch 1024" in text
     assert "176x to 183x" in text
     assert text.count("predicted loop") == 3  # the two kernels and the baseline, at batch 1024
-    assert "cupy_matmul: unavailable (all 2 cells)" in text
+    assert "cupy_matmul: unavailable (both cells)" in text
     assert (
         "AMD EPYC 9R14 96-Core Processor · 2 threads · float32 · 2026-11-22 · commit a1b2c3d"
         " · 5 visits a cell" in text
@@ -478,7 +487,7 @@ def test_a_run_without_a_number_says_so() -> None:
     for chart in CHARTS.values():
         text = said(draw(chart, run))
         assert "no cell has a number" in text
-        assert "numpy_matmul: error (all 2 cells)" in text
+        assert "numpy_matmul: error (both cells)" in text
 
 
 def test_a_run_without_a_loop_says_so() -> None:
