@@ -23,6 +23,7 @@ SCRIPTS = ("common", "charts", "tables", "visits", "batching", "layer", "main")
 
 PLACES = {
     "speedup": "first-chart",
+    "instructions": "charts-ladder",
     "batching": "charts-batching",
     "throughput": "charts-limits",
     "roofline": "charts-limits",
