@@ -78,8 +78,14 @@ MARKS = """() => Object.fromEntries([...document.querySelectorAll("[data-plot]")
   [place.dataset.plot, place.querySelectorAll(".mark-symbol.role-mark path").length]))"""
 
 
-@pytest.mark.parametrize("names", [("h100",), (*page_runs.RUNS,)], ids=["kept", "awkward"])
-def test_a_mark_a_cell_and_no_trouble(names: tuple[str, ...], reader: Reader) -> None:
+@pytest.mark.parametrize(
+    "names",
+    [
+        pytest.param(["h100", "a GPU", "thirty kernels", "no cells"], id="some"),
+        pytest.param(list(page_runs.RUNS), id="all", marks=pytest.mark.campaign),
+    ],
+)
+def test_a_mark_a_cell_and_no_trouble(names: list[str], reader: Reader) -> None:
     for name in names:
         page = reader.open(name)
         plots = page_runs.data(page_runs.page(name))["plots"]
