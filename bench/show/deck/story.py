@@ -6,8 +6,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from bench.show import pictures, table
-from bench.show.deck import method
+from bench.show import method, pictures, table
 from bench.show.pictures import Run
 from bench.show.pictures.parts import cells, words
 from bench.show.pictures.parts.footer import footer

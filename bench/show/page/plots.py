@@ -13,12 +13,11 @@ from typing import Any
 from bench.show.page import kernels as looks_of
 from bench.show.page.said import number
 from bench.show.pictures.parts import words
-from bench.show.pictures.parts.looks import look
 from bench.show.pictures.parts.picture import Dots, Guide, Line, Lines, Panel, Picture, Visits, Y
 from bench.show.pictures.parts.ticks import log_ticks
 
 Spec = dict[str, Any]
-HEIGHT = 300
+HEIGHT, TALL = 300, 400  # of lines, and of scattered points
 POINT = 64  # square pixels
 LINE = 12  # of text, in pixels
 STRIP = 34  # of a row, in pixels; the axis takes one and a half
@@ -49,7 +48,7 @@ def plots(picture: Picture, kernels: Sequence[str]) -> list[Plot]:
 def scales(shown: Sequence[str], kernels: Sequence[str]) -> dict[str, Any]:
     """How kernels are told apart: by colour and marker, the same in every chart."""
     colours = [f"var({looks_of.variable(kernel, kernels)})" for kernel in shown]
-    markers = [looks_of.key(kernel)["path"] for kernel in shown]
+    markers = list(map(looks_of.marker, shown))
     kernel = {"field": "kernel", "type": "nominal", "legend": None}
     return {
         "color": {**kernel, "scale": {"domain": list(shown), "range": colours}},
@@ -123,7 +122,7 @@ def _panel(panel: Panel, body: Lines, x: Spec, y: Spec, kernels: Sequence[str]) 
     if body.joined:
         dashes = {
             "domain": shown,
-            "range": [[looks_of.WIDTH * d for d in look(k).dash] or [1, 0] for k in shown],
+            "range": [looks_of.dash(kernel) or [1, 0] for kernel in shown],
         }
         line = {"field": "kernel", "type": "nominal", "legend": None, "scale": dashes}
         encoding = {"x": x, "y": y, "color": colour, "strokeDash": line}
@@ -141,7 +140,8 @@ def _panel(panel: Panel, body: Lines, x: Spec, y: Spec, kernels: Sequence[str]) 
         }
     )
     values = [row for line in panel.lines for row in _rows(line, body)]
-    return {"height": HEIGHT, "data": {"name": "cells", "values": values}, "layer": marks}
+    height = HEIGHT if body.joined else TALL
+    return {"height": height, "data": {"name": "cells", "values": values}, "layer": marks}
 
 
 def _rows(line: Line, body: Lines) -> list[Spec]:

@@ -22,7 +22,7 @@ function show(choice) {
 
 async function follow() {
   readState();
-  hide((state.hide ?? "").split(",").filter((name) => page.kernels.some((kernel) => kernel.name === name)));
+  hide(state.hide ? state.hide.split(",").map((place) => page.kernels[place]).filter(Boolean) : []);
   const drawn = show(state.run ?? 0);
   const target = state.at && document.getElementById(state.at);
   await drawn;
