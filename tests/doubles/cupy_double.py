@@ -10,6 +10,7 @@ through its queue behind the host's back.
 
 import math
 import random
+import time
 from collections.abc import Callable
 from functools import partial
 from types import ModuleType, SimpleNamespace
@@ -78,6 +79,21 @@ class Machine:
 
     def sleep(self, seconds: float) -> None:
         self.now_ns += round(seconds * 1e9)
+
+
+class RealTime(Machine):
+    """The same in real time, for processes whose clock can't be another one: what takes the host a
+    while takes it that long.
+    """
+
+    @property
+    def now_ns(self) -> int:
+        return time.perf_counter_ns()
+
+    @now_ns.setter
+    def now_ns(self, ns: int) -> None:
+        while time.perf_counter_ns() < ns:
+            pass
 
 
 class Stream:
