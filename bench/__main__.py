@@ -1,11 +1,10 @@
-"""The commands: `python -m bench run | plot | report | merge | gate | history | kernels | doctor`.
-
-Owns options and print.
-"""
+"""The commands, `python -m bench run` and others. Owns options and print."""
 
 import os
 import random
+import signal
 import sys
+import tempfile
 import traceback
 import warnings
 from datetime import UTC, datetime
@@ -20,7 +19,7 @@ from bench.history import command as history
 from bench.plan.activations import ACTIVATIONS
 from bench.show import runs
 from bench.terminal import options, signals, streams
-from bench.terminal.errors import BadInput
+from bench.terminal.errors import BadInput, of_system
 
 app = typer.Typer(
     help="One dense layer, A_out = g(A_in @ W + b), written several ways and timed here.",
@@ -117,7 +116,7 @@ def run(
     else:
         added = {name: changes.pop(name) for name in ("kernels", "widths", "batches")}
         changes |= {"layer": layer, "out": out}
-        given = [name for name, value in changes.items() if value is not None]
+        given = [f"--{name}" for name, value in changes.items() if value is not None]
         if given:
             raise BadInput(
                 f"a run that is resumed keeps its settings: leave out {', '.join(given)}"
@@ -175,7 +174,14 @@ def plot(
 
 @app.command()
 def report(
-    run: Annotated[str, typer.Argument(help="A run's folder, its name, or latest.")] = "latest",
+    run: Annotated[
+        list[str] | None,
+        typer.Argument(help="A run's folder, its name, or latest; a page may be of several."),
+    ] = None,
+    html: Annotated[
+        bool | None,
+        typer.Option("--html", help="A page to read and to try out: one file, no network."),
+    ] = None,
     pptx: Annotated[
         bool | None,
         typer.Option("--pptx", help="Slides (16:9), with charts that PowerPoint can edit."),
@@ -188,25 +194,32 @@ def report(
         typer.Option(help="File to write. Without it: in plots/<run>; --markdown alone: stdout."),
     ] = None,
 ) -> None:
-    """Make slides and a table in Markdown from a run's files; without an option, both."""
-    from bench.show import deck, progress
+    """Make a page, slides and a table in Markdown from a run's files; without an option, all."""
+    from bench.show import deck, page, progress
     from bench.show import markdown as tables
 
-    if not pptx and not markdown:
-        pptx = markdown = True
-    if pptx and markdown and out is not None:
-        raise BadInput("--out names one file: give either --pptx or --markdown with it")
-    folder = run_folder.find(run)
-    if run_folder.compared(folder):
-        raise BadInput(f"{folder} compares two commits: python -m bench plot {folder} draws it")
-    data = runs.renew(folder)
+    if not (html or pptx or markdown):
+        html = pptx = markdown = True
+    if (html or False) + (pptx or False) + (markdown or False) > 1 and out is not None:
+        raise BadInput("--out names one file: give --html, --pptx or --markdown with it")
+    folders = list(dict.fromkeys(run_folder.find(name) for name in run or ["latest"]))
+    for folder in folders:
+        if run_folder.compared(folder):
+            raise BadInput(f"{folder} compares two commits: python -m bench plot {folder} draws it")
+    if len(folders) > 1 and (pptx or markdown):
+        raise BadInput("slides and tables are of one run: give --html, or one run")
+    several = [runs.renew(folder) for folder in folders]
+    folder, data = folders[0], several[0]
+    if html:
+        path = out or run_folder.plots(folder) / page.NAME
+        progress.paths("page", runs.page(several, path))
     if pptx:
         path = out or run_folder.plots(folder) / deck.NAME
         runs.written(path, folder, lambda: deck.write(data, path))
         progress.paths("slides", [path])
     if markdown:
         text = tables.of(data)
-        if out is None and not pptx:
+        if out is None and not (html or pptx):
             streams.product(text)
             return
         path = out or run_folder.plots(folder) / tables.NAME
@@ -236,6 +249,35 @@ def merge(
 
     folder = out or ROOT / "results" / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-fleet"
     raise typer.Exit(0 if command.run(run, folder, expect or ()) else 1)
+
+
+@app.command()
+def predict(
+    run: Annotated[str, typer.Argument(help="A run's folder, its name, or latest.")] = "latest",
+    n_in: Annotated[int, typer.Option(help="Inputs of the layer.")] = 1000,
+    n_units: Annotated[int, typer.Option(help="Units of the layer.")] = 1000,
+    batch: Annotated[int, typer.Option(help="Examples at a time.")] = 1,
+) -> None:
+    """Say what each kernel would take for a layer that was not measured, and how sure that is."""
+    from bench.plan.case import LARGEST, Case
+    from bench.show import predicted, progress
+    from bench.stats import prediction
+
+    for name, size in (("n-in", n_in), ("n-units", n_units), ("batch", batch)):
+        if not 1 <= size <= LARGEST:
+            raise BadInput(f"--{name} is {size}, should be from 1 to {LARGEST}")
+    folder = run_folder.find(run)
+    if run_folder.compared(folder):
+        raise BadInput(f"{folder} compares two commits, and predicting needs a run")
+    models = prediction.models(runs.renew(folder).cells)
+    if not models:
+        raise BadInput(f"{folder} has no cell with a time: there is nothing to predict from")
+    case = Case(n_in, n_units, batch, "", "")
+    console = streams.console(width=progress.WIDTH)
+    console.print(predicted.table(case, models))
+    console.print(predicted.CAPTION, markup=False, soft_wrap=True, style="dim")
+    if not all(model.predict(case).inside for model in models.values()):
+        console.print(predicted.OUTSIDE, markup=False, soft_wrap=True)
 
 
 @app.command()
@@ -330,6 +372,7 @@ def kernels(
             here, said, colour = verdict.status, verdict.reason, "yellow"
         shown.add_row(Text(plain(called(name))), Text(here, colour), Text(plain(said)))
     streams.console().print(shown)
+    streams.product()
 
 
 @app.command()
@@ -367,6 +410,7 @@ def doctor(
     else:
         streams.console().print(show.as_table(findings))
         streams.console().print(f"\n{show.conclusion(findings)}", markup=False, soft_wrap=True)
+    streams.product()
     raise typer.Exit(0 if diagnose.can_run(findings) else 1)
 
 
@@ -398,21 +442,38 @@ def main() -> NoReturn:
             _fail(
                 f"out of memory{f': {said}' if said else ''}: end other programs, or ask for less"
             )
+        except OSError as error:
+            if (why := of_system(error)) is None:
+                _bug()
+            _fail(why)
         except Exception:  # noqa: BLE001 - Python would exit with 1: a slower kernel, or a wrong one
-            traceback.print_exc()
-            _fail("this is a bug in the program: please report it, with the lines above")
+            _bug()
     sys.exit(code or 0)
 
 
+def _bug() -> NoReturn:
+    traceback.print_exc()
+    _fail("this is a bug in the program: please report it, with the lines above")
+
+
 def _refuse_names() -> None:
-    """Raise BadInput for names that Python, in an ASCII locale, can't open or write down."""
-    for name in (*sys.argv, str(ROOT), str(Path.cwd())):
+    """Raise BadInput for names that can't be written down: Python reads a name's bytes by the
+    locale, which may be ASCII; and they may be no UTF-8.
+    """
+    try:
+        here = str(Path.cwd())
+    except FileNotFoundError as error:
+        raise BadInput("the working directory is gone: change to one that is there") from error
+    for name in (*sys.argv, str(ROOT), here):
         try:
             name.encode()
         except UnicodeEncodeError as error:
+            encoding = sys.getfilesystemencoding().upper()
+            remedy = f"can't be read in this locale ({encoding}): set PYTHONUTF8=1"
+            if encoding == "UTF-8":
+                remedy = "is a name that is not in UTF-8: rename it"
             readable = os.fsencode(name).decode(errors="replace")
-            message = f"{readable} can't be read in this locale (ASCII): set PYTHONUTF8=1"
-            raise BadInput(message) from error
+            raise BadInput(f"{readable} {remedy}") from error
 
 
 def _fail(said: str) -> NoReturn:
@@ -422,8 +483,23 @@ def _fail(said: str) -> NoReturn:
     sys.exit(2)
 
 
-if __name__ == "__main__":
+def _begin() -> None:
+    """Be free of what the process that started this one has left to it."""
     # what libraries remark on is for developers, whom the tests tell; PYTHONWARNINGS=error would
     # make errors of it
     warnings.simplefilter("ignore")
+    # ignored, it would hide how processes end; blocked, signals would end none
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    # some containers have no folder for temporary files that can be written but this one
+    try:
+        tempfile.gettempdir()
+    except FileNotFoundError:
+        tempfile.tempdir = "/dev/shm"  # noqa: S108 - nothing secret is put there
+    # no product is computed here; and OpenBLAS, where it can start no threads, raises SIGINT
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"
+
+
+if __name__ == "__main__":
+    _begin()
     main()

@@ -15,10 +15,14 @@ if TYPE_CHECKING:
     from bench.data.machine import Machine
     from bench.data.records import CellRow
     from bench.data.store import Run
+    from bench.measure.scheduler import Scheduler
     from bench.measure.visit import Visitor
     from bench.plan.sweep import Sweep
     from bench.stats.run_data import RunData
     from bench.worker.messages import Software
+
+PEAKS, SPEED = Path("results/.peaks.json"), Path("results/.speed.json")
+"""Where the checkout keeps what its machines were seen to reach, and how fast their cores are."""
 
 BAD = ("wrong", "impossible", "crashed", "error")
 """A run with a cell of one of these statuses exits with 1 (`failed`)."""
@@ -49,11 +53,11 @@ def start(
     fields = sweep.changed(sweep.read(name), changes)
     asked = absolute(fields["kernels"])
     _refuse_twins(asked)
-    fields["threads"] = sweep.make(fields).threads or usable_cores()
+    fields["threads"] = sweep.settled(fields).threads or usable_cores()
     software = visit.software(fields["threads"])
     fields["kernels"] = list(sweep.which(asked, software.kernels))
     _refuse_twins(fields["kernels"])
-    settled = sweep.make(fields)
+    settled = sweep.settled(fields)
     _refuse_layers(settled)
     stem = "layer" if own else Path(name).stem
     folder = out or ROOT / "results" / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{stem}"
@@ -82,7 +86,7 @@ def go_on(name: str, added: dict[str, Any], limits: dict[str, Any]) -> int:
         added["kernels"] = list(asked or [])
         fields = sweep.extended(settled, {field: more or [] for field, more in added.items()})
         _refuse_twins(fields["kernels"])
-        settled = sweep.make(fields | {k: v for k, v in limits.items() if v is not None})
+        settled = sweep.settled(fields | {k: v for k, v in limits.items() if v is not None})
         _refuse_layers(settled)
         before = run_data.read(folder)
         if before.visits:
@@ -166,21 +170,17 @@ def _measure(
     """Machine and peaks, passes until there is a reason to stop, then table and charts."""
     from msgspec.structs import replace
 
-    from bench.data import speed_history, store
-    from bench.data.records import Block, Visit
+    from bench.data import speed_history
     from bench.history import database, keep
     from bench.machine import peak_rates, survey
     from bench.measure import scheduler
     from bench.plan.cell import Cell
     from bench.show import progress
-    from bench.stats import run_data
 
     folder = opened.folder
-    kept = ROOT / "results" / ".peaks.json"
-    histories = ROOT / "results" / ".speed.json"
 
     def with_peaks(machine: "Machine") -> "Machine":
-        peaks = peak_rates.of_cpu(settled.precision, settled.threads, machine, kept)
+        peaks = peak_rates.of_cpu(settled.precision, settled.threads, machine, ROOT / PEAKS)
         return replace(machine, peaks=peaks)
 
     def first_answer() -> str:
@@ -188,7 +188,7 @@ def _measure(
         return f"{folder / 'cells.csv'} has a row for every cell"
 
     machine = survey.survey(software, settled.threads)
-    history = speed_history.read(histories, machine.fingerprint)
+    history = speed_history.read(ROOT / SPEED, machine.fingerprint)
     machine = replace(machine, device_peaks=before.machine.device_peaks, speed_history=history)
     opened.write_machine(machine)
     shown = progress.Screen(first_answer)
@@ -235,28 +235,65 @@ def _measure(
         machine = replace(machine, stopped=machine.stopped or stop.word)
         code = stop.code
         shown.note("stopping: writing the table and the charts")
-    with signals.held():  # a second Ctrl-C may spare the charts, but not the numbers
-        visitor.respawn()  # no kernel goes on meanwhile
-        if passes is not None:
-            opened.append_unvisited(passes.pending())
-        measured = {
-            device: peak_rates.of_device(device, readings, kept)
-            for device, readings in visitor.peaks.items()
-        }
-        machine = replace(machine, device_peaks=machine.device_peaks | measured)
-        run = run_data.derive(folder, machine, store.load(folder, Visit), store.load(folder, Block))
-        trouble = _written(opened, run)
-        speed_history.write(histories, machine.fingerprint, run.times.history)
-    progress.answer(run)
-    if note := keep.keep(*database.of_run(run)):
-        shown.note(note)
-    if passes is not None and passes.unvisited > scheduler.MOST_PENDING:
-        shown.note(f"{passes.unvisited} cells have no row: the run has not come to them")
-    if trouble is not None:
-        raise trouble
-    progress.paths("numbers", [folder / "cells.csv"])
-    progress.paths("chart", runs.draw([run], [run_folder.plots(folder)]))
+    try:
+        # a second Ctrl-C may spare the charts, but not the numbers
+        with signals.held():
+            run, trouble = _numbers(opened, machine, visitor, passes)
+        progress.answer(run)
+        if note := keep.keep(*database.of_run(run)):
+            shown.note(note)
+        if passes is not None and passes.unvisited > scheduler.MOST_PENDING:
+            shown.note(f"{passes.unvisited} cells have no row: the run has not come to them")
+        if trouble is not None:
+            raise trouble
+        _draw(run)
+    except signals.Stop:
+        shown.note(f"charts are missing: python -m bench plot {opened.folder} draws them")
+        raise
     return code or (1 if failed(run.cells) else 0)
+
+
+def _numbers(
+    opened: "Run", machine: "Machine", visitor: "Visitor", passes: "Scheduler | None"
+) -> tuple["RunData", BadInput | None]:
+    """Write what follows from the visits -> the run, and why not all could be written: the answer
+    comes first.
+    """
+    from msgspec.structs import replace
+
+    from bench.data import speed_history, store
+    from bench.data.records import Block, Visit
+    from bench.machine import peak_rates
+    from bench.stats import run_data
+
+    visitor.respawn()  # no kernel goes on meanwhile
+    if passes is not None:
+        opened.append_unvisited(passes.pending())
+    measured = {
+        device: peak_rates.of_device(device, readings, ROOT / PEAKS)
+        for device, readings in visitor.peaks.items()
+    }
+    machine = replace(machine, device_peaks=machine.device_peaks | measured)
+    visits, blocks = store.load(opened.folder, Visit), store.load(opened.folder, Block)
+    run = run_data.derive(opened.folder, machine, visits, blocks)
+    speed_history.write(ROOT / SPEED, machine.fingerprint, run.times.history)
+    try:
+        opened.write_machine(machine)
+        store.write_cells(opened.folder, run.cells)
+    except BadInput as error:
+        return run, error
+    return run, None
+
+
+def _draw(run: "RunData") -> None:
+    """The charts and the page, where there is a number to show."""
+    from bench.show import page, progress
+
+    progress.paths("numbers", [run.folder / "cells.csv"])
+    if any(cell.time_s for cell in run.cells):
+        plots = run_folder.plots(run.folder)
+        progress.paths("chart", runs.draw([run], [plots]))
+        progress.paths("page", runs.page([run], plots / page.NAME))
 
 
 def failed(cells: "Sequence[CellRow]") -> bool:
@@ -266,18 +303,6 @@ def failed(cells: "Sequence[CellRow]") -> bool:
     timed_out = {row.kernel for row in cells if row.status == "timeout"}
     answered = {row.kernel for row in cells if row.time_s or row.status == "skipped"}
     return any(row.status in BAD for row in cells) or bool(timed_out - answered)
-
-
-def _written(opened: "Run", run: "RunData") -> BadInput | None:
-    """Write what follows from the visits -> why not, where it can't be: the answer comes first."""
-    from bench.data import store
-
-    try:
-        opened.write_machine(run.machine)
-        store.write_cells(opened.folder, run.cells)
-    except BadInput as error:
-        return error
-    return None
 
 
 def absolute(kernels: Sequence[str]) -> list[str]:

@@ -50,6 +50,10 @@ TYPES = {
 """PyTorch's type for the arrays of each precision."""
 
 
+SPOILT = 6584.0
+"""What an output is overwritten with; no layer here answers with it, and float16 can hold it."""
+
+
 def prepare(layer: Layer, batch: int, device: int = 0) -> Step:
     """W (n_in, n_units), b (n_units,) and the output buffer (batch, n_units) go to the device."""
     torch = library("torch", "torch_linear")
@@ -151,17 +155,29 @@ class CudaDevice:
         return " and ".join(changed)
 
     def drain(self, out: Any) -> None:
-        where = out.device.index if hasattr(out, "device") else self._index
-        if where != self._index:
+        if (where := self._index_of(out)) not in (None, self._index):
             raise RuntimeError(f"its output is on CUDA device {where}, not {self._index}")
         self._torch.cuda.synchronize(self._index)
 
-    def spoil(self, out: Any) -> None:
-        out.fill_(float("nan"))
+    def _index_of(self, out: Any) -> int | None:
+        """Its CUDA device; None where it is on none."""
+        index: int | None = out.device.index if isinstance(out, self._torch.Tensor) else None
+        return index
+
+    def spoil(self, out: Any) -> bool:
+        if self._index_of(out) is None:
+            return False
+        with self._torch.cuda.stream(self.stream):
+            out.fill_(SPOILT)
+        return True
 
     def state(self) -> DeviceState | None:
         """Clocks, temperature, power and what holds them back, from NVML."""
         return self._monitor.state() if self._monitor else None
+
+    def joules(self) -> float | None:
+        """The board's energy, from NVML."""
+        return self._monitor.joules() if self._monitor else None
 
     def prove(self) -> None:
         """A product and an activation; raises what CUDA raises."""

@@ -57,6 +57,7 @@ def cells_alone(no_peaks: None, monkeypatch: pytest.MonkeyPatch) -> None:
     and take longer.
     """
     monkeypatch.setattr("bench.show.runs.draw", lambda *_, **__: [])
+    monkeypatch.setattr("bench.show.runs.page", lambda *_, **__: [])
 
 
 @pytest.fixture

@@ -340,7 +340,8 @@ class CellRow:
     latency_s: float | None
     # time that the host needs to start a launch, in seconds; on a CPU the launch itself
     launch_s: float | None
-    # time to move the input to where the kernel computes, in seconds
+    # time to move the input to where the kernel computes, in seconds; on the way to a GPU the host
+    # copies it first, into memory that the bus can read
     send_s: float | None
     # time to move the output back to the host, in seconds
     fetch_s: float | None

@@ -22,6 +22,7 @@ import msgspec
 
 from bench import ROOT
 from bench.data.records import Verdict
+from bench.plan import sweep
 from bench.terminal import options
 from bench.terminal.errors import BadInput
 
@@ -72,7 +73,7 @@ def read(path: Path = FILE) -> tuple[Entry, ...]:
     if not path.exists():
         return ()
     try:
-        found = msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), _File).accepted
+        found = msgspec.convert(tomllib.loads(sweep.text_of(path.read_bytes())), _File).accepted
         for entry in found:
             entry.check()
     except (OSError, ValueError, RecursionError, BadInput) as error:

@@ -146,13 +146,16 @@ def _cpu() -> Cpu:
 
 
 def _line(path: Path) -> str:
-    return path.read_text().strip() if path.is_file() else ""
+    try:
+        return path.read_text().strip()
+    except (OSError, ValueError):
+        return ""
 
 
 def _first_processor() -> dict[str, str]:
     """The first paragraph of /proc/cpuinfo; empty where there is none."""
     try:
-        paragraph = Path("/proc/cpuinfo").read_text().split("\n\n")[0]
+        paragraph = Path("/proc/cpuinfo").read_text(errors="replace").split("\n\n")[0]
     except OSError:
         return {}
     pairs = (line.partition(":") for line in paragraph.splitlines())

@@ -51,8 +51,10 @@ def replace() -> None:
         setattr(sys, name, text)
 
 
-def product(text: str) -> None:
-    """Write what a command was asked for to stdout. Raises BadInput where that can't be written."""
+def product(text: str = "") -> None:
+    """Write what a command was asked for to stdout, or make sure of what was printed there.
+    Raises BadInput where it can't be written.
+    """
     sys.stdout.write(text)
     sys.stdout.flush()
     raw = getattr(getattr(sys.stdout, "buffer", None), "raw", None)

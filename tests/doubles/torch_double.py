@@ -5,6 +5,8 @@ somebody waits for it; until then a tensor holds NaN. It cannot show that PyTorc
 same.
 """
 
+import contextlib
+from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -37,7 +39,7 @@ class Tensor:
 
     @property
     def device(self) -> Any:
-        return SimpleNamespace(index=self._held.device.id)
+        return SimpleNamespace(index=getattr(self._held.device, "id", None))
 
     def fill_(self, value: float) -> None:
         held = self._held
@@ -90,6 +92,12 @@ class Cuda:
     def set_stream(self, stream: cupy_double.Stream) -> None:
         self._machine.stream = stream
 
+    @contextlib.contextmanager
+    def stream(self, stream: cupy_double.Stream) -> Iterator[None]:
+        before, self._machine.stream = self._machine.stream, stream
+        yield
+        self._machine.stream = before
+
     def Event(self, *, enable_timing: bool) -> Event:  # noqa: N802
         assert enable_timing, "an event without has no time"
         return Event(self._machine)
@@ -124,6 +132,7 @@ class Torch:
     def __init__(self, machine: Machine) -> None:
         self._machine = machine
         self.cuda = Cuda(machine)
+        self.Tensor: Any = Tensor
         self.matmul = SimpleNamespace(fp32_precision="none")
         self.backends = SimpleNamespace(cuda=SimpleNamespace(matmul=self.matmul))
 

@@ -18,7 +18,7 @@ from torch_double import Tensor, Torch
 import kernels
 from bench.plan.case import Case
 from bench.worker import check, inputs
-from kernels import HOST, Layer, Step, Unavailable, Unsupported
+from kernels import HOST, Layer, Step, Unavailable, Unsupported, torch_linear
 
 # more examples than units, so that a mix-up of the two axes can't pass
 CASE = Case(n_in=6, n_units=5, batch=9, precision="float32", activation="relu")
@@ -214,9 +214,15 @@ def test_what_it_drains_and_spoils(machine: Machine) -> None:
     step = prepared()
     device: Any = step.device
     out = step.launch(step.send(arrays().A_in))
-    device.spoil(out)
+    assert device.spoil(out)
     device.drain(out)
-    assert np.isnan(step.fetch(out)).all()
+    assert (step.fetch(out) == torch_linear.SPOILT).all()
+    for host in (
+        Tensor(machine, np.ones((2, 2))),
+        None,
+    ):  # not on a device: nothing to wait for or to overwrite
+        device.drain(host)
+        assert not device.spoil(host)
     machine.device = 1
     with pytest.raises(RuntimeError, match="its output is on CUDA device 1"):
         device.drain(Tensor(machine, machine.cupy.empty(1, "float32")))

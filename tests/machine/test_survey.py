@@ -227,6 +227,24 @@ class TestSurvey:
         assert cpu.vector_flags == ()
 
 
+@pytest.mark.parametrize("held", [False, True])
+def test_the_commit_is_that_of_a_repository_that_holds_this_code_or_none(
+    held: bool,  # noqa: FBT001
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    inside = tmp_path / "project"
+    (inside / "bench").mkdir(parents=True)
+    (inside / "bench" / "__init__.py").touch()
+    monkeypatch.setattr("bench.machine.git.ROOT", inside)
+    git = ["git", "-c", "user.name=a", "-c", "user.email=a@b", "-C", str(tmp_path)]
+    adding = [["add", "-A"]] if held else []
+    for arguments in (["init", "-q"], *adding, ["commit", "-q", "--allow-empty", "-m", "all"]):
+        subprocess.run([*git, *arguments], check=True)
+    commit = survey.survey(WORKER, threads=4).commit
+    assert (len(commit or "") == 40) is held
+
+
 def test_what_runs_leave_behind_does_not_make_the_tree_unclean(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

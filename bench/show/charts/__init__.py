@@ -58,7 +58,7 @@ def draw_all(
         if name in only and hasattr(chart, "compare") and len(mine) < 2:
             raise ValueError(f"{name} shows several runs side by side: give two or more")
         for picture, out in _pictures(chart, mine):
-            written += _save(picture, out, name, theme, size, formats)
+            written += draw(picture, out, name, theme, size, formats)
     return written
 
 
@@ -95,17 +95,13 @@ def draw(
     size: str = "slide",
     formats: Sequence[str] = ("png", "svg"),
 ) -> list[Path]:
-    """Draw one picture into a folder, under this name -> what was written."""
-    _check((), theme, size, formats)
-    return _save(picture, out, name, theme, size, formats)
+    """Draw one picture into a folder, under this name -> what was written.
 
-
-def _save(
-    picture: Picture, out: Path, name: str, theme: str, size: str, formats: Sequence[str]
-) -> list[Path]:
-    """The usual charts have the plain names, which their dark and paper versions don't take."""
+    The usual charts have the plain names, which their dark and paper versions don't take.
+    """
     from bench.show.charts import page, pen, save  # Matplotlib, and only now
 
+    _check((), theme, size, formats)
     out.mkdir(parents=True, exist_ok=True)
     suffix = "".join(f"-{word}" for word in (theme, size) if word not in ("light", "slide"))
     figure = pen.draw(picture, page.Sheet(theme, size))

@@ -17,6 +17,7 @@ _SPOKEN = {
     "blas_gemm": "one BLAS call",
     "torch_linear": "PyTorch",
     "jax_dense": "JAX",
+    "mlx_dense": "MLX",
 }
 
 
@@ -54,6 +55,11 @@ def at(batch: int) -> str:
 def of_status(status: str, unsaid: str) -> str:
     """A status in plain words; `unsaid` where the cell was measured and has no number yet."""
     return unsaid if status in ("ok", "") else status.replace("_", " ")
+
+
+def all_of(cells: int) -> str:
+    """All of a kernel's cells, as a phrase."""
+    return {1: "its only cell", 2: "both cells"}.get(cells, f"all {cells} cells")
 
 
 def from_to(numbers: list[int], one: str, many: str) -> str:
