@@ -9,17 +9,22 @@ import traceback
 import warnings
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any, NoReturn, cast
 
-import typer
+from bench.terminal import needs
 
-from bench import ROOT, session
-from bench.data import run_folder
-from bench.history import command as history
-from bench.plan.activations import ACTIVATIONS
-from bench.show import runs
-from bench.terminal import options, signals, streams
-from bench.terminal.errors import BadInput, of_system
+try:
+    import typer
+
+    from bench import ROOT, session
+    from bench.data import run_folder
+    from bench.history import command as history
+    from bench.plan.activations import ACTIVATIONS
+    from bench.show import runs
+    from bench.terminal import options, signals, streams
+    from bench.terminal.errors import BadInput, of_system
+except ModuleNotFoundError as error:
+    needs.stop(error, "".join(sys.argv[1:2]))
 
 app = typer.Typer(
     help="One dense layer, A_out = g(A_in @ W + b), written several ways and timed here.",
@@ -83,6 +88,10 @@ def run(
     seed: Annotated[
         int | None, typer.Option(help="Seed of the random numbers in the inputs.")
     ] = None,
+    count: Annotated[  # noqa: FBT002 - a flag
+        bool,
+        typer.Option("--count", help="Count the instructions of each cell's launch, too."),
+    ] = False,
     out: Annotated[
         Path | None, typer.Option(help="Folder for the run. Without it: results/<time>-<sweep>.")
     ] = None,
@@ -109,10 +118,14 @@ def run(
         "seed": seed,
     }
     limits: dict[str, Any] = {"budget_s": options.duration(budget), "target": target}
+    if missing := needs.lacking(needs.NEEDED):  # now, and not when all is measured
+        raise BadInput(needs.line(missing))
     if transposed and not layer:
         raise BadInput("--transposed describes the file of --layer: give --layer too")
     if resume is None:
-        code = session.start(sweep, changes | limits, out, layer or (), transposed=transposed)
+        code = session.start(
+            sweep, changes | limits, out, layer or (), transposed=transposed, count=count
+        )
     else:
         added = {name: changes.pop(name) for name in ("kernels", "widths", "batches")}
         changes |= {"layer": layer, "out": out}
@@ -121,7 +134,7 @@ def run(
             raise BadInput(
                 f"a run that is resumed keeps its settings: leave out {', '.join(given)}"
             )
-        code = session.go_on(str(resume), added, limits)
+        code = session.go_on(str(resume), added, limits, count=count)
     raise typer.Exit(code)
 
 
@@ -168,7 +181,8 @@ def plot(
     elif comparisons:
         drawn = runs.draw_comparison(folders[0], outs[0], *looks)
     else:
-        drawn = runs.draw([runs.renew(folder) for folder in folders], outs, only or [], *looks)
+        data = [runs.renew(folder, streams.note) for folder in folders]
+        drawn = runs.draw(data, outs, only or [], *looks)
     progress.paths("chart", drawn)
 
 
@@ -208,7 +222,7 @@ def report(
             raise BadInput(f"{folder} compares two commits: python -m bench plot {folder} draws it")
     if len(folders) > 1 and (pptx or markdown):
         raise BadInput("slides and tables are of one run: give --html, or one run")
-    several = [runs.renew(folder) for folder in folders]
+    several = [runs.renew(folder, streams.note) for folder in folders]
     folder, data = folders[0], several[0]
     if html:
         path = out or run_folder.plots(folder) / page.NAME
@@ -225,30 +239,6 @@ def report(
         path = out or run_folder.plots(folder) / tables.NAME
         runs.written(path, folder, lambda: tables.write(path, text))
         progress.paths("table", [path])
-
-
-@app.command()
-def merge(
-    run: Annotated[
-        list[str], typer.Argument(help="Runs' folders or names, or folders of merged runs.")
-    ],
-    out: Annotated[
-        Path | None,
-        typer.Option(help="Folder, new or merged before. Without it: results/<time>-fleet."),
-    ] = None,
-    expect: Annotated[
-        list[str] | None, typer.Option(help="A host that should have a run; may be repeated.")
-    ] = None,
-) -> None:
-    """Make one folder of runs from many machines, each run once, and name hosts that are slow
-    among their like.
-
-    Exit codes: 0 done; 1 an expected host is missing; 2 bad input.
-    """
-    from bench.fleet import command
-
-    folder = out or ROOT / "results" / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-fleet"
-    raise typer.Exit(0 if command.run(run, folder, expect or ()) else 1)
 
 
 @app.command()
@@ -281,6 +271,30 @@ def predict(
 
 
 @app.command()
+def merge(
+    run: Annotated[
+        list[str], typer.Argument(help="Runs' folders or names, or folders of merged runs.")
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder, new or merged before. Without it: results/<time>-fleet."),
+    ] = None,
+    expect: Annotated[
+        list[str] | None, typer.Option(help="A host that should have a run; may be repeated.")
+    ] = None,
+) -> None:
+    """Make one folder of runs from many machines, each run once, and name hosts that are slow
+    among their like.
+
+    Exit codes: 0 done; 1 an expected host is missing; 2 bad input.
+    """
+    from bench.fleet import command
+
+    folder = out or ROOT / "results" / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-fleet"
+    raise typer.Exit(0 if command.run(run, folder, expect or ()) else 1)
+
+
+@app.command()
 def gate(
     base: Annotated[
         str | None, typer.Option(help="The commit, branch or tag to compare with.")
@@ -298,6 +312,13 @@ def gate(
     env: Annotated[
         str, typer.Option(help="shared: your packages; locked: those of each side's lock file.")
     ] = "shared",
+    witness: Annotated[
+        str, typer.Option(help="time, count (instructions, by the CPU or Valgrind), or both.")
+    ] = "both",
+    simulate: Annotated[  # noqa: FBT002 - a flag
+        bool,
+        typer.Option("--simulate", help="Count cache and branch misses too, as Valgrind has them."),
+    ] = False,
     inconclusive: Annotated[str, typer.Option(help="warn: exit with 0 for can't tell.")] = "fail",
     calibrate: Annotated[  # noqa: FBT002 - a flag
         bool, typer.Option("--calibrate", help="Learn how much this machine varies by itself.")
@@ -309,7 +330,8 @@ def gate(
 ) -> None:
     """Compare the kernels of two commits: did one get slower?
 
-    Both commits are measured here and now, taking turns on one core, with one thread. Exit codes:
+    Both commits are measured here and now, taking turns on one core, with one thread; and where
+    something can count instructions, those of each launch are counted on both sides. Exit codes:
     0 none got slower; 1 a kernel got slower; 2 bad input, or a cell that can't be measured on both
     sides; 3 can't tell.
     """
@@ -317,16 +339,19 @@ def gate(
 
     for name, value, known in (
         ("env", env, ("shared", "locked")),
+        ("witness", witness, ("time", "count", "both")),
         ("inconclusive", inconclusive, ("warn", "fail")),
     ):
         if value not in known:
-            raise BadInput(f"--{name} is {value!r}, should be {' or '.join(known)}")
+            raise BadInput(f"--{name} is {value!r}, should be {options.either(known)}")
     what = command.What(
         sweep,
         tuple(kernel or ()),
         options.percent(slower_than),
         options.duration(budget),
         random.randrange(2**31) if seed is None else seed,
+        cast("command.Asking", witness),
+        simulate,
     )
     if calibrate:
         command.calibrate(what)
@@ -404,7 +429,7 @@ def doctor(
         session.refuse_unknown(name, worker.kernels)
     asked = Asked(tuple(names), device)
     seen = observe.observe(asked, worker, threads)
-    findings = diagnose.diagnose(seen, asked)
+    findings = [*show.packages(), *diagnose.diagnose(seen, asked)]
     if json:
         print(show.as_json(findings, observe.as_record(seen)))
     else:
@@ -442,16 +467,17 @@ def main() -> NoReturn:
             _fail(
                 f"out of memory{f': {said}' if said else ''}: end other programs, or ask for less"
             )
-        except OSError as error:
-            if (why := of_system(error)) is None:
-                _bug()
-            _fail(why)
-        except Exception:  # noqa: BLE001 - Python would exit with 1: a slower kernel, or a wrong one
-            _bug()
+        except Exception as error:  # noqa: BLE001 - Python would exit with 1: a slower kernel, or a wrong one
+            _unforeseen(error)
     sys.exit(code or 0)
 
 
-def _bug() -> NoReturn:
+def _unforeseen(error: Exception) -> NoReturn:
+    """A package that is not installed, what the system says, or a mistake in the program itself."""
+    if isinstance(error, ModuleNotFoundError) and error.name in needs.KNOWN:
+        needs.stop(error, "".join(sys.argv[1:2]))
+    if isinstance(error, OSError) and (why := of_system(error)) is not None:
+        _fail(why)
     traceback.print_exc()
     _fail("this is a bug in the program: please report it, with the lines above")
 

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from bench.data.store import Run
     from bench.measure.scheduler import Scheduler
     from bench.measure.visit import Visitor
+    from bench.plan.cell import Cell
     from bench.plan.sweep import Sweep
+    from bench.show.progress import Screen
     from bench.stats.run_data import RunData
     from bench.worker.messages import Software
 
@@ -35,8 +37,9 @@ def start(
     layers: Sequence[str] = (),
     *,
     transposed: bool = False,
+    count: bool = False,
 ) -> int:
-    """A new run: settle what to measure, make its directory, measure.
+    """A new run: settle what to measure, make its directory, measure; `count`: instructions, too.
 
     `layers`: [LABEL=]FILE[:NAME] of layers with numbers of their own, instead of the sweep's.
     """
@@ -67,10 +70,10 @@ def start(
         with store.Run.create(folder, settled) as opened:
             notes = [f"{found.said}; measured in {settled.precision}" for found in own]
             empty = run_data.read(folder)
-            return _measure(opened, settled, visitor, software, empty, notes)
+            return _measure(opened, settled, visitor, software, empty, notes, count=count)
 
 
-def go_on(name: str, added: dict[str, Any], limits: dict[str, Any]) -> int:
+def go_on(name: str, added: dict[str, Any], limits: dict[str, Any], *, count: bool = False) -> int:
     """A run that was stopped or is to be extended, taken up again on the same machine."""
     from bench.data import store
     from bench.machine import survey
@@ -98,7 +101,7 @@ def go_on(name: str, added: dict[str, Any], limits: dict[str, Any]) -> int:
                     changed = f"kernel {row.kernel} has changed since {folder} began"
                     raise BadInput(f"{changed}: start a new run")
             opened.write_sweep(settled)
-            return _measure(opened, settled, visitor, software, before)
+            return _measure(opened, settled, visitor, software, before, count=count)
 
 
 def _refuse_layers(settled: "Sweep") -> None:
@@ -166,6 +169,8 @@ def _measure(
     software: "Software",
     before: "RunData",
     notes: Sequence[str] = (),
+    *,
+    count: bool = False,
 ) -> int:
     """Machine and peaks, passes until there is a reason to stop, then table and charts."""
     from msgspec.structs import replace
@@ -231,6 +236,8 @@ def _measure(
         visitor.respawn()
         shown.note("measured; now the machine's ceilings once more, the table and the charts")
         machine = with_peaks(machine)  # the first reading may have been disturbed, and too low
+        if count:
+            _count(opened, cells, machine, shown)
     except signals.Stop as stop:
         machine = replace(machine, stopped=machine.stopped or stop.word)
         code = stop.code
@@ -251,6 +258,29 @@ def _measure(
         shown.note(f"charts are missing: python -m bench plot {opened.folder} draws them")
         raise
     return code or (1 if failed(run.cells) else 0)
+
+
+def _count(opened: "Run", cells: "Sequence[Cell]", machine: "Machine", shown: "Screen") -> None:
+    """Count the instructions of the cells that have a time, as far as there is patience."""
+    from bench.count import run
+    from bench.data import store
+    from bench.data.records import Block, Visit
+    from bench.stats import run_data
+    from bench.terminal import units
+
+    folder = opened.folder
+    measured = run_data.derive(
+        folder, machine, store.load(folder, Visit), store.load(folder, Block)
+    )
+    rows, note = run.count(
+        cells,
+        measured.cells,
+        machine.cpu.vector_flags,
+        lambda left_s: shown.line(f"counting instructions; at most {units.seconds(left_s)} left"),
+    )
+    shown.note(note)
+    if rows:
+        store.write_counts(folder, rows)
 
 
 def _numbers(

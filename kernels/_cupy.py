@@ -3,7 +3,7 @@ there and back; what each precision needs; and, where no GPU can be used, the re
 
 A process drives one device: the stream is made current once, so that a launch costs no context
 switch. Ran on an H100 as it was at bc3fc83; what is newer ran on a double only (`restore`, `drain`,
-`spoil`, `captured`, `keep`; see kernels/README.md).
+`spoil`, `joules`, `captured`, `keep`, inputs in pieces; see kernels/README.md).
 """
 
 import ctypes

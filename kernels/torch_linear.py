@@ -16,8 +16,8 @@ What it shows: what the framework that most networks run in makes of the same la
 
 It computes on the GPU of the index that is asked for; CUDA_VISIBLE_DEVICES= (empty) keeps it on the
 CPU, and `device` in the files says which it was. The GPU's half is written from PyTorch 2.13's
-source and documentation. It ran on an H100 as it was at bc3fc83; `restore`, `drain`, `spoil` and
-`state` ran on a double only (tests/kernels/test_torch.py).
+source and documentation. It ran on an H100 as it was at bc3fc83; `restore`, `drain`, `spoil`,
+`joules` and `state` ran on a double only (tests/kernels/test_torch.py).
 """
 
 from functools import cache

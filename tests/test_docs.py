@@ -286,6 +286,21 @@ def measured() -> Iterator[str]:
     even = onednn[onednn.low <= 1]
     yield f"in {len(even)} of the {len(onednn)} cells that have an interval"
     yield f"(at most {even.high.max():.2f} times oneDNN's time)"
+    far = study("predicting").set_index(["run", "kernel"])
+    off, most = far.middle_percent, far.large_percent
+    loop, dot, matmul = (("reference", k) for k in ("python_loop", "numpy_dot", "numpy_matmul"))
+    yield f"{off[loop]:.1f} % (`python_loop`), {off[matmul]:.1f} % (`numpy_matmul`) and"
+    yield f"{off[dot]:.1f} % (`numpy_dot`) in the middle cell of the reference run"
+    yield f"by up to {most[loop]:.1f}, {most[matmul]:.1f} and {most[dot]:.1f} %"
+    gpu_box = off["h100"]
+    yield f"`cupy_matmul` {gpu_box.cupy_matmul:.1f} and `cupy_fused` {gpu_box.cupy_fused:.1f} %"
+    yield f"`numpy_matmul` {gpu_box.numpy_matmul:.1f} %"
+    named = off["predicting_layers"]
+    yield f"{named.cupy_fused:.1f} % (`cupy_fused`) and {named.numpy_matmul:.1f} % (`numpy_matmul`)"
+    right, predicted = far.held.sum(), far.told.sum()
+    yield f"held {right} of {predicted} cells ({100 * right / predicted:.1f} %)"
+    first = far.first_pass_percent
+    yield f"the middle error is {first.min():.1f} to {first.max():.1f} %"
     stride = study("column_stride").query("batch == 1").set_index("width").strided_over_contiguous
     yield f"{stride[64]:.2f} times as long at 64 units"
     yield f"{stride[2048]:.1f} times at 2048"

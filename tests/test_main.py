@@ -30,8 +30,8 @@ def test_help_answers_at_once_and_imports_nothing_heavy() -> None:
         "heavy &= set(sys.modules)\n"
         "sys.exit(f'imported {heavy}' if heavy else 0)\n"
     )
-    names = ("run", "plot", "report", "predict", "merge", "gate", "history", "kernels", "doctor")
-    for command in ([], *([name] for name in names), ["history", "check"]):
+    commands = ("run", "plot", "report", "predict", "merge", "gate", "history", "kernels", "doctor")
+    for command in ([], *([name] for name in commands), ["history", "check"]):
         arguments = [*command, "--help"]
         done = subprocess.run(
             [sys.executable, "-c", code, *arguments],

@@ -99,6 +99,7 @@ class Comparison(msgspec.Struct, frozen=True):
     says: Says = "can't tell"
     problem: str | None = None
     seed: int = 0
+    witness: str = "time"  # or count, or both
 
 
 LEAST_RATE, LARGEST_RATE = 1.0, 1e25

@@ -131,7 +131,10 @@ def _host() -> str:
 
 def _cpu() -> Cpu:
     info = _first_processor()
-    frequency = psutil.cpu_freq()
+    try:
+        frequency = psutil.cpu_freq()
+    except (OSError, NotImplementedError, ValueError):  # a virtual machine without some files
+        frequency = None
     governor, driver = FREQUENCY / "scaling_governor", FREQUENCY / "scaling_driver"
     flags = info.get("flags", info.get("Features", "")).split()
     return Cpu(

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from bench.stats.run_data import RunData
 
 
-def renew(folder: Path) -> "RunData":
+def renew(folder: Path, tell: Callable[[str], None] | None = None) -> "RunData":
     """Read a run, and write its cells.csv anew where it has the visits that it follows from, and
-    where it may be written: an archive of runs may not.
+    where it may be written: an archive of runs may not. Raises BadInput where that fails, or tells.
     """
     from bench.data import store
     from bench.data.records import Visit
@@ -23,7 +23,12 @@ def renew(folder: Path) -> "RunData":
 
     run = run_data.read(folder)
     if (folder / store.FILES[Visit]).is_file() and os.access(folder, os.W_OK):
-        store.write_cells(folder, run.cells)
+        try:
+            store.write_cells(folder, run.cells)
+        except BadInput as error:
+            if tell is None:
+                raise
+            tell(f"note: {error}")
     return run
 
 

@@ -34,6 +34,9 @@ no difference to them."""
 MOST = 200
 """Cases that a fit takes; of more, so many evenly over their work."""
 
+LEFT_OUT = 60
+"""Cases that are left out, one after the other, to find the error; of more, so many evenly."""
+
 LEAST = 9
 """Cases from which on an interval of 90 % can be told: the largest error of nine that were left out
 covers the next with that probability."""
@@ -121,7 +124,7 @@ def terms(case: Case) -> tuple[int, ...]:
 
 def fit(measured: Mapping[Case, float]) -> CostModel:
     """The model of one kernel's cases, at least one, and their seconds."""
-    cases = _few(measured)
+    cases = _few(measured, MOST)
     seconds = np.array([measured[case] for case in cases])
     counts = np.array([terms(case) for case in cases], float)
     each = _sum(counts / seconds[:, None])
@@ -139,7 +142,7 @@ def fit_with_error(measured: Mapping[Case, float]) -> CostModel:
     if len(measured) < LEAST:
         return model
     errors, scaled = [], []
-    for case in _few(measured):
+    for case in _few(measured, LEFT_OUT):
         others = fit({other: s for other, s in measured.items() if other != case})
         errors.append(abs(math.log(others.seconds(case) / measured[case])))
         scaled.append(errors[-1] / others.distance(case))
@@ -186,11 +189,11 @@ def _place(case: Case) -> tuple[float, float, float]:
     return math.log2(case.n_in), math.log2(case.n_units), math.log2(case.batch)
 
 
-def _few(measured: Mapping[Case, float]) -> list[Case]:
+def _few(measured: Mapping[Case, float], most: int) -> list[Case]:
     cases = sorted(measured, key=lambda case: (case.flops, case.n_units, case.layer))
-    if len(cases) <= MOST:
+    if len(cases) <= most:
         return cases
-    return [cases[round(i)] for i in np.linspace(0, len(cases) - 1, MOST)]
+    return [cases[round(i)] for i in np.linspace(0, len(cases) - 1, most)]
 
 
 def _sum(relative: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -46,6 +46,8 @@ WRITABLE = REMEDIES | {
 def of_system(error: OSError) -> str | None:
     """Such an error in one line; None where the program is at fault."""
     remedy = REMEDIES.get(error.errno or 0)
+    if str(error.filename).startswith(("/proc/", "/sys/")):
+        remedy = "this needs Linux's own file systems: mount them"
     if remedy is None:
         return None
     if not error.filename:

@@ -11,6 +11,7 @@ import sys
 from typing import TYPE_CHECKING, Any, Literal
 
 from bench.terminal.errors import BadInput
+from bench.terminal.text import plain
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -60,6 +61,11 @@ def product(text: str = "") -> None:
     raw = getattr(getattr(sys.stdout, "buffer", None), "raw", None)
     if isinstance(raw, Lasting) and raw.lost is not None:
         raise BadInput(f"stdout can't be written: {raw.lost.strerror}")
+
+
+def note(text: str) -> None:
+    """Say something on stderr beside what a command was asked for."""
+    console(stderr=True).print(plain(text), markup=False, soft_wrap=True)
 
 
 def _plain(error: UnicodeError) -> tuple[str, int]:

@@ -32,7 +32,16 @@ from bench.plan import weights
 from bench.plan.case import Case, Weights
 from bench.terminal import text
 from bench.terminal.errors import BadInput
-from bench.worker import check, device_peaks, inputs, limits, messages, speed_probe, timing
+from bench.worker import (
+    check,
+    cpu_time,
+    device_peaks,
+    inputs,
+    limits,
+    messages,
+    speed_probe,
+    timing,
+)
 from bench.worker.cheat_checks import CheatChecks, TooManyCores
 from bench.worker.limits import usable_cores
 from bench.worker.open_cell import OpenCell
@@ -49,6 +58,14 @@ MOST_WARM_S = 60.0
 
 class OddDevice(Exception):
     """A device that doesn't keep the contract: the text says what it has and what it should."""
+
+
+class FileChanged(Exception):
+    """What was loaded is no longer what stands on disk."""
+
+
+class NoStep(Exception):
+    """What `prepare` returned is nothing that can be launched."""
 
 
 class TooSlow(Exception):
@@ -199,6 +216,8 @@ class Server:
         self, kernel: kernels.Kernel, request: messages.Open, layer: kernels.Layer
     ) -> kernels.Step:
         step = kernel.prepare(layer, request.case.batch, request.device)
+        if not isinstance(step, kernels.Step) or not callable(step.launch):
+            raise NoStep(f"prepare returned {reprlib.repr(step)}, should be a Step that launches")
         self._shared_state.watch(step.device)
         try:
             self._shared_state.hold("in prepare", but=self._excused(request.kernel))
@@ -268,7 +287,7 @@ class Server:
         start, waited = self._clock(), speed_probe.waited_s()
         seen = Look(cell.step.device, self._clock)
         probe = speed_probe.Readings(self._speed_probe, perf_counter, process_time)
-        began, real_began, cpu_s = self._clock(), perf_counter(), process_time()
+        began, real_began, cpu_s = self._clock(), perf_counter(), cpu_time.with_children_s()
         if cell.cache == "cold":
             seconds, cell.out = timing.cold_blocks(cell.step, cell.x, request.count, probe, seen)
         else:
@@ -287,7 +306,7 @@ class Server:
         _refuse_standstill(*seconds)
         all_s = self._clock() - began
         took = all_s - seen.took_s - probe.took_s
-        cpu_s = process_time() - cpu_s - probe.cpu_s
+        cpu_s = cpu_time.with_children_s() - cpu_s - probe.cpu_s
         cores_busy = cpu_s / max(perf_counter() - real_began - probe.took_s, 1e-9)
         now_waited, measured_s = speed_probe.waited_s(), self._clock() - start
         self._cheat_checks.cores(cores_busy, took, self._threads)
@@ -324,6 +343,8 @@ class Server:
         preempted = resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw - cell.opened_preempted
         cell.step.device.fence(cell.out)
         self._shared_state.hold("while it ran")
+        if getattr(self._kernels[cell.kernel], "changed", False):  # a side may be older
+            raise FileChanged("its file, or one that it uses, changed while it was measured")
         error = self._cheat_checks.last(cell)
         del self.cells[request.key]
         kernel = cell.kernel
@@ -441,7 +462,9 @@ def refusal(error: Exception, kernel: kernels.Kernel | None) -> messages.Refused
             return messages.Refused("unsupported", said, digest)
         case BadInput():  # a layer's file that is not as it was
             return messages.Refused("error", said, digest)
-        case Changed() | TooManyCores() | OddDevice() | timing.OddClock():
+        case Changed() | FileChanged() | TooManyCores() | OddDevice():
+            return messages.Refused("error", said, digest)
+        case NoStep() | timing.OddClock():
             return messages.Refused("error", said, digest)
         case check.Wrong():
             return messages.Refused("wrong", said, digest)

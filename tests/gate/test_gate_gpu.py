@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 from campaign import campaign
-from test_compare import SPREAD, a_side
+from kernel_sides import a_side
+from test_compare import SPREAD
 
 from bench import ROOT
 from bench.gate import compare, decide

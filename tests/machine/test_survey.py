@@ -226,6 +226,19 @@ class TestSurvey:
         assert cpu.mhz is None
         assert cpu.vector_flags == ()
 
+    def test_facts_that_cannot_be_read_are_left_out(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def lacking() -> None:
+            raise NotImplementedError("can't find current frequency file")  # psutil's words
+
+        monkeypatch.setattr(psutil, "cpu_freq", lacking)
+        (tmp_path / "scaling_governor").mkdir()
+        (tmp_path / "scaling_driver").write_bytes(b"\xff")
+        monkeypatch.setattr(survey, "FREQUENCY", tmp_path)
+        cpu = survey.survey(WORKER, threads=4).cpu
+        assert (cpu.mhz, cpu.governor) == (None, None)
+
 
 @pytest.mark.parametrize("held", [False, True])
 def test_the_commit_is_that_of_a_repository_that_holds_this_code_or_none(

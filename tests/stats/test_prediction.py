@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from bench import ROOT
 from bench.plan.case import Case
 from bench.stats import prediction, run_data
-from bench.stats.prediction import LEAST, MOST, fit, fit_with_error, predict, terms
+from bench.stats.cell_visits import case_of
+from bench.stats.prediction import LEAST, LEFT_OUT, MOST, fit, fit_with_error, predict, terms
 from bench.terminal import units
 
 exact = settings(deadline=None, derandomize=True, database=None, max_examples=60)
@@ -93,9 +94,22 @@ class TestPredict:
 
     def test_many_cases_are_thinned_out_and_predict_the_same(self) -> None:
         many = {square(width): 1e-6 + 1e-11 * square(width).flops for width in range(1, 5000, 7)}
-        model = fit(many)
-        assert len(model.places) == MOST
+        model = fit_with_error(many)
+        assert (len(model.places), len(model.errors)) == (MOST, LEFT_OUT)
         assert model.seconds(square(3000)) == pytest.approx(1e-6 + 1e-11 * square(3000).flops)
+
+
+@pytest.mark.parametrize("name", ["reference", "h100"])
+def test_the_loop_behind_a_predicted_speed_up_takes_what_the_model_says(name: str) -> None:
+    cells = run_data.read(ROOT / "results" / name).cells
+    model = prediction.models(cells)["python_loop", "cpu"]
+    predicted = [c for c in cells if c.speedup_basis == "predicted" and c.speedup and c.time_s]
+    assert len(predicted) > 10
+    for cell in predicted:
+        assert cell.speedup is not None
+        assert cell.time_s is not None
+        loop_s = cell.speedup * cell.time_s
+        assert model.seconds(case_of(cell)) == pytest.approx(loop_s, rel=0.04)
 
 
 class TestHowSure:

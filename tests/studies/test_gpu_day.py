@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from campaign import campaign
-from test_gpu_check import CUPY, DRIVER
+from test_gpu_check import CUPY, DRIVER, PLUGIN
 
 from bench import ROOT
 from bench.studies import gpu_day
@@ -128,9 +128,23 @@ def test_a_step_that_fails_says_so_and_the_others_run(
     assert list(said) == NAMES
     assert all(", ok)" in line for other, line in said.items() if other != name)
     if how == "exits with 7":
-        assert "failed with 7) a finding" in said[name]
+        assert "failed with 7)" in said[name]
+        assert "a finding" in (tmp_path / "page.md").read_text().partition(f"**{name}**")[2]
     if how == "hangs":
         assert "ended after" in said[name]
+
+
+def test_of_a_check_that_fails_the_page_has_what_failed(
+    played: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    played["gpu-check"] = "fails a test"
+    monkeypatch.setitem(
+        globals(), "fail", lambda how, folder, step, limit_s: leave(folder, step) + 1
+    )
+    assert gpu_day.main(str(tmp_path)) == 1
+    assert page(tmp_path)["gpu-check"].endswith(
+        "failed with 1) gpu-check: 1 failed, 40 passed; / a / failed / 1 /"
+    )
 
 
 def test_a_gate_that_cannot_be_prepared_is_a_step_that_failed(
@@ -181,6 +195,7 @@ def test_the_whole_day_on_the_double(tmp_path: Path) -> None:
     double, out = tmp_path / "double", tmp_path / "out"
     double.mkdir()
     (double / "cupy.py").write_text(CUPY, encoding="utf-8")
+    (double / "on_the_double.py").write_text(PLUGIN, encoding="utf-8")
     (double / "driver.c").write_text(DRIVER, encoding="utf-8")
     made = ["-o", str(double / "libcuda.so.1"), str(double / "driver.c")]
     subprocess.run([compiler, "-shared", "-fPIC", *made], check=True)
@@ -192,10 +207,12 @@ def test_the_whole_day_on_the_double(tmp_path: Path) -> None:
             **os.environ,
             "PYTHONPATH": os.pathsep.join(map(str, paths)),
             "LD_LIBRARY_PATH": str(double),
+            "OPENBLAS_NUM_THREADS": "1",  # its threads would spin for nothing
+            "PYTEST_ADDOPTS": "-p on_the_double -p no:benchmark --gpu-width=128",
         },
         check=False,
     )
     said = page(out)
     assert list(said) == NAMES
-    for name in ("default", "ladder", "cold"):
+    for name in ("default", "ladder"):
         assert "measured cells have an interval" in said[name]

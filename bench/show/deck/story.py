@@ -24,7 +24,7 @@ from bench.show.pictures.parts.picture import (
 from bench.stats.run_data import RunData
 from bench.terminal import units
 
-ORDER = ("speedup", "throughput", "batching", "roofline", "time", "layers")
+ORDER = ("speedup", "instructions", "throughput", "batching", "roofline", "time", "layers")
 """The charts as a speaker needs them; others come after these."""
 
 MOST_KERNELS = 8

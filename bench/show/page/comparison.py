@@ -1,5 +1,6 @@
 """Several runs side by side: the charts that compare them, and each case on each machine."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from xml.etree.ElementTree import Element
 
@@ -22,30 +23,37 @@ def fill(
     figure: Callable[[str, Picture], Element],
 ) -> None:
     """Put what compares the runs into its part of the page."""
-    charts = next(part for part in place.iter() if part.get("data-slot") == "charts-comparison")
+    slots = {part.get("data-slot"): part for part in place.iter()}
     for name in pictures.names():
         chart = pictures.load(name)
         if hasattr(chart, "compare"):
-            charts.append(figure(f"compare-{name}", chart.compare(drawn)))
-    old = next(place.iter("table"))
-    parent = next(part for part in place.iter() if old in list(part))
-    parent.remove(old)
-    parent.append(table(runs))
+            slots["charts-comparison"].append(figure(f"compare-{name}", chart.compare(drawn)))
+    slots["cases"].append(table(runs))
 
 
 def table(runs: Sequence[RunData]) -> Element:
-    """A row a kernel and case, a column a run, and the last run's speed against the first's."""
+    """A row a kernel and case, those of most runs first; a column a run, and last over first."""
     by_run = [{_case(cell): cell for cell in run.cells if cell.time_s is not None} for run in runs]
-    cases = sorted({case for cells in by_run for case in cells})
+    runs_of = Counter(case for cells in by_run for case in cells)
+    cases = sorted(runs_of, key=lambda case: (-runs_of[case], case))
     names = [run.folder.name for run in runs]
-    header = ["kernel", "n_in", "n_units", "batch", *names, f"{names[-1]} against {names[0]}"]
+    header = [
+        "kernel",
+        "layer",
+        "n_in",
+        "n_units",
+        "batch",
+        *names,
+        f"{names[-1]} against {names[0]}",
+    ]
     rows: list[list[markup.Content]] = []
     for case in cases:
         cells = [cells.get(case) for cells in by_run]
-        kernel, n_in, n_units, batch, *_ = case
+        kernel, n_in, n_units, batch, layer, _ = case
         rows.append(
             [
                 kernel,
+                layer,
                 *(markup.numeral(str(size), size) for size in (n_in, n_units, batch)),
                 *(_time(cell) for cell in cells),
                 _ratio(cells[0], cells[-1]),

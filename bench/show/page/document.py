@@ -34,6 +34,9 @@ PLACES = {
 }
 """Where in the story a chart stands; any other is among "More charts"."""
 
+CHARTS_ALONE = ("batching", "limits", "fastest", "more")
+"""Parts of the story that are nothing without their charts."""
+
 FALLBACK = "One dense layer, A_out = g(A_in @ W + b), written several ways"
 
 POLICY = (
@@ -153,16 +156,20 @@ def _fill_run(article: Element, run: RunData, read: Run, number: int, charts: Ch
         part.set("tabindex", "-1")
     for link in ("ladder", "batching", "layer", "visits", "method", "cells"):
         _slot(article, f"to-{link}").set("href", f"#r{number}-{link}")
-    fill(_slot(article, "headline"), table.headline(run) or FALLBACK)
     fill(_slot(article, "machine"), f"Measured on: {_machine(run)}")
-    used = set()
+    used, titles = set[str](), list[str]()
     for name, picture, module in _pictures(read):
         place = PLACES.get(name, "charts-more")
         used.add(place)
+        titles.append(picture.title)
         explained = (module.__doc__ or "").strip().partition("\n")[0]
         _slot(article, place).append(charts.figure(f"r{number}-chart-{name}", picture, explained))
-    if "charts-more" in used:
-        del _slot(article, "more").attrib["hidden"]
+    for name in CHARTS_ALONE:
+        if f"charts-{name}" not in used:
+            _slot(article, name).set("hidden", "hidden")
+            for way in article.findall(f".//li[@data-to='{name}']"):
+                way.set("hidden", "hidden")
+    fill(_slot(article, "headline"), table.headline(run) or next(iter(titles), FALLBACK))
     ladder.fill(_slot(article, "steps"), read, charts.kernels)
     points = [element("li", point) for point in _method(run, read)]
     _slot(article, "method-points").extend(points)

@@ -63,7 +63,8 @@ def source(kernel: str) -> Source | None:
     """A kernel of this checkout, read and not imported; None for any other."""
     path = ROOT / "kernels" / f"{kernel}.py"
     try:
-        text = path.read_text(encoding="utf-8") if kernel.isidentifier() else ""
+        own = kernel.isidentifier() and not kernel.startswith("_")
+        text = path.read_text(encoding="utf-8") if own else ""
         tree = ast.parse(text)
     except (OSError, ValueError, SyntaxError):
         return None

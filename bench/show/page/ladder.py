@@ -1,6 +1,7 @@
 """The kernels from the slowest to the fastest: what each step took out of Python's hands."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from xml.etree.ElementTree import Element
 
 import pandas as pd
@@ -24,27 +25,46 @@ LOOPS = {
 
 def fill(place: Element, run: Run, kernels: Sequence[str]) -> None:
     """Put a step for each kernel into the list."""
-    view = cells.choose(run.cells[run.cells["layer"] == ""], speedup.NUMBER)
-    width = speedup.headline_width(view.cells)
-    here = view.cells[view.cells["n_units"] == width]
+    run, layer = _one_layer(run)
+    rows = cells.choose(run.cells, speedup.NUMBER).cells
+    rows = rows[rows["n_units"] == speedup.headline_width(rows)]
     picture = speedup.picture(run)
     if not isinstance(picture.body, Bars):
         place.append(element("li", "No kernel has a speed-up in this run."))
         return
     panels = {
-        title: [bar for bar in bars if not bar.whole] for title, bars in picture.body.panels.items()
+        case: [bar for bar in bars if not bar.whole] for case, bars in picture.body.panels.items()
     }
-    batches = {speedup.case_words(batch): batch for batch in cells.places(here["batch"])}
-    here = here.assign(case=here["batch"].map({b: case for case, b in batches.items()}))
-    for at in range(max(map(len, panels.values()), default=0)):
-        place.append(
-            _step({title: bars[: at + 1] for title, bars in panels.items()}, here, kernels)
-        )
+    rows = rows.assign(case=[speedup.case_words(batch) for batch in rows["batch"]])
+    for last in range(1, 1 + max(map(len, panels.values()), default=0)):
+        facts = {
+            f"{layer}{case}": _numbers(bars[:last], rows[rows["case"] == case])
+            for case, bars in panels.items()
+        }
+        kernel = next(iter(panels.values()))[last - 1].kernel
+        place.append(_step(kernel, facts, kernels))
 
 
-def _step(panels: dict[str, list[Bar]], here: pd.DataFrame, kernels: Sequence[str]) -> Element:
-    """One kernel; `panels`: by case the bars up to its own."""
-    kernel = next(iter(panels.values()))[-1].kernel
+def _one_layer(run: Run) -> tuple[Run, str]:
+    """The squares of a run's widths; of a run of layers with names, the one on which the most
+    kernels have a speed-up, the largest of those, and its name.
+    """
+    squares = run.cells[run.cells["layer"] == ""]
+    if len(squares) or run.cells.empty:
+        return replace(run, cells=squares), ""
+    layers = {str(name): rows for name, rows in run.cells.groupby("layer")}
+
+    def rank(name: str) -> tuple[int, int]:
+        rows = layers[name]
+        known = rows.loc[cells.has_number(rows, speedup.NUMBER), "kernel"].nunique()
+        return known, int(rows["n_in"].iloc[0] * rows["n_units"].iloc[0])
+
+    name = max(layers, key=rank)
+    return replace(run, cells=layers[name]), f"{name}, "
+
+
+def _step(kernel: str, facts: Mapping[str, str], kernels: Sequence[str]) -> Element:
+    """One kernel, and what is told of it at each case."""
     source = looks_of.source(kernel)
     heading = words.sentence(words.spoken(kernel))
     title = element("h3", element("span", swatch(kernel, kernels), heading))
@@ -54,29 +74,16 @@ def _step(panels: dict[str, list[Bar]], here: pd.DataFrame, kernels: Sequence[st
     if source is not None and source.loops is not None:
         loops = LOOPS.get(source.loops, f"{source.loops} loops in Python, one inside the other")
         step.append(element("p", loops, class_="loops"))
-    facts = element("ul")
-    for case, bars in panels.items():
-        numbers = _numbers(bars, here[here["case"] == case])
-        facts.append(element("li", f"{case}: {numbers}"))
-    step.append(facts)
+    step.append(element("ul", *(element("li", f"{case}: {fact}") for case, fact in facts.items())))
     if source is not None:
         shows = source.shows or source.summary
         step.append(element("p", shows[:1].upper() + shows[1:]))
         if source.code:
-            code = element("pre", element("code", source.code), tabindex="0")
-            code.set("role", "region")
+            code = element("pre", element("code", source.code), tabindex="0", role="region")
             code.set("aria-label", f"The code of {kernel}")
-            of = f"Its code, from kernels/{kernel}.py"
-            changed = _hash_differs(kernel, here)
-            if changed:
-                of += " as it is in this checkout"
-            step.append(element("details", element("summary", of), code))
+            summary = element("summary", f"Its code, from kernels/{kernel}.py")
+            step.append(element("details", summary, code))
     return step
-
-
-def _hash_differs(kernel: str, here: pd.DataFrame) -> bool:
-    """Whether the file can't be known to be what was measured."""
-    return not (here.loc[here["kernel"] == kernel, "kernel_hash"] != "").any()
 
 
 def _numbers(bars: Sequence[Bar], here: pd.DataFrame) -> str:
