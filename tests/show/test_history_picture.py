@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import page_runs
 import pytest
 from histories import run, series
 from hypothesis import given
@@ -14,6 +16,7 @@ from pictures import faults, said
 
 from bench.data.series import Change, Kept, Series
 from bench.plan.case import Case
+from bench.show import page
 from bench.show.charts import pen
 from bench.show.charts.page import Sheet
 from bench.show.deck import story
@@ -142,6 +145,22 @@ def awkward() -> dict[str, list[tuple[Series, list[Change]]]]:
 @pytest.mark.parametrize("sheet", [Sheet(), Sheet("dark", "paper")])
 def test_no_two_words_touch(name: str, sheet: Sheet) -> None:
     assert faults(pen.draw(history.picture(awkward()[name]), sheet)) == []
+
+
+@pytest.mark.parametrize("name", awkward())
+def test_its_page_says_the_same(name: str, tmp_path: Path) -> None:
+    picture = history.picture(awkward()[name])
+    assert isinstance(picture.body, Lines)
+    text = page.write_picture(picture, tmp_path / "history.html").read_text(encoding="utf-8")
+    specs = page_runs.data(text)["plots"].values()
+    for panel, spec in zip(picture.body.panels, specs, strict=True):
+        numbers = [row["y"] for row in spec["data"]["values"]]
+        assert numbers == [y for line in panel.lines for y in line.y]
+        letters = [layer["mark"]["text"] for layer in spec["layer"] if "text" in layer["mark"]]
+        assert letters == [moment.letter for moment in panel.moments]
+    (title,) = page_runs.read(text).xpath("//h3")
+    assert title.text_content() == picture.title
+    assert page_runs.read(text).xpath("//article") == []
 
 
 @given(st.floats(-1e6, 1e6), st.floats(1e-3, 1e6), st.integers(2, 12))
