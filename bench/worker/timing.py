@@ -288,7 +288,7 @@ def recall(step: Step, x: Any, A_in: NDArray[Any], loops: int = 1) -> float:
         step.send(A_in * 1.0)
         again_s.append(_once(step, x))
         step.device.fence(step.launch(x))
-        new_s.append(_once(step, step.send(A_in * (sixteenths / 16))))
+        new_s.append(_once(step, step.send(_altered(A_in))))
         enough = len(new_s) >= 3 or sum(new_s) >= WARM_CAP_S
         if enough and min(new_s) <= 2 * median(again_s):
             return 1.0

@@ -7,12 +7,16 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import histories
 import page_runs
 import pytest
 
 from bench import ROOT
 from bench.data.records import CellRow
+from bench.data.series import Change
 from bench.plan.case import Case
+from bench.show import page as pages
+from bench.show.pictures import history
 from bench.stats import prediction, run_data
 from bench.terminal import units
 
@@ -301,3 +305,15 @@ def test_the_keyboard_alone_reaches_and_operates_every_control(reader: Reader) -
     page.locator(".skip").focus()
     page.keyboard.press("Enter")
     assert re.search("at=main", page.evaluate("location.hash"))
+
+
+def test_the_page_of_a_history_draws_itself(browser: "Browser", tmp_path: Path) -> None:
+    values = [1e-3 * (1 + 0.001 * (n % 7) + 0.1 * (n > 9)) for n in range(20)]
+    each = histories.series(values)
+    runs = each.runs[9], each.runs[10]
+    found = [(each, [Change(10, 1.1, 1.09, 1.11, *runs)])]
+    pages.write_picture(history.picture(found), tmp_path / "history.html")
+    reader = Reader(browser, tmp_path)
+    assert reader.open("history").evaluate(MARKS) == {"chart-0": len(values) + 1}  # and a ring
+    reader.close()
+    assert reader.trouble == []

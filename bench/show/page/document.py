@@ -72,6 +72,21 @@ def document(runs: Sequence[RunData]) -> str:
     return html(page)
 
 
+def alone(picture: Picture) -> str:
+    """The page of one picture that is no run's."""
+    page = fromstring((TEMPLATE / "page.html").read_text(encoding="utf-8"))  # noqa: S314 - ours
+    main = _find(page, "main", "id")
+    main.remove(_slot(page, "run"))
+    charts = Charts(picture.kernels)
+    section = _slot(page, "comparison")
+    for part in list(section):
+        section.remove(part)
+    section.append(charts.figure("chart", picture))
+    fill(_only(page, "title"), picture.title)
+    _seal(page, (), charts)
+    return html(page)
+
+
 class Charts:
     """The charts of a page as figures, and the specifications of those that Vega draws."""
 

@@ -8,7 +8,7 @@ const apply = runs.map((run, number) => {
 const nav = slot("runs", document);
 
 function show(choice) {
-  const compare = choice === "compare" && runs.length > 1;
+  const compare = !runs.length || (choice === "compare" && runs.length > 1);
   const chosen = compare ? -1 : Math.min(Math.max(Number(choice) || 0, 0), runs.length - 1);
   runs.forEach((run, number) => { run.hidden = number !== chosen; });
   if (comparison) comparison.hidden = !compare;
