@@ -32,7 +32,16 @@ from bench.plan import weights
 from bench.plan.case import Case, Weights
 from bench.terminal import text
 from bench.terminal.errors import BadInput
-from bench.worker import check, cpu_time, device_peaks, inputs, limits, messages, speed_probe, timing
+from bench.worker import (
+    check,
+    cpu_time,
+    device_peaks,
+    inputs,
+    limits,
+    messages,
+    speed_probe,
+    timing,
+)
 from bench.worker.cheat_checks import CheatChecks, TooManyCores
 from bench.worker.limits import usable_cores
 from bench.worker.open_cell import OpenCell
