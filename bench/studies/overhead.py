@@ -55,7 +55,7 @@ def main(turns: int) -> None:
         1e9 * median(row[column] for row in rows) for column in ("harness_s", "timeit_median_s")
     )
     print(
-        f"a launch of one product: harness {ours:.0f} ns, timeit {theirs:.0f} ns (medians of {turns}"
+        f"one product a launch: harness {ours:.0f} ns, timeit {theirs:.0f} ns (medians of {turns}"
         f" turns); harness less timeit {median(gaps):.0f} ns ({gaps[0]:.0f} to {gaps[-1]:.0f})"
     )
 
