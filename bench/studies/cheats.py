@@ -6,8 +6,8 @@ program: alone, beside a process that keeps a core busy, and with cold caches.
 Each kernel of `studies/kernels/cheats.py` is measured in a run of its own beside numpy_matmul, at
 64 and 256 units and 1 and 16 examples, on one thread. Told of each: in how many of its cells it has
 a number, and in how many it was refused and as what; the least and the most that its numbers are of
-what a launch truly takes. That is numpy_matmul's time in the same run where the kernel's own work is NumPy's; of
-the real lazy libraries it is their latency, because a launch by itself is evaluated.
+what a launch truly takes. That is numpy_matmul's time in the same run where the kernel's own work
+is NumPy's; of the real lazy libraries it is their latency, for which one launch is evaluated.
 
 Honest kernels that look like it are measured in the same way.
 """
