@@ -1,10 +1,10 @@
 """What becomes of a kernel whose number would be wrong? Each way that was thought of, on the real
 program: alone, beside a process that keeps a core busy, and with cold caches.
 
-    python -m bench.studies.cheats [BUDGET [NAME ...]]
+    python -m bench.studies.cheats [SECONDS [NAME ...]]
 
-Each kernel of `studies/kernels/cheats.py` is measured in a run of its own beside numpy_matmul, at
-64 and 256 units and 1 and 16 examples, on one thread. Told of each: in how many of its cells it has
+The kernels of `studies/kernels/cheats.py` are measured beside numpy_matmul, at 64 and 256 units and
+1 and 16 examples, on one thread. Told of each: in how many of its cells it has
 a number, and in how many it was refused and as what; the least and the most that its numbers are of
 what a launch truly takes. That is numpy_matmul's time in the same run where the kernel's own work
 is NumPy's; of the real lazy libraries it is their latency, for which one launch is evaluated.
@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
+from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +27,14 @@ from bench.data import store
 from bench.data.records import CellRow
 from bench.studies import write
 
-BUDGET = "5s"
+BUDGET_S = 4.0
+"""For each kernel of a run."""
+
+TOGETHER = 8
+"""So many kernels are measured in one run."""
+
+APART = ("others_rows",)
+"""These do something to the others."""
 
 MISTAKES = (
     *("lazy_fenced", "lazy_says_eager", "lazy_unfenced", "lazy_fetch", "half_in_fetch"),
@@ -72,40 +80,53 @@ class Mode:
 MODES = (Mode("alone"), Mode("beside a busy core", busy=True), Mode("cold caches", cache="cold"))
 
 
-def tried(name: str, mode: Mode, budget: str, folder: Path) -> dict[str, Any]:
-    """A run of one kernel -> its row."""
-    kernel = name
-    if name not in HONEST:
-        stub = folder / f"{name}.py"
-        stub.write_text(f"from bench.studies.kernels.cheats import {name} as prepare\n")
-        kernel = str(stub)
-    out = folder / f"{name}-{mode.name.replace(' ', '-')}"
+def groups(names: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    """Kernels that are measured in one run: with the same options, and none that harms others."""
+    alike = [name for name in names if name not in OPTIONS and name not in APART]
+    yield from batched(alike, TOGETHER)
+    for name in names:
+        if name not in alike:
+            yield (name,)
+
+
+def batched(names: list[str], size: int) -> Iterator[tuple[str, ...]]:
+    """Their order kept, so many at a time."""
+    for start in range(0, len(names), size):
+        yield tuple(names[start : start + size])
+
+
+def tried(
+    names: tuple[str, ...], mode: Mode, budget_s: float, folder: Path
+) -> Iterator[dict[str, Any]]:
+    """A run of some kernels and of numpy_matmul -> a row of each."""
+    out = folder / f"{names[0]}-{mode.name.replace(' ', '-')}"
     command = [sys.executable, "-c", WITHOUT_CHARTS, "run", "--sweep", "quick", "--out", str(out)]
-    command += ["--widths", "64,256", "--batches", "1,16", "--budget", budget]
-    command += ["--kernel", kernel, "--kernel", "numpy_matmul", "--cache", mode.cache]
-    command += ["--threads", "1"]
+    command += ["--widths", "64,256", "--batches", "1,16", "--cache", mode.cache, "--threads", "1"]
+    command += ["--budget", f"{budget_s * (1 + len(names)):g}s", *OPTIONS.get(names[0], ())]
+    for name in (*names, "numpy_matmul"):
+        kernel = name
+        if name in MISTAKES + CHEATS:
+            stub = folder / f"{name}.py"
+            stub.write_text(f"from bench.studies.kernels.cheats import {name} as prepare\n")
+            kernel = str(stub)
+        command += ["--kernel", kernel]
     spin = [sys.executable, "-c", "while True: pass"]
     with subprocess.Popen(spin) if mode.busy else nullcontext() as busy:
         try:
-            done = subprocess.run(
-                [*command, *OPTIONS.get(name, ())],
-                cwd=ROOT,
-                capture_output=True,
-                text=True,
-                check=False,
-            )
+            done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
         finally:
             if busy is not None:
                 busy.kill()
-    if done.returncode not in (0, 1):
-        return row(name, mode, [], [], done.stderr.strip()[-200:])
-    cells = store.load(out, CellRow)
-    mine = [cell for cell in cells if cell.kernel != "numpy_matmul" or name == "numpy_matmul"]
-    return row(name, mode, mine, [cell for cell in cells if cell not in mine])
+    ended = "" if done.returncode in (0, 1) else done.stderr.strip()[-200:]
+    cells = [] if ended else store.load(out, CellRow)
+    by_name = {name: [cell for cell in cells if Path(cell.kernel).stem == name] for name in names}
+    honest = [cell for cell in cells if cell.kernel == "numpy_matmul"]
+    for name, mine in by_name.items():
+        yield row(name, mode, mine, honest, ended)
 
 
 def row(
-    name: str, mode: Mode, mine: list[CellRow], honest: list[CellRow], ended: str = ""
+    name: str, mode: Mode, mine: list[CellRow], honest: list[CellRow], ended: str
 ) -> dict[str, Any]:
     """What became of a kernel in one run."""
     truth = {place(cell): cell.time_s for cell in honest}
@@ -136,25 +157,27 @@ def place(cell: CellRow) -> tuple[int, int]:
     return cell.n_units, cell.batch
 
 
-def main(budget: str, names: tuple[str, ...]) -> None:
+def main(budget_s: float, names: tuple[str, ...]) -> None:
     """Write results/studies/cheats.csv, print the sum."""
     rows = []
-    with tempfile.TemporaryDirectory() as place_:
-        for name in names:
+    with tempfile.TemporaryDirectory() as folder:
+        for group in groups(names):
             for mode in MODES:
-                rows.append(tried(name, mode, budget, Path(place_)))
-                print(rows[-1], file=sys.stderr)
+                for told in tried(group, mode, budget_s, Path(folder)):
+                    rows.append(told)
+                    print(told, file=sys.stderr)
+    rows.sort(key=lambda told: names.index(told["kernel"]))
     write("cheats", rows)
     for kind in ("mistake", "cheat", "honest"):
-        told = [one for one in rows if one["kind"] == kind]
-        with_number = sorted({str(one["kernel"]) for one in told if one["numbers"]})
+        of_kind = [told for told in rows if told["kind"] == kind]
+        with_number = {told["kernel"]: 0 for told in of_kind if told["numbers"]}
         print(
-            f"{kind}: {len({one['kernel'] for one in told})} kernels, {len(told)} runs,"
-            f" {sum(bool(one['refused']) for one in told)} with cells refused;"
+            f"{kind}: {len({told['kernel'] for told in of_kind})} kernels in"
+            f" {len(of_kind)} runs, {sum(told['refused'] > 0 for told in of_kind)} of them refused;"
             f" with a number: {', '.join(with_number) or 'none'}"
         )
 
 
 if __name__ == "__main__":
     chosen = tuple(sys.argv[2:]) or (*MISTAKES, *CHEATS, *HONEST)
-    main(sys.argv[1] if len(sys.argv) > 1 else BUDGET, chosen)
+    main(float(sys.argv[1]) if len(sys.argv) > 1 else BUDGET_S, chosen)
