@@ -35,6 +35,9 @@ Sleep = Callable[[float], None]
 BLOCK_S = max(1e-3, 1000 * time.get_clock_info("perf_counter").resolution)
 """A block lasts at least a millisecond and a thousand ticks of the clock."""
 
+KNOWN_IS_OFF = 1.2
+"""A launch may be faster by this than on another visit, and its block still lasts long enough."""
+
 LEAD_S = 5e-3
 """Launches shorter than this get one launch ahead of the first mark. On a device that works behind
 the host's back the first mark would otherwise be passed while the device still waits for the first
