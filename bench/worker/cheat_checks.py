@@ -87,7 +87,7 @@ class CheatChecks:
     ) -> None:
         self._clock = clock
         self._sleep = sleep
-        self._flushes: set[tuple[str, Case]] = set()  # whose caches are flushed between launches
+        self._flushes: set[str] = set()  # whose caches are flushed between launches
         self._waits: set[tuple[str, Case]] = set()  # whose fence was seen to wait
         self._starts: set[tuple[str, Case]] = set()  # who computes what nobody looks at
         self._clocks: set[str] = set()  # whose clock agrees with the host's
@@ -191,9 +191,9 @@ class CheatChecks:
 
     def flush(self, cell: OpenCell) -> None:
         """With cold caches: a flush that takes no time leaves them warm."""
-        if cell.identity not in self._flushes and not device_checks.flushes(cell.step.device):
+        if cell.kernel not in self._flushes and not device_checks.flushes(cell.step.device):
             raise Wrong("its device's flush does nothing: the caches were warm")
-        self._flushes.add(cell.identity)
+        self._flushes.add(cell.kernel)
 
     def last(self, cell: OpenCell) -> float:
         """The RMS error of the last output, after looking at all that the kernel did."""
