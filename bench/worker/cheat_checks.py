@@ -57,6 +57,9 @@ MISSED = 1.2
 COUNTED = 1.02
 """And those that took so many times as long on the device's clock as on the host's."""
 
+ROW = 8
+"""So many launches on one input, if they are short, are enough for one who remembers."""
+
 TWICE = 2.0
 """What takes more than so many times as long as it should is looked into."""
 
@@ -84,7 +87,7 @@ class CheatChecks:
     ) -> None:
         self._clock = clock
         self._sleep = sleep
-        self._flushes: set[tuple[str, Case]] = set()  # whose caches are flushed between launches
+        self._flushes: set[str] = set()  # whose caches are flushed between launches
         self._waits: set[tuple[str, Case]] = set()  # whose fence was seen to wait
         self._starts: set[tuple[str, Case]] = set()  # who computes what nobody looks at
         self._clocks: set[str] = set()  # whose clock agrees with the host's
@@ -188,9 +191,9 @@ class CheatChecks:
 
     def flush(self, cell: OpenCell) -> None:
         """With cold caches: a flush that takes no time leaves them warm."""
-        if cell.identity not in self._flushes and not device_checks.flushes(cell.step.device):
+        if cell.kernel not in self._flushes and not device_checks.flushes(cell.step.device):
             raise Wrong("its device's flush does nothing: the caches were warm")
-        self._flushes.add(cell.identity)
+        self._flushes.add(cell.kernel)
 
     def last(self, cell: OpenCell) -> float:
         """The RMS error of the last output, after looking at all that the kernel did."""
@@ -312,7 +315,8 @@ def _right(cell: OpenCell, output: NDArray[Any], factor: float = 1.0) -> bool:
 
 def _forgets(cell: OpenCell) -> None:
     """An input that it has seen must take about as long as one that it has not."""
-    times = timing.recall(cell.step, cell.x, cell.given.A_in, cell.loops)
+    row = max(cell.loops, min(int(timing.WARM_CAP_S / cell.launch_s), ROW))
+    times = timing.recall(cell.step, cell.x, cell.given.A_in, row)
     if times > 1:
         raise Wrong(
             f"it answers an input that it has seen {times:.3g} times faster than a new one:"
