@@ -27,7 +27,7 @@ from typing import Any, Self, TypeVar
 from bench.data import fit, reader
 from bench.data import machine as machine_file
 from bench.data.machine import Machine
-from bench.data.records import SEPARATOR, Block, CellRow, Round, Verdict, Visit
+from bench.data.records import SEPARATOR, Block, CellRow, Count, Round, Verdict, Visit
 from bench.plan.sweep import Sweep, dumps, read
 from bench.terminal import errors, signals, text
 from bench.terminal.errors import BadInput
@@ -35,7 +35,7 @@ from bench.terminal.errors import BadInput
 if typing.TYPE_CHECKING:
     import pandas as pd
 
-Row = TypeVar("Row", Visit, Block, CellRow, Round, Verdict)
+Row = TypeVar("Row", Visit, Block, CellRow, Round, Verdict, Count)
 
 
 class Run:
@@ -141,6 +141,7 @@ FILES: dict[type, str] = {
     CellRow: "cells.csv",
     Round: "rounds.csv",
     Verdict: "verdicts.csv",
+    Count: "counts.csv",
 }
 
 
@@ -153,7 +154,18 @@ def write_cells(folder: Path, cells: Iterable[CellRow]) -> None:
     """Write cells.csv whole, so that no reader ever sees half of it."""
     path = folder / FILES[CellRow]
     with _written(path, f"then python -m bench plot {folder}: what was measured is kept"):
-        replace(path, _header(CellRow) + _lines(map(fit.derived, cells)))
+        replace(path, cells_text(cells))
+
+
+def cells_text(cells: Iterable[CellRow]) -> str:
+    """All of cells.csv."""
+    return _header(CellRow) + _lines(map(fit.derived, cells))
+
+
+def write_counts(folder: Path, counts: Iterable[Count]) -> None:
+    """Write counts.csv whole. Raises BadInput where that can't be."""
+    with _written(folder / FILES[Count], f"then go on with --resume {folder} --count"):
+        replace(folder / FILES[Count], _header(Count) + _lines(counts))
 
 
 @contextmanager
@@ -174,6 +186,7 @@ def write_comparison(
     folder: Path,
     rounds: Iterable[Round],
     verdicts: Iterable[Verdict],
+    counts: Sequence[Count],
     machine: Machine,
     junit: str,
 ) -> None:
@@ -181,6 +194,8 @@ def write_comparison(
     with _written(folder, "or take another --out"):
         replace(folder / FILES[Round], _header(Round) + _lines(rounds))
         replace(folder / FILES[Verdict], _header(Verdict) + _lines(verdicts))
+        if counts:
+            replace(folder / FILES[Count], _header(Count) + _lines(counts))
         replace(folder / "machine.json", machine_file.dumps(machine))
         replace(folder / "junit.xml", junit)
 

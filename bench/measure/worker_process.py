@@ -68,7 +68,8 @@ class WorkerProcess:
     """The parent's handle on one worker process and its keeper.
 
     `kernels_at` is the directory of another `kernels` package than this checkout's; `core` the one
-    core that all of it shall run on; `python` the interpreter, whose packages it uses.
+    core that all of it shall run on; `python` the interpreter, whose packages it uses;
+    `hash_seed` that of Python's hashes.
     """
 
     def __init__(
@@ -77,6 +78,7 @@ class WorkerProcess:
         kernels_at: Path | None = None,
         core: int | None = None,
         python: str = sys.executable,
+        hash_seed: int | None = None,
     ) -> None:
         # -P: a working directory with packages of the same names must not come first
         command = [python, "-P", "-m", "bench.worker.keeper"]
@@ -89,7 +91,7 @@ class WorkerProcess:
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.PIPE,
                     stderr=subprocess.STDOUT,
-                    env=environment(threads, kernels_at),
+                    env=environment(threads, kernels_at, hash_seed),
                     start_new_session=True,  # Ctrl-C is the parent's to handle
                 )
             except OSError as error:

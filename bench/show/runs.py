@@ -48,6 +48,14 @@ def draw_comparison(folder: Path, out: Path, *looks: Any) -> list[Path]:
         return charts.draw_comparison(folder, out, *looks)
 
 
+def page(runs: "Sequence[RunData]", path: Path) -> list[Path]:
+    """Make the page of one or several runs -> its file. Raises BadInput where that can't be."""
+    from bench.show import page
+
+    written(path, runs[0].folder, lambda: page.write(runs, path))
+    return [path]
+
+
 @contextmanager
 def _drawn(folder: Path, out: Path) -> Iterator[None]:
     """Inside, a chart that can't be drawn or written is one line with the remedy: BadInput."""

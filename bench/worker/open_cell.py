@@ -1,5 +1,6 @@
 """A cell being visited: its step, what it was given, and what its output should be."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -7,7 +8,7 @@ from bench.plan.case import Case
 from bench.worker import check, inputs
 
 if TYPE_CHECKING:
-    from kernels import Step
+    from kernels import Layer, Step
 
 
 @dataclass(slots=True)
@@ -18,6 +19,7 @@ class OpenCell:
     case: Case
     cache: str
     step: "Step"
+    prepare: "Callable[[Layer, int], Step]"  # the kernel for another layer, on the same device
     drawn: inputs.Arrays  # the harness's own
     given: inputs.Arrays  # the kernel's copies, A_in to be sent
     parts: list[inputs.Part]  # what the output should be

@@ -16,6 +16,7 @@ import socket
 import traceback
 from collections import OrderedDict
 from dataclasses import asdict, is_dataclass
+from functools import partial
 from pathlib import Path
 from time import perf_counter, process_time, sleep  # a kernel can't put others in their places
 from typing import Any
@@ -31,7 +32,16 @@ from bench.plan import weights
 from bench.plan.case import Case, Weights
 from bench.terminal import text
 from bench.terminal.errors import BadInput
-from bench.worker import check, device_peaks, inputs, limits, messages, speed_probe, timing
+from bench.worker import (
+    check,
+    cpu_time,
+    device_peaks,
+    inputs,
+    limits,
+    messages,
+    speed_probe,
+    timing,
+)
 from bench.worker.cheat_checks import CheatChecks, TooManyCores
 from bench.worker.limits import usable_cores
 from bench.worker.open_cell import OpenCell
@@ -48,6 +58,10 @@ MOST_WARM_S = 60.0
 
 class OddDevice(Exception):
     """A device that doesn't keep the contract: the text says what it has and what it should."""
+
+
+class FileChanged(Exception):
+    """What was loaded is no longer what stands on disk."""
 
 
 class NoStep(Exception):
@@ -151,6 +165,7 @@ class Server:
             case=case,
             cache=request.cache,
             step=step,
+            prepare=partial(kernel.prepare, device=request.device),
             drawn=arrays,
             given=given,
             parts=parts,
@@ -176,6 +191,7 @@ class Server:
         if request.rested_s is not None:
             rested_s = request.rested_s + self._clock() - asked_at
         rest = timing.Rest(rested_s, request.load_mhz)
+        self._cheat_checks.clock(cell, first_s)
         loops, launch_s = self._warm(cell, first_s, request.launch_s, rest)
         _refuse_standstill(launch_s)
         cell.loops, cell.launch_s = loops, launch_s
@@ -242,8 +258,11 @@ class Server:
         if known_s is not None and self._warm_already(step.device, first_s, known_s, rest):
             cell.lead = known_s < timing.LEAD_S
             return 1, known_s
-        begin = max(int(timing.BLOCK_S / known_s) // 2, 1) if known_s else 1
-        loops, launch_s = timing.find_loops(step, x, begin, first_s)
+        if known_s:  # one block shows whether a visit's blocks are long enough as they were before
+            begin = math.ceil(timing.KNOWN_IS_OFF * timing.BLOCK_S / known_s)
+            loops, launch_s = timing.find_loops(step, x, begin, known_s)
+        else:
+            loops, launch_s = timing.find_loops(step, x, 1, first_s)
         if launch_s >= timing.WARM_CAP_S:
             return loops, launch_s
         if not rest.needs_none(step.device):
@@ -268,31 +287,37 @@ class Server:
         start, waited = self._clock(), speed_probe.waited_s()
         seen = Look(cell.step.device, self._clock)
         probe = speed_probe.Readings(self._speed_probe, perf_counter, process_time)
-        began, real_began, cpu_s = self._clock(), perf_counter(), process_time()
+        began, real_began, cpu_s = self._clock(), perf_counter(), cpu_time.with_children_s()
         if cell.cache == "cold":
             seconds, cell.out = timing.cold_blocks(cell.step, cell.x, request.count, probe, seen)
         else:
+            each = cell.launch_s < timing.LEAD_EACH_S
             seconds, cell.out = timing.blocks(
                 cell.step,
                 cell.x,
                 request.loops,
                 request.count,
                 lead=cell.lead,
-                lead_each=cell.launch_s < timing.LEAD_EACH_S,
+                lead_each=each,
                 beside=probe,
                 meanwhile=seen,
             )
             fence_all(cell.step.device, cell.out)
         _refuse_standstill(*seconds)
-        took = self._clock() - began - seen.took_s - probe.took_s
-        cpu_s = process_time() - cpu_s - probe.cpu_s
+        all_s = self._clock() - began
+        took = all_s - seen.took_s - probe.took_s
+        cpu_s = cpu_time.with_children_s() - cpu_s - probe.cpu_s
         cores_busy = cpu_s / max(perf_counter() - real_began - probe.took_s, 1e-9)
         now_waited, measured_s = speed_probe.waited_s(), self._clock() - start
         self._cheat_checks.cores(cores_busy, took, self._threads)
+        said = request.loops * sum(seconds)
+        launches = request.loops * len(seconds)
         if cell.cache == "cold":
             self._cheat_checks.flush(cell)
-        else:
-            self._cheat_checks.marks(cell, request.loops * sum(seconds), took)
+            took = 0.0
+        elif cell.lead:
+            took *= launches / (launches + (len(seconds) if each else 1))
+        self._cheat_checks.marks(cell, said, launches, took, all_s)
         return messages.Times(
             tuple(seconds),
             cores_busy=cores_busy,
@@ -318,6 +343,8 @@ class Server:
         preempted = resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw - cell.opened_preempted
         cell.step.device.fence(cell.out)
         self._shared_state.hold("while it ran")
+        if getattr(self._kernels[cell.kernel], "changed", False):  # a side may be older
+            raise FileChanged("its file, or one that it uses, changed while it was measured")
         error = self._cheat_checks.last(cell)
         del self.cells[request.key]
         kernel = cell.kernel
@@ -435,7 +462,9 @@ def refusal(error: Exception, kernel: kernels.Kernel | None) -> messages.Refused
             return messages.Refused("unsupported", said, digest)
         case BadInput():  # a layer's file that is not as it was
             return messages.Refused("error", said, digest)
-        case Changed() | TooManyCores() | OddDevice() | NoStep() | timing.OddClock():
+        case Changed() | FileChanged() | TooManyCores() | OddDevice():
+            return messages.Refused("error", said, digest)
+        case NoStep() | timing.OddClock():
             return messages.Refused("error", said, digest)
         case check.Wrong():
             return messages.Refused("wrong", said, digest)
@@ -443,7 +472,7 @@ def refusal(error: Exception, kernel: kernels.Kernel | None) -> messages.Refused
             return messages.Refused(
                 "skipped", f"took {error.args[0]:.3g} s for its first launch", digest
             )
-        case MemoryError() | RuntimeError() if _is_memory(error, said):
+        case MemoryError() | RuntimeError() if limits.is_memory(error, said):
             return messages.Refused("out_of_memory", said or "out of memory", digest)
         case ImportError() | LookupError() if kernel is None:
             return messages.Refused("error", said)
@@ -463,14 +492,6 @@ def _said(error: Exception) -> str:
     except Exception as trouble:  # noqa: BLE001 - a kernel's own class
         return f"(no words: its str() raised {type(trouble).__name__})"
     return text.short(" ".join(words.split()))
-
-
-NO_MEMORY = ("out of memory", "alloc_failed", "resource_exhausted")
-"""How libraries say it that raise no MemoryError: CUDA's runtime and PyTorch, cuBLAS, JAX."""
-
-
-def _is_memory(error: Exception, said: str) -> bool:
-    return isinstance(error, MemoryError) or any(words in said.lower() for words in NO_MEMORY)
 
 
 def main(descriptor: int, threads: int) -> None:
