@@ -118,7 +118,8 @@ def show(folder: Path, *, draw: bool = True, derive: bool = True) -> None:
     run = run_data.read(folder)
     rows = run.cells if derive else store.load(folder, CellRow)
     console = Console(file=io.StringIO(), width=120)
-    console.print(table.table(rows))
+    for part in table.tables(rows, console.width):
+        console.print(part)
     for line in table.reasons(rows):
         console.print(line, markup=False)
     table.caution(rows)

@@ -422,7 +422,7 @@ class TestSaid:
         assert table.throttling([]) == []
 
     def test_a_kernel_on_two_devices_has_two_columns(self, a_run: tuple[Done, Path]) -> None:
-        shown = table.table(store.load(a_run[1], records.CellRow))
+        shown = table.tables(store.load(a_run[1], records.CellRow), 200)[0]
         heads = [str(column.header).split("\n")[0] for column in shown.columns]
         assert heads == ["layer", "numpy_matmul", "board on 0", "board on 1"]
 
