@@ -6,7 +6,7 @@ pace too, unless the trouble is of a kind that it can't feel.
 
 import math
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -22,6 +22,7 @@ from bench.gate.compare import Comparison
 from bench.gate.rounds import CantMeasure
 from bench.measure import worker_process
 from bench.measure.device_memory import DeviceMemory
+from bench.measure.judge_process import JudgeProcess
 from bench.plan.case import Case
 from bench.plan.cell import Cell
 from bench.terminal.errors import BadInput
@@ -58,7 +59,7 @@ class Machine:
     def __post_init__(self) -> None:
         self.random = random.Random(self.seed)
 
-    def arm(self, side: Side, core: int | None, memory: object) -> "SimulatedArm":
+    def arm(self, side: Side, core: int | None, memory: object, judge: object) -> "SimulatedArm":
         return SimulatedArm(self, side.name)
 
 
@@ -81,7 +82,7 @@ class SimulatedArm:
         true_s *= 1 + (machine.slowed.get(cell.label, 0.0) if self.side == "head" else 0.0)
         self.true_s[key] = true_s * math.exp(machine.random.gauss(0.0, machine.placement))
         launch_s = 0.0 if machine.stands_still else true_s
-        return messages.Opened("", "host", 1, launch_s, 0.0)
+        return messages.Opened("", "host", 1, launch_s)
 
     def block(self, cell: Cell, key: int, loops: int) -> tuple[float, float]:
         machine = self.machine
@@ -295,15 +296,17 @@ class Answering:
     def __init__(self, asked: list[messages.Request]) -> None:
         self.asked = asked
 
-    def call(self, request: messages.Request, patience_s: float) -> messages.Reply:
+    def call(
+        self, request: messages.Request, patience_s: float, files: Sequence[int] = ()
+    ) -> messages.Reply:
         self.asked.append(request)
         match request:
             case messages.Open():
-                return messages.Opened("0", "board:0", 1, 1e-3, 0.1)
+                return messages.Opened("0", "board:0", 1, 1e-3)
             case messages.Measure():
                 state = messages.DeviceState(1980.0, None, None, None, ())
                 return messages.Times((1e-3,), 1.0, 4e-5, 1e-3, None, (), state)
-        return messages.Closed(0.1, 0.0, 0, 0.0, quiet=True)
+        return messages.Closed((), 0.0, 0, 0.0, quiet=True)
 
     def kill(self) -> None:
         pass
@@ -317,8 +320,9 @@ def test_a_gpu_that_one_side_has_warmed_up_is_warm_for_the_other(
     monkeypatch.setattr(worker_process, "WorkerProcess", lambda *_: Answering(asked))
     sides = [Side(name, ROOT, "HEAD") for name in ("base", "head")]
     memory = DeviceMemory()
-    for number in (1, 2):
-        rounds.measure(number, "screen", CELLS[:2], sides, random.Random(1), memory)
+    with JudgeProcess(1, 0) as judge:
+        for number in (1, 2):
+            rounds.measure(number, "screen", CELLS[:2], sides, random.Random(1), memory, judge)
     opens = [request for request in asked if isinstance(request, messages.Open)]
     assert len(opens) == 8
     assert opens[0].rested_s is None
