@@ -49,8 +49,8 @@ STEEP = 0.1
 
 FEW = 64
 FEWER = 4.0
-"""Errors of fewer numbers than that, of one input or of one weight in common, don't average out: the
-limit of their mean is so many times as high."""
+"""Errors of fewer numbers than that, with inputs or weights in common, don't average out: the limit
+of their mean is so many times as high."""
 
 APART = 2.0**-20
 """How far apart the two points are that g's steepness is taken from, relative to 1 + |z|."""
