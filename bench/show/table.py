@@ -37,7 +37,7 @@ def machine(machine: Machine) -> list[str]:
             peaks.measured_flop_per_s, peaks.theoretical_flop_per_s, "FLOP/s", "flags and clock"
         )
         memory = _rate(peaks.measured_bytes_per_s, None, "B/s", "")
-        lines.append(f"{peaks.precision} ceiling: {rate}; memory: {memory}")
+        lines.append(f"{peaks.precision}: NumPy's best product {rate}; memory {memory}")
     return lines
 
 
@@ -45,9 +45,9 @@ def device_peaks(machine: Machine) -> list[str]:
     """What each device but the CPU can do: measured on it, and by its data sheet."""
     by = "units and clock"
     return [
-        f"{plain(device)}: {peaks.precision} ceiling:"
+        f"{plain(device)}: {peaks.precision}: its best product"
         f" {_rate(peaks.measured_flop_per_s, peaks.theoretical_flop_per_s, 'FLOP/s', by)};"
-        f" memory: {_rate(peaks.measured_bytes_per_s, peaks.theoretical_bytes_per_s, 'B/s', by)}"
+        f" memory {_rate(peaks.measured_bytes_per_s, peaks.theoretical_bytes_per_s, 'B/s', by)}"
         for device, peaks in machine.device_peaks.items()
     ]
 

@@ -273,7 +273,10 @@ def test_the_machine_is_told_in_two_lines_with_its_ceilings() -> None:
     peaks = Peaks("float32", 2.05e11, 3.1e10, 2.5e11)
     assert table.machine(Machine(cpu=cpu, blas=(blas,), threads=2, peaks=peaks)) == [
         "A CPU, 2 usable cores; openblas 0.3 for Zen, 2 threads",
-        "float32 ceiling: 205 GFLOP/s (250 GFLOP/s by its flags and clock); memory: 31.0 GB/s",
+        (
+            "float32: NumPy's best product 205 GFLOP/s (250 GFLOP/s by its flags and clock);"
+            " memory 31.0 GB/s"
+        ),
     ]
     assert table.machine(Machine(cpu=cpu, threads=2)) == [
         "A CPU, 2 usable cores; no BLAS found, 2 threads"

@@ -1,5 +1,7 @@
 """Arithmetic against memory: each cell at its intensity, under its own device's ceilings."""
 
+import textwrap
+
 import pandas as pd
 
 from bench.data.machine import Machine
@@ -78,14 +80,14 @@ def roofs(machine: Machine, shown: pd.DataFrame) -> list[Guide]:
     low, high = float(shown["intensity"].min()) / 1.15, float(shown["intensity"].max()) * 1.15
     known, guides = ceilings.of(machine, shown), []
     for ceiling in known:
-        whose = f",\n{ceiling.label}" if len(known) > 1 else ""
         if rate := ceiling.flop_per_s:
             ridge = ceiling.ridge
             x = [low, *([ridge] if ridge and low < ridge < high else []), high]
             y = [rate * min(1, at / ridge) if ridge else rate for at in x]
-            guides.append(Guide(f"measured ceiling{whose}", x, y))
+            guides.append(Guide(ceiling.label, x, y))
         if stated := ceiling.stated_flop_per_s:
             here = ceiling.device == "cpu"
-            text = "predicted by the\nCPU's flags and clock" if here else f"data sheet{whose}"
+            whose = "predicted by the\nCPU's flags and clock"
+            text = whose if here else textwrap.fill(f"data sheet, {ceiling.short}", 18)
             guides.append(Guide(text, [low, high], [stated, stated], looks.DOTTED))
     return guides

@@ -82,10 +82,9 @@ def title(shown: pd.DataFrame, machine: Machine) -> str:
         if len(known) == 1 and len(best) > 1:
             told.append((best.index[0], best.iloc[0]))
         for kernel, rate in told:
-            verb, whose = ("", "") if parts else (" reaches", " of this machine's ceiling")
-            if len(known) > 1:
-                owner = "the CPU" if ceiling.device == "cpu" else ceiling.short
-                whose = f" of {owner}'s ceiling"
+            again = bool(parts)
+            verb = "" if again else " reaches"
+            whose = "" if again and len(known) == 1 else f" of {ceiling.best}"
             share = f"{100 * rate / ceiling.flop_per_s:.2g} %"
             parts.append(f"{words.spoken(kernel)}{verb} {share}{whose}")
     return words.sentence("; ".join(parts)) if len(parts) > 1 else TITLE

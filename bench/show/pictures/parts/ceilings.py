@@ -31,8 +31,13 @@ class Ceiling:
 
     @property
     def label(self) -> str:
-        """The same in lines as wide as the names of most kernels."""
-        return textwrap.fill(self.short, 18)
+        """What is at the end of its line, in lines as wide as the names of most kernels."""
+        return textwrap.fill(f"{self.best} here", 18)
+
+    @property
+    def best(self) -> str:
+        """What the measured rate is, in words: on a CPU NumPy's, on a device its own library's."""
+        return f"{'NumPy' if self.device == 'cpu' else self.short}'s best product"
 
     @property
     def ridge(self) -> float | None:
@@ -61,16 +66,7 @@ def guides(machine: Machine, rows: pd.DataFrame, widths: Sequence[int]) -> list[
     """A level line a ceiling that is known, from before the first width to after the last."""
     ceilings = of(machine, rows)
     ends = [widths[0] / math.sqrt(2), widths[-1] * math.sqrt(2)]
-    among = len(ceilings) > 1  # then each says whose it is
-    return [
-        Guide(
-            f"measured ceiling,\n{c.label}" if among else "measured matmul\nceiling",
-            ends,
-            [rate] * 2,
-        )
-        for c in ceilings
-        if (rate := c.flop_per_s)
-    ]
+    return [Guide(c.label, ends, [rate] * 2) for c in ceilings if (rate := c.flop_per_s)]
 
 
 def unknown(machine: Machine, rows: pd.DataFrame) -> list[str]:
