@@ -15,6 +15,7 @@ Whoever runs a `Step` does the same for every kernel:
     step.device.fence(None)
     start = step.device.mark(None)
     out = step.launch(x)                  # as often as needed; may return before the work is done
+    step.device.fence(out)                # after each, unless the device is eager: see `Device`
     stop = step.device.mark(out)
     step.device.seconds(start, stop)      # how long the work took, not how long the call took
     step.fetch(out)                       # -> (batch, n_units) array on the host
@@ -177,6 +178,13 @@ class Device(Protocol):
     """Where a step's work happens, and the clock that times it.
 
     `out` is always the output of the last launch, or None before the first.
+
+    All of a launch's work is done between two marks, whatever the library. A lazy one computes only
+    what is looked at, so each launch is followed by a fence. It isn't where a launch returns with
+    its work done (a `Host` with no fence of its own), on a device's stream (`Streamed`), and where
+    the device has an attribute `eager` that is True: launches are carried out, one after the other,
+    though nobody asks for their outputs. That is tried out, as is that the device's clock agrees
+    with the host's, and that neither `send` nor `fetch` does the work.
     """
 
     @property

@@ -3,6 +3,7 @@
 import ast
 import hashlib
 import importlib
+import importlib.machinery
 import importlib.util
 import sys
 from collections.abc import Callable
@@ -10,10 +11,14 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from types import ModuleType
+from typing import NoReturn
 
 import kernels
 
 FOLDER = Path(__file__).parent
+
+LONGEST_NAME = 200
+"""No file's name in a kernel's text is longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +29,15 @@ class Kernel:
     hash: str  # of all that its times depend on here, 12 hex digits: see `_digest`
     summary: str  # the first line of its docstring
     prepare: "Callable[..., kernels.Step]"
+    path: Path | None = None
+
+    @property
+    def changed(self) -> bool:
+        """Whether its files are no longer those that were loaded."""
+        try:
+            return self.path is not None and _digest(self.path) != self.hash
+        except (OSError, SyntaxError, ValueError):
+            return True
 
 
 def names() -> tuple[str, ...]:
@@ -47,12 +61,18 @@ def load(name_or_path: str) -> Kernel:
         module_name = f"kernels.{name_or_path}"
     if not path.is_file() or path.stem.startswith(("_", ".")):
         raise LookupError(f"no kernel {name_or_path!r}; known: {', '.join(names())}, or a .py file")
+    try:
+        before = _digest(path)
+    except (SyntaxError, ValueError):
+        before = ""  # importing it says what is wrong
     module = _import(module_name, path)
+    if before != (digest := _digest(path)):
+        raise ImportError(f"{path} changed while it was imported: try again")
     prepare = getattr(module, "prepare", None)
     if not callable(prepare):
         raise ImportError(f"{path}: defines no function prepare(layer, batch, device=0)")  # noqa: TRY004
     doc = (module.__doc__ or "").strip()
-    return Kernel(path.stem, _digest(path), doc.partition("\n")[0], prepare)
+    return Kernel(path.stem, digest, doc.partition("\n")[0], prepare, path)
 
 
 def library(name: str, kernel: str) -> ModuleType:
@@ -79,6 +99,9 @@ def _digest(path: Path) -> str:
     imports, the activations and the CPU's clock; and what any of these files imports from this
     folder. It leaves out this file, whose work is done before anything is timed, and the helpers of
     other kernels: a better reading of NVML is no reason to measure a NumPy kernel anew.
+
+    A kernel from elsewhere may find a way to import what lies beside it, and any may read a file
+    from there: those count whose names stand in its text.
     """
     contract = FOLDER / "__init__.py"
     others = sorted(set(FOLDER.glob("*.py")) - {path, contract, FOLDER / "_load.py"})
@@ -87,7 +110,37 @@ def _digest(path: Path) -> str:
         imported = _imports(text)
         content += [file.read_bytes() for file in others if f"kernels.{file.stem}" in imported]
         others = [file for file in others if f"kernels.{file.stem}" not in imported]
+    content += [file.read_bytes() for file in _beside(path)]
     return hashlib.sha256(b"".join(content)).hexdigest()[:12]
+
+
+def _beside(path: Path) -> list[Path]:
+    """The files beside a kernel that it names, and those that these name, in alphabetical order."""
+    named: set[Path] = set()
+    new = {path}
+    while new:
+        texts = [file.read_bytes() for file in new if file.suffix == ".py"]
+        files = {file for text in texts for file in _named(text, path.parent)}
+        new = files - named - {path}
+        named |= new
+    return sorted(named)
+
+
+def _named(text: bytes, folder: Path) -> set[Path]:
+    """The files in a folder that Python's text names, as a module or in full."""
+    files = set()
+    for name in _imports(text):
+        if not name or len(name) > LONGEST_NAME or not name.isprintable():
+            continue
+        candidates = [Path(name)]
+        if folder != FOLDER:
+            module = Path(*name.strip(".").split("."))
+            candidates += [Path(f"{module}.py"), module / "__init__.py"]
+        for candidate in candidates:
+            file = folder / candidate
+            if file.is_file() and file.is_relative_to(folder):
+                files.add(file)
+    return {file for file in files if folder != FOLDER or file.suffix != ".py"}
 
 
 @cache
@@ -104,8 +157,16 @@ def _imports(text: bytes) -> frozenset[str]:
     return frozenset(modules)
 
 
+class _FromSource(importlib.machinery.SourceFileLoader):
+    """Compiles what stands in the file now: bytecode is kept by the second of its last change."""
+
+    def path_stats(self, path: str) -> NoReturn:  # without them there is no bytecode
+        raise OSError
+
+
 def _import(name: str, path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, path)
+    loader = _FromSource(name, str(path))
+    spec = importlib.util.spec_from_file_location(name, path, loader=loader)
     if spec is None or spec.loader is None:
         raise ImportError(f"{path}: can't be imported")
     module = importlib.util.module_from_spec(spec)

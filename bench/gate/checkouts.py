@@ -1,12 +1,14 @@
 """The two sides of a comparison: each side's `kernels` package, as git has it.
 
 Only `kernels/` differs between the arms, and, where each shall run in its own locked environment,
-the packages that it imports. The harness that measures is this one for both, so a change of the
-harness is never taken for a change of a kernel.
+the packages that it imports. The harness that measures is this one for both, and so are the
+contract and the CPU's clock, which are in `kernels/`, too: a change of what measures is never taken
+for a change of a kernel.
 """
 
 import io
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -29,6 +31,12 @@ WORKTREE = "worktree"
 """The files as they are now, committed or not."""
 
 LOCK = "locks/bench.txt"
+
+MEASURES = ("__init__.py", "_host.py", "_load.py")
+"""What of `kernels/` is no kernel's: the contract, the CPU as a device, the loader."""
+
+SPOKEN = re.compile(r"^CONTRACT = (\d+)$", re.MULTILINE)
+"""Which contract a side's kernels speak."""
 
 SAFELY: dict[str, Any] = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
 """Before Python 3.11.4, as in Debian 12, links that lead out of the side aren't refused."""
@@ -54,6 +62,8 @@ def both(base: str, head: str) -> Iterator[tuple[Side, Side]]:
     with _temporary() as folder:
         try:
             sides = _side("base", folder, base), _side("head", folder, head)
+            for side in sides:
+                measured_as_here(side)
         except OSError as error:
             raise BadInput(_unwritten(folder, error)) from error
         yield sides
@@ -74,6 +84,24 @@ def _unwritten(folder: Path, error: OSError) -> str:
     # shutil.Error has a list of what failed in place of a number
     why = error.strerror or str(error.args[0][0][2] if isinstance(error.args[0], list) else error)
     return f"the sides can't be put into {folder.parent} ({why}): {ELSE}"
+
+
+def measured_as_here(side: Side) -> None:
+    """Put this checkout's contract and clock in the place of a side's, if it speaks the same one.
+
+    Sides with another contract are refused later on. Those from before these were files of their
+    own keep what they have.
+    """
+    ours, theirs = ROOT / "kernels", side.folder / "kernels"
+    if _spoken(theirs) == _spoken(ours) and all((theirs / name).is_file() for name in MEASURES):
+        for name in MEASURES:
+            shutil.copy(ours / name, theirs / name)
+
+
+def _spoken(folder: Path) -> str:
+    contract = folder / "__init__.py"
+    text = contract.read_text(encoding="utf-8") if contract.is_file() else ""
+    return found[1] if (found := SPOKEN.search(text)) else ""
 
 
 def locked(sides: tuple[Side, Side], tell: Callable[[str], None]) -> tuple[Side, Side]:

@@ -115,6 +115,7 @@ class Visitor:
         ] = {}  # a process drives one device
         self._offsets = random.Random(seed)
         self._memory = DeviceMemory()
+        self._hashes: dict[str, str] = {}  # each kernel's, when it was first seen
         self._rated: dict[str, Cell] = {}  # the first cell of each device that tells its peaks
         self.peaks: dict[str, list[Peaks]] = {}  # each device's, as often as it was asked
 
@@ -124,6 +125,7 @@ class Visitor:
             reply = self._worker(kernel, device).call(messages.Load(kernel), FIRST_PATIENCE_S)
             if not isinstance(reply, messages.Loaded):
                 return _refused(reply)
+            self._hashes.setdefault(kernel, reply.kernel_hash)
         except worker_process.WorkerLost as lost:
             self._end(kernel, device)
             return messages.Refused(lost.status, lost.reason)
@@ -253,6 +255,7 @@ class Visitor:
         if not isinstance(opened, messages.Opened):
             return None, None, _refused(opened)
         opened = structs.replace(opened, device=text.short(opened.device))
+        self._refuse_other_content(cell.kernel, opened.kernel_hash)
         patience += 30 * opened.launch_s * opened.loops
         most = BLOCKS if cell.cache == "warm" else COLD_BLOCKS
         count = _count(VISIT_S, opened.loops * opened.launch_s, most)
@@ -281,6 +284,12 @@ class Visitor:
             self._end(cell.kernel, cell.device)
             return opened, times, messages.Refused("error", reason)
         return opened, times, closed
+
+    def _refuse_other_content(self, kernel: str, digest: str) -> None:
+        """Raise WorkerLost for a kernel that is another one than when the run began."""
+        if digest != self._hashes.setdefault(kernel, digest):
+            changed = "its file, or one that it uses, has changed since the run began"
+            raise worker_process.WorkerLost("error", f"{changed}: start a new run")
 
     def _worker(self, kernel: str, device: int) -> worker_process.WorkerProcess:
         if (kernel, device) not in self._workers:

@@ -2,8 +2,10 @@
 
 A visit launches on one input again and again, so a kernel that remembers its answer, or returns an
 old buffer, would be right and fast. What gives it away: another input, and how long that takes.
-Here is only what a doubt looks into; `bench.worker.timing` has the clock. What is right the judge
-knows, in a process of its own (`bench.judge`): it is handed each output.
+Here is only what a doubt looks into; `bench.worker.timing` has the clock,
+`bench.worker.device_checks` what a device promises, and `bench.worker.placement` finds out where
+the work is done. What is right the judge knows, in a process of its own (`bench.judge`): it is
+handed each output.
 """
 
 import time
@@ -14,9 +16,15 @@ import numpy as np
 from bench.ipc.arrays import Arrays
 from bench.ipc.outputs import Wrong
 from bench.plan.case import Case
-from bench.worker import given, timing
+from bench.worker import device_checks, given, placement, timing
 from bench.worker.open_cell import OpenCell
-from bench.worker.streams import fence_all, is_streamed
+from bench.worker.streams import (
+    fence_all,
+    has_own_clock,
+    is_eager,
+    is_streamed,
+    waits_for_nothing,
+)
 
 if TYPE_CHECKING:
     import kernels
@@ -32,7 +40,13 @@ AHEAD = 200
 and is told in 3), while the host sends an input and launches."""
 
 SUSPECT = 0.2
-"""A fetch that takes more than this share of a launch and its fence is looked into."""
+"""A fetch or a send that takes more than this share of a launch and its fence is looked into."""
+
+MISSED = 1.2
+"""Blocks that took so many times as long on the host's clock as on the device's are looked into."""
+
+COUNTED = 1.02
+"""And those that took so many times as long on the device's clock as on the host's."""
 
 TWICE = 2.0
 """What takes more than so many times as long as it should is looked into."""
@@ -63,17 +77,41 @@ class CheatChecks:
         self._sleep = sleep
         self._flushes: set[tuple[str, Case]] = set()  # whose caches are flushed between launches
         self._waits: set[tuple[str, Case]] = set()  # whose fence was seen to wait
+        self._starts: set[tuple[str, Case]] = set()  # who computes what nobody looks at
+        self._clocks: set[str] = set()  # whose clock agrees with the host's
+        self._placed: set[tuple[str, str, str]] = set()  # what part of whom does none of the work
         self._computes: set[tuple[str, Case]] = set()  # what was examined
 
-    def marks(self, cell: OpenCell, said_s: float, took_s: float) -> None:
-        """Blocks that took longer on the host's clock may have been marked done too early."""
-        if took_s <= TWICE * said_s:
+    def clock(self, cell: OpenCell, launch_s: float) -> None:
+        """Before anything is timed with it: a device's own clock has to agree with the host's.
+
+        `launch_s` is what a launch took by the host's clock. Once a kernel and worker: after that
+        `marks` sees what is far off.
+        """
+        if cell.kernel not in self._clocks and has_own_clock(cell.step.device):
+            self._hold_clock(cell, launch_s)
+            self._clocks.add(cell.kernel)
+
+    def marks(
+        self, cell: OpenCell, said_s: float, launches: int, took_s: float, all_s: float
+    ) -> None:
+        """What blocks took by their marks, and by the host's clock.
+
+        `said_s` is for `launches` of them; by the host's clock they took `took_s` without what was
+        done between them, and `all_s` with it. Cold launches have more between them than is known:
+        there took_s is 0.
+        """
+        if took_s > MISSED * said_s or said_s > COUNTED * all_s:
+            self._hold_clock(cell, all_s / launches)
+
+    def _hold_clock(self, cell: OpenCell, launch_s: float) -> None:
+        rate = device_checks.clock_rate(cell.step, cell.x, launch_s, self._clock)
+        if rate == 1:
             return
-        if missed_s := timing.overlooked(cell.step, cell.x, cell.loops, self._clock):
-            raise Wrong(
-                f"its marks missed {missed_s:.2g} s of a block:"
-                " times taken with them would be too short"
-            )
+        said = f"its device's clock counts {rate:.3g} s in a second of the host's"
+        if rate < 1:
+            raise Wrong(f"{said}: its marks missed the rest of the work, or tell no seconds")
+        raise Wrong(f"{said}: what its seconds() returns is not in seconds")
 
     def cores(self, busy: float, took_s: float, threads: int) -> None:
         """All kernels run with the same number of threads, or their times can't be compared."""
@@ -82,22 +120,66 @@ class CheatChecks:
             raise TooManyCores(f"it kept {busy:.1f} cores busy and was given {given}")
 
     def fence(self, cell: OpenCell, trip: timing.RoundTrip) -> None:
-        """A fetch that takes long may be waiting for work that the fence left undone."""
-        if trip.fetch <= SUSPECT * trip.latency or cell.identity in self._waits:
-            return
-        late_s = timing.left_undone(
-            cell.step, cell.x, cell.loops, cell.launch_s, self._clock, self._sleep
-        )
-        if late_s:
-            raise Wrong(
-                f"the fence returned {late_s:.2g} s before the work was done:"
-                " times taken with it would be too short"
+        """Work that is left undone at the fence, or done in send or fetch, is in no launch's time.
+
+        A fetch or a send that takes long is looked into; the launches of a device that says it is
+        eager are, in any case.
+        """
+        self._starts_all(cell)
+        if trip.fetch > SUSPECT * trip.latency and cell.identity not in self._waits:
+            late_s = device_checks.left_undone(
+                cell.step, cell.x, cell.loops, cell.launch_s, self._clock, self._sleep
             )
-        self._waits.add(cell.identity)
+            if late_s:
+                raise Wrong(
+                    f"the fence returned {late_s:.2g} s before the work was done:"
+                    " times taken with it would be too short"
+                )
+            self._waits.add(cell.identity)
+        self._works_in_launch(cell, trip)
+
+    def _starts_all(self, cell: OpenCell) -> None:
+        device = cell.step.device
+        if (
+            cell.identity in self._starts
+            or waits_for_nothing(device)
+            or is_streamed(device)
+            or not is_eager(device)
+        ):
+            return
+        left_s = device_checks.not_started(cell.step, cell.x, cell.launch_s, self._clock)
+        if left_s:
+            raise Wrong(
+                f"its device says that it is eager, and {left_s:.2g} s of work were left in"
+                " launches that nobody had waited for"
+            )
+        self._starts.add(cell.identity)
+
+    def _works_in_launch(self, cell: OpenCell, trip: timing.RoundTrip) -> None:
+        """On a device with streams an output that was overwritten tells it (`_writes`)."""
+        if is_streamed(cell.step.device):
+            return
+        plain = cell.step.fetch is np.asarray and type(cell.out) is np.ndarray
+        least_s = SUSPECT * min(trip.latency, cell.launch_s)
+        seconds = {
+            "fetch": 0.0 if plain else trip.fetch,
+            "send": 0.0 if cell.x is cell.given.A_in else trip.send,
+        }
+        for where, took_s in seconds.items():
+            key = (cell.kernel, cell.case.precision, where)
+            if took_s <= least_s or key in self._placed:
+                continue
+            share = placement.share(where, cell.prepare, cell.case, cell.launch_s, self._clock)
+            if share > placement.SHARE:
+                raise Wrong(
+                    f"its {where} does {share:.0%} of the work, which is in no launch's time:"
+                    " let launch compute, and a device's fence wait for it"
+                )
+            self._placed.add(key)
 
     def flush(self, cell: OpenCell) -> None:
         """With cold caches: a flush that takes no time leaves them warm."""
-        if cell.identity not in self._flushes and not timing.flushes(cell.step.device):
+        if cell.identity not in self._flushes and not device_checks.flushes(cell.step.device):
             raise Wrong("its device's flush does nothing: the caches were warm")
         self._flushes.add(cell.identity)
 
@@ -116,11 +198,11 @@ class CheatChecks:
         cell.hand_over("last", cell.step.fetch(cell.out))
         if due:
             new_s = _another(cell)
-            if not known and new_s > TWICE * cell.launch_s:
-                _forgets(cell)
             if not known and is_streamed(device := cell.step.device):
                 _keeps_to_its_stream(cell)
                 _writes(cell, device)
+            if not known and new_s > TWICE * cell.launch_s:
+                _forgets(cell)
             self._computes.add(cell.identity)
 
 
@@ -181,7 +263,7 @@ def _launch(step: "Step", x: Any) -> tuple[float, Any]:
 
 def _forgets(cell: OpenCell) -> None:
     """An input that it has seen must take about as long as one that it has not."""
-    times = timing.recall(cell.step, cell.x, cell.given.A_in)
+    times = timing.recall(cell.step, cell.x, cell.given.A_in, cell.loops)
     if times > 1:
         raise Wrong(
             f"it answers an input that it has seen {times:.3g} times faster than a new one:"

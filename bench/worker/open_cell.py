@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ from bench.ipc.outputs import Label
 from bench.plan.case import Case
 
 if TYPE_CHECKING:
-    from kernels import Step
+    from kernels import Layer, Step
 
 
 @dataclass(slots=True)
@@ -22,6 +23,7 @@ class OpenCell:
     case: Case
     cache: str
     step: "Step"
+    prepare: "Callable[[Layer, int], Step]"  # the kernel for another layer, on the same device
     shared: Shared  # the judge's arrays, which can't be written to
     given: Arrays  # the kernel's copies, A_in to be sent
     file: int  # for its outputs, this cell's own descriptor

@@ -17,6 +17,7 @@ import resource
 import socket
 import traceback
 from dataclasses import asdict, is_dataclass
+from functools import partial
 from pathlib import Path
 from time import perf_counter, process_time, sleep  # a kernel can't put others in their places
 
@@ -30,7 +31,7 @@ from bench.data.records import SPAN
 from bench.ipc import arrays, lines
 from bench.ipc.outputs import Label, Wrong
 from bench.terminal import text
-from bench.worker import device_peaks, given, limits, messages, speed_probe, timing
+from bench.worker import cpu_time, device_peaks, given, limits, messages, speed_probe, timing
 from bench.worker.cheat_checks import CheatChecks, TooManyCores
 from bench.worker.limits import usable_cores
 from bench.worker.open_cell import OpenCell
@@ -43,6 +44,10 @@ MOST_WARM_S = 60.0
 
 class OddDevice(Exception):
     """A device that doesn't keep the contract: the text says what it has and what it should."""
+
+
+class FileChanged(Exception):
+    """What was loaded is no longer what stands on disk."""
 
 
 class TooSlow(Exception):
@@ -144,6 +149,7 @@ class Server:
             case=case,
             cache=request.cache,
             step=step,
+            prepare=partial(kernel.prepare, device=request.device),
             shared=shared,
             given=own,
             file=os.dup(request.files[2]),
@@ -172,6 +178,7 @@ class Server:
         if request.rested_s is not None:
             rested_s = request.rested_s + self._clock() - asked_at
         rest = timing.Rest(rested_s, request.load_mhz)
+        self._cheat_checks.clock(cell, first_s)
         loops, launch_s = self._warm(cell, first_s, request.launch_s, rest)
         _refuse_standstill(launch_s)
         cell.loops, cell.launch_s = loops, launch_s
@@ -248,31 +255,37 @@ class Server:
         start, waited = self._clock(), speed_probe.waited_s()
         seen = Look(cell.step.device, self._clock)
         probe = speed_probe.Readings(self._speed_probe, perf_counter, process_time)
-        began, real_began, cpu_s = self._clock(), perf_counter(), process_time()
+        began, real_began, cpu_s = self._clock(), perf_counter(), cpu_time.with_children_s()
         if cell.cache == "cold":
             seconds, cell.out = timing.cold_blocks(cell.step, cell.x, request.count, probe, seen)
         else:
+            each = cell.launch_s < timing.LEAD_EACH_S
             seconds, cell.out = timing.blocks(
                 cell.step,
                 cell.x,
                 request.loops,
                 request.count,
                 lead=cell.lead,
-                lead_each=cell.launch_s < timing.LEAD_EACH_S,
+                lead_each=each,
                 beside=probe,
                 meanwhile=seen,
             )
             fence_all(cell.step.device, cell.out)
         _refuse_standstill(*seconds)
-        took = self._clock() - began - seen.took_s - probe.took_s
-        cpu_s = process_time() - cpu_s - probe.cpu_s
+        all_s = self._clock() - began
+        took = all_s - seen.took_s - probe.took_s
+        cpu_s = cpu_time.with_children_s() - cpu_s - probe.cpu_s
         cores_busy = cpu_s / max(perf_counter() - real_began - probe.took_s, 1e-9)
         now_waited, measured_s = speed_probe.waited_s(), self._clock() - start
         self._cheat_checks.cores(cores_busy, took, self._threads)
+        said = request.loops * sum(seconds)
+        launches = request.loops * len(seconds)
         if cell.cache == "cold":
             self._cheat_checks.flush(cell)
-        else:
-            self._cheat_checks.marks(cell, request.loops * sum(seconds), took)
+            took = 0.0
+        elif cell.lead:
+            took *= launches / (launches + (len(seconds) if each else 1))
+        self._cheat_checks.marks(cell, said, launches, took, all_s)
         return messages.Times(
             tuple(seconds),
             cores_busy=cores_busy,
@@ -298,6 +311,8 @@ class Server:
         preempted = resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw - cell.opened_preempted
         cell.step.device.fence(cell.out)
         self._shared_state.hold("while it ran")
+        if getattr(self._kernels[cell.kernel], "changed", False):  # a side may be older
+            raise FileChanged("its file, or one that it uses, changed while it was measured")
         self._cheat_checks.last(cell)
         del self.cells[request.key]
         kernel, outputs = cell.kernel, tuple(cell.handed)
@@ -413,7 +428,7 @@ def refusal(error: Exception, kernel: kernels.Kernel | None) -> messages.Refused
             return messages.Refused("unavailable", said, digest)
         case kernels.Unsupported():
             return messages.Refused("unsupported", said, digest)
-        case Changed() | TooManyCores() | OddDevice() | timing.OddClock():
+        case Changed() | FileChanged() | TooManyCores() | OddDevice() | timing.OddClock():
             return messages.Refused("error", said, digest)
         case Wrong():
             return messages.Refused("wrong", said, digest)

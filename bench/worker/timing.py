@@ -1,7 +1,8 @@
 """Step -> times. The only code that holds the clock while a kernel runs.
 
 One path for every kernel: launches between two marks of the step's own device. Nothing here knows
-whether a launch returns early, and nothing needs to.
+whether a launch returns early, and nothing needs to. What has to be known is whether the device
+does the work that nobody asks for: where it doesn't say so, each launch is fenced.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 import kernels
-from bench.worker.streams import fence_all
+from bench.worker.streams import is_eager
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -108,6 +109,7 @@ def blocks(
     device that works behind the host's back is under load then, and no time counts.
     """
     device, launch = step.device, step.launch
+    fence = None if is_eager(device) else device.fence
     out: Any = None
     marks = []
     with _no_collection():
@@ -117,8 +119,13 @@ def blocks(
             if lead_each or (lead and not number):
                 out = launch(x)
             start = device.mark(out)
-            for _ in repeat(None, loops):
-                out = launch(x)
+            if fence is None:
+                for _ in repeat(None, loops):
+                    out = launch(x)
+            else:  # a lazy library computes only what is looked at
+                for _ in repeat(None, loops):
+                    out = launch(x)
+                    fence(out)
             marks.append((start, device.mark(out)))
         meanwhile()
         beside()
@@ -264,95 +271,24 @@ def warm_up(
             return min(recent)
 
 
-def left_undone(
-    step: Step,
-    x: Any,
-    loops: int,
-    launch_s: float,
-    clock: Clock = time.perf_counter,
-    sleep: Sleep = time.sleep,
-) -> float:
-    """Seconds of work that the step's fence left undone: 0.0 for an honest one.
-
-    Fetching right after a fence must take no longer than fetching after a fence and a pause. Where
-    it does, three times out of three, the fence returned before the work was done, and every time
-    taken with it is too short. Tried after one launch and after a block of them: some libraries
-    hold the host back once enough is queued.
-    """
-    return max(_late(step, x, n, launch_s, clock, sleep) for n in {1, loops})
-
-
-def _late(step: Step, x: Any, loops: int, launch_s: float, clock: Clock, sleep: Sleep) -> float:
-    def fetch_after(pause: float) -> float:
-        for _ in repeat(None, loops):
-            out = step.launch(x)
-        step.device.fence(out)
-        if pause:
-            sleep(pause)
-        start = clock()
-        step.fetch(out)
-        return clock() - start
-
-    excess = []
-    for _ in range(3):
-        at_once = fetch_after(0.0)
-        if at_once < 0.2 * loops * launch_s:
-            return 0.0
-        excess.append(at_once - fetch_after(2 * at_once))
-        if excess[-1] < 0.5 * at_once:
-            return 0.0
-    return min(excess)
-
-
-def overlooked(step: Step, x: Any, loops: int, clock: Clock = time.perf_counter) -> float:
-    """Seconds of a block that the step's own clock doesn't see: 0.0 for an honest one.
-
-    On the host's clock a block and the fence after it take little longer than the block took
-    between its marks. Where they take over twice as long, three times out of three, the marks were
-    passed before the work was done, or the device's seconds are no seconds.
-    """
-    missed = []
-    for _ in range(3):
-        step.device.fence(step.launch(x))
-        start = clock()
-        (seconds,), out = blocks(step, x, loops, 1, lead=False)
-        fence_all(step.device, out)
-        took = clock() - start
-        if took <= 2 * loops * seconds:
-            return 0.0
-        missed.append(took - loops * seconds)
-    return min(missed)
-
-
-def flushes(device: Device) -> bool:
-    """Whether the device's flush is work at all: between two marks it takes longer than nothing."""
-
-    def seconds(work: Callable[[], object]) -> float:
-        device.fence(None)
-        start = device.mark(None)
-        work()
-        return device.seconds(start, device.mark(None))
-
-    nothing = min(seconds(_nothing) for _ in range(3))
-    return max(seconds(device.flush) for _ in range(3)) > 2 * nothing
-
-
-def recall(step: Step, x: Any, A_in: NDArray[Any]) -> float:
+def recall(step: Step, x: Any, A_in: NDArray[Any], loops: int = 1) -> float:
     """How many times faster the step answers an input again than a new one: 1.0 for an honest one.
 
-    `x` is what `send` made of `A_in`, and has been launched before. Nine times a launch on an input
-    that is new to it and one on `x`; after three of them (or one, if it is a long one), all is well
-    as soon as the fastest new one took no more than twice as long as the middle one of the others.
-    Before each there is a launch to wake the machine up and an input sent, so that both find the
-    caches, and a buffer that `send` may use again, in the same state.
+    `x` is what `send` made of `A_in`. Nine times a launch on `x`, after `loops` of them as in a
+    block, and one on an input that is new to it; after three of them (or one, if it is a long one),
+    all is well as soon as the fastest new one took no more than twice as long as the middle one of
+    the others. Before each there is a launch to wake the machine up and an input sent, so that both
+    find the caches, and a buffer that `send` may use again, in the same state.
     """
     new_s, again_s = [], []
     for _ in range(9):
-        step.device.fence(step.launch(x))
-        new_s.append(_once(step, step.send(_altered(A_in))))
-        step.device.fence(step.launch(x))
+        for _ in repeat(None, loops):
+            out = step.launch(x)
+        step.device.fence(out)
         step.send(A_in * 1.0)
         again_s.append(_once(step, x))
+        step.device.fence(step.launch(x))
+        new_s.append(_once(step, step.send(_altered(A_in))))
         enough = len(new_s) >= 3 or sum(new_s) >= WARM_CAP_S
         if enough and min(new_s) <= 2 * median(again_s):
             return 1.0

@@ -44,7 +44,29 @@ def numpy(change: Callable[[Layer, Array], Any] = forward) -> Prepare:
 
 def lazy(layer: Layer, batch: int, device: int = 0) -> Step:
     """Leaves the work to `fetch`, which is no part of a launch."""
-    return Step(lambda A_in: A_in, fetch=lambda A_in: forward(layer, A_in))
+    return Step(lambda A_in: A_in, send=np.copy, fetch=lambda A_in: forward(layer, A_in))
+
+
+def lazy_array(layer: Layer, batch: int, device: int = 0) -> Step:
+    """An output that is computed when NumPy asks for its numbers."""
+
+    class Later:
+        def __init__(self, A_in: Array) -> None:
+            self.A_in = A_in
+
+        def __array__(self, dtype: Any = None, copy: Any = None) -> Array:
+            return forward(layer, self.A_in)
+
+    return Step(lambda A_in: Later(A_in.copy()))
+
+
+def in_send(layer: Layer, batch: int, device: int = 0) -> Step:
+    """Multiplies before the clock runs; its launch adds the bias."""
+
+    def launch(product: Array) -> Any:
+        return np.maximum(product + layer.b, 0)
+
+    return Step(launch, send=lambda A_in: A_in @ layer.W)
 
 
 def in_a_thread(layer: Layer, batch: int, device: int = 0) -> Step:
@@ -256,7 +278,9 @@ def late(layer: Layer, batch: int, device: int = 0) -> Step:
 
 
 WRONG: dict[str, tuple[Prepare, str]] = {
-    "lazy": (lazy, "it answered another input as it had answered the first"),
+    "lazy": (lazy, "its fetch does"),
+    "lazy array": (lazy_array, "its fetch does"),
+    "in send": (in_send, "its send does"),
     "in a thread": (in_a_thread, "row 0, unit 0 is nan"),
     "by address": (by_address, "it answered another input as it had answered the first"),
     "only once": (only_once, "it answered another input as it had answered the first"),

@@ -44,6 +44,7 @@ class SimulatedDevice:
 
     name = "simulated:0"
     warm_s = 0.0
+    eager = True
 
     def __init__(self, clock: HostClock, work_ticks: int, launch_ticks: int) -> None:
         self.clock = clock
@@ -139,6 +140,11 @@ class UnfencedDevice(SimulatedDevice):
 
     def fence(self, out: Any) -> None:
         pass
+
+
+def step_on(device: SimulatedDevice) -> Step:
+    """A step whose launches take the device's ticks, and hand over what they are given."""
+    return Step(device.launch, fetch=device.read, device=device)
 
 
 def prepare_on(device: SimulatedDevice) -> Callable[..., Step]:

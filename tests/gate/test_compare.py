@@ -88,6 +88,25 @@ class TestSides:
             assert len(str(base.folder)) == len(str(head.folder))
         assert not base.folder.exists()
 
+    def test_the_clock_and_the_contract_are_this_checkouts_on_both(self, tmp_path: Path) -> None:
+        ours = ROOT / "kernels"
+        clock = (ours / "_host.py").read_text().replace("stop - start", "0.8 * (stop - start)")
+        head = a_side(tmp_path, "head", _host=clock, numpy_dot=kernel())
+        checkouts.measured_as_here(head)
+        theirs = head.folder / "kernels"
+        for name in checkouts.MEASURES:
+            assert (theirs / name).read_text() == (ours / name).read_text()
+        assert (theirs / "numpy_dot.py").read_text() == kernel()
+        assert (theirs / "_activations.py").is_file()
+
+    def test_but_not_where_the_contract_is_another(self, tmp_path: Path) -> None:
+        other = (
+            (ROOT / "kernels" / "__init__.py").read_text().replace("CONTRACT = 1", "CONTRACT = 2")
+        )
+        head = a_side(tmp_path, "head", __init__=other)
+        checkouts.measured_as_here(head)
+        assert (head.folder / "kernels" / "__init__.py").read_text() == other
+
     def test_they_are_gone_after_an_error_too(self) -> None:
         with pytest.raises(KeyboardInterrupt), checkouts.both("HEAD", "HEAD") as (base, _):
             raise KeyboardInterrupt

@@ -205,3 +205,49 @@ def test_jax_without_its_fence_is_refused(process: worker_process.WorkerProcess)
     assert isinstance(refused, messages.Refused)
     assert refused.status == "wrong"
     assert "the fence returned" in refused.reason
+
+
+def outcome(process: worker_process.WorkerProcess, kernel: str, cache: str = "warm") -> Any:
+    """What ends a visit of a kernel: Closed or Refused."""
+    opened = process.call(an_open(kernel, CASE, cache=cache), 120)
+    if not isinstance(opened, messages.Opened):
+        return opened
+    for request in (messages.Measure(1, opened.loops, 2), messages.RoundTrips(1, 2)):
+        reply = process.call(request, 60)
+        if isinstance(reply, messages.Refused):
+            return reply
+    return process.call(messages.Close(1), 60)
+
+
+needs_mlx = pytest.mark.skipif(
+    find_spec("mlx") is None, reason="needs MLX, which has no wheels for this machine"
+)
+
+
+@needs_mlx
+@pytest.mark.parametrize("cache", ["warm", "cold"])
+def test_a_lazy_library_whose_launches_are_fenced_is_one_more_kernel(
+    cache: str, process: worker_process.WorkerProcess
+) -> None:
+    for _ in range(2):
+        closed = outcome(process, "mlx_dense", cache)
+        assert isinstance(closed, messages.Closed), closed
+
+
+@needs_mlx
+def test_one_that_says_that_it_is_eager_is_refused(process: worker_process.WorkerProcess) -> None:
+    refused = outcome(process, str(FILES / "mlx_eager.py"))
+    assert isinstance(refused, messages.Refused)
+    assert refused.status == "wrong"
+    assert "its device says that it is eager" in refused.reason
+
+
+@pytest.mark.parametrize("cache", ["warm", "cold"])
+def test_one_that_computes_where_it_is_read_is_refused(
+    cache: str, process: worker_process.WorkerProcess
+) -> None:
+    pytest.importorskip("dask.array", reason="needs dask")
+    refused = outcome(process, str(FILES / "dask_dense.py"), cache)
+    assert isinstance(refused, messages.Refused)
+    assert refused.status == "wrong"
+    assert "its fetch does" in refused.reason

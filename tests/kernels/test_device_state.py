@@ -17,7 +17,7 @@ import kernels
 from bench.data.records import THROTTLES
 from bench.measure.visit import TRIPS_S, VISIT_S, _device_columns
 from bench.plan.case import Case
-from bench.worker import messages, timing
+from bench.worker import device_checks, messages, timing
 from bench.worker.server import Server
 from kernels import DeviceState, Step, _nvml
 
@@ -257,12 +257,12 @@ class TestWorker:
         device.look_ticks = 10**9
         worker = worker_on(device, monkeypatch)
 
-        def overlooked(*_: Any) -> float:
+        def agrees(*_: Any) -> float:
             doubts.append(0.0)
-            return 0.0
+            return 1.0
 
-        monkeypatch.setattr(timing, "overlooked", overlooked)
         opened(worker, an_open("board", CASE))
+        monkeypatch.setattr(device_checks, "clock_rate", agrees)
         measured(worker)
         assert not doubts
 
@@ -399,6 +399,7 @@ class TestWarmUpByItsClock:
         device.warm_s = 0.3
         device.look_ticks = 500_000
         worker = worker_on(device, monkeypatch)
+        monkeypatch.setattr(device_checks, "clock_rate", lambda *_: 1.0)  # a first visit's alone
         known_s = work_ticks * TICK
         start = device.clock()
         loops = opened(

@@ -84,6 +84,58 @@ class TestLoad:
         assert kernels.load(self.mine(tmp_path / "other", PREPARE)).hash == first
         assert kernels.load(self.mine(tmp_path, PREPARE + "# faster\n")).hash != first
 
+    @pytest.mark.parametrize(
+        ("text", "name"),
+        [
+            (
+                "from pathlib import Path\nPath(__file__).with_name('table.txt').read_text()\n",
+                "table.txt",
+            ),
+            ("TABLE = 'data/table.bin'\n", "data/table.bin"),
+            ("import shared_bits\n", "shared_bits.py"),
+            ("from shared_bits import run\n", "shared_bits.py"),
+            ("import importlib\nimportlib.import_module('shared.bits')\n", "shared/bits.py"),
+        ],
+    )
+    def test_it_covers_what_the_file_names_beside_it(
+        self, text: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(sys, "modules", dict(sys.modules))
+        monkeypatch.syspath_prepend(tmp_path)
+        beside, unnamed = tmp_path / name, tmp_path / "unnamed.py"
+        beside.parent.mkdir(exist_ok=True)
+        beside.write_text("run = 5\n")
+        path = self.mine(tmp_path, text + PREPARE)
+        kernel = kernels.load(path)
+        unnamed.write_text("run = 5\n")
+        assert not kernel.changed
+        beside.write_text("run = 9\n")
+        assert kernel.changed
+        assert kernels.load(path).hash != kernel.hash
+        beside.unlink()
+        assert kernel.changed
+
+    def test_and_what_those_name(self, tmp_path: Path) -> None:
+        (tmp_path / "shared_bits.py").write_text("TABLE = 'table.txt'\n")
+        (tmp_path / "table.txt").write_text("5")
+        path = self.mine(tmp_path, "HELPER = 'shared_bits.py'\n" + PREPARE)
+        kernel = kernels.load(path)
+        (tmp_path / "table.txt").write_text("9")
+        assert kernel.changed
+
+    def test_what_is_loaded_is_what_the_file_says_now(self, tmp_path: Path) -> None:
+        # bytecode is kept by the second of the last change and the size
+        for number in "12345":
+            path = self.mine(
+                tmp_path, f"def prepare(layer, batch, device=0):\n    return {number}\n"
+            )
+            assert str(kernels.load(path).prepare(None, 1)) == number
+
+    def test_one_that_changes_while_it_is_imported_is_refused(self, tmp_path: Path) -> None:
+        text = "from pathlib import Path\nPath(__file__).write_text('more')\n" + PREPARE
+        with pytest.raises(ImportError, match="changed while it was imported"):
+            kernels.load(self.mine(tmp_path, text))
+
     def test_private_files_are_no_kernels(self) -> None:
         assert not [name for name in kernels.names() if name.startswith("_")]
         assert (FOLDER / "_activations.py").is_file()

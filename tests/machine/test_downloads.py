@@ -130,7 +130,7 @@ def test_sizes_come_from_a_lock_that_has_addresses_and_leave_those_out(
     ]
 
 
-@pytest.mark.parametrize("library", ["numba", "jax", "torch"])
+@pytest.mark.parametrize("library", ["numba", "jax", "mlx", "torch"])
 def test_the_size_of_everything_that_is_locked_is_known(library: str) -> None:
     wheels = downloads.known()
     lock = (downloads.LOCKS / f"{library}.txt").read_text(encoding="utf-8")

@@ -316,7 +316,7 @@ class TestGpu:
 
 
 class TestLibraries:
-    """Numba, JAX and PyTorch, for KERNELS=..."""
+    """Numba, JAX, MLX and PyTorch, for KERNELS=..."""
 
     @pytest.fixture(autouse=True)
     def nothing_there(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -332,7 +332,7 @@ class TestLibraries:
             ([], []),
             (["numpy_matmul", "path/to/mine.py"], []),
             (["numba_loop", "numba_packed", "torch_linear"], ["numba", "torch"]),
-            (["all"], ["jax", "numba", "torch"]),
+            (["all"], ["jax", "mlx", "numba", "torch"]),
         ],
     )
     def test_a_kernels_name_begins_with_its_library(
@@ -351,13 +351,13 @@ class TestLibraries:
         installer.fails = ["install"]
         packages.bring_libraries(["all"])
         said = capsys.readouterr().err.splitlines()
-        assert said[:2] == ["to download: jax, numba, torch", "uv can't do it: trying pip"]
+        assert said[:2] == ["to download: jax, mlx, numba, torch", "uv can't do it: trying pip"]
 
     def test_a_users_own_stays(self, installer: Installer, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(packages, "find_spec", lambda name: name if name == "torch" else None)
         packages.bring_libraries(["all"])
-        assert self.locks(installer) == ["jax", "numba"]
-        assert (installer.venv / packages.ADDED).read_text().split() == ["jax", "numba"]
+        assert self.locks(installer) == ["jax", "mlx", "numba"]
+        assert (installer.venv / packages.ADDED).read_text().split() == ["jax", "mlx", "numba"]
 
     def test_one_that_was_added_here_follows_its_lock(
         self, installer: Installer, monkeypatch: pytest.MonkeyPatch
@@ -380,7 +380,7 @@ class TestLibraries:
     ) -> None:
         installer.fails = ["jax.txt"]
         packages.bring_libraries(["all"])
-        assert self.locks(installer) == ["jax", "jax", "numba", "torch"]  # jax: uv, then pip
+        assert self.locks(installer) == ["jax", "jax", "mlx", "numba", "torch"]  # jax: uv, then pip
         assert "note: without jax its kernels stay unavailable\n" in capsys.readouterr().err
         assert not installer.marked
 

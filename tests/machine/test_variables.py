@@ -21,6 +21,7 @@ from bench.worker.environment import THREAD_VARIABLES
         "OPENBLAS_CORETYPE",
         "MKL_DEBUG_CPU_TYPE",
         "MKL_CBWR",
+        "MLX_DISABLE_COMPILE",
         "BLIS_JC_NT",
         "NPY_DISABLE_CPU_FEATURES",
         "OMP_THREAD_LIMIT",

@@ -1,6 +1,7 @@
 """A visit, with real worker processes: whatever a kernel does is its own row and nobody else's."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -128,3 +129,42 @@ def test_describe_says_whether_a_kernel_runs_here_or_why_not() -> None:
     _, verdict = visit.describe("no_such_kernel", 0, 2)
     assert isinstance(verdict, messages.Refused)
     assert "known: " in verdict.reason
+
+
+CHANGES = """import pathlib
+
+import numpy as np
+
+from kernels import Step
+
+TABLE = pathlib.Path(__file__).with_name("table.txt")
+
+
+def prepare(layer, batch, device=0):
+    if batch == 3:
+        TABLE.write_text("5")
+    return Step(lambda A_in: np.maximum(A_in @ layer.W + layer.b, 0))
+"""
+
+
+def test_two_contents_of_a_kernel_are_never_one_cell(
+    visitor: visit.Visitor, tmp_path: Path
+) -> None:
+    path, table = tmp_path / "mine.py", tmp_path / "table.txt"
+    path.write_text(CHANGES)
+    table.write_text("1")
+    first, _ = visitor.visit(cell(str(path)), 1, 1, None)
+    assert first.status == "ok"
+    visitor.respawn()
+    path.write_text(CHANGES + "# faster\n")
+    later, blocks = visitor.visit(cell(str(path)), 2, 1, None)
+    assert (later.status, blocks) == ("error", [])
+    said = "its file, or one that it uses, has changed since the run began: start a new run"
+    assert later.reason == said
+    assert later.kernel_hash in ("", first.kernel_hash)
+    path.write_text(CHANGES)
+    again, _ = visitor.visit(cell(str(path)), 3, 1, None)
+    assert (again.status, again.kernel_hash) == ("ok", first.kernel_hash)
+    meanwhile, _ = visitor.visit(cell(str(path), batch=3), 4, 1, None)
+    said = "its file, or one that it uses, changed while it was measured"
+    assert (meanwhile.status, meanwhile.reason) == ("error", said)

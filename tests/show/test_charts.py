@@ -350,6 +350,15 @@ def test_the_footer_names_devices_and_code_that_was_changed() -> None:
     )
 
 
+def test_the_footer_says_whose_visits_all_waited_for_a_core() -> None:
+    def drawn(waited: int) -> str:
+        busy, quiet = (cell("k", width, 1, flop_per_s=4e9) for width in (64, 128))
+        return said(draw(throughput, made([replace(busy, waited=waited), quiet], UNKNOWN)))
+
+    assert "in 1 of 2 cells every visit waited for a core" in drawn(5)
+    assert "waited for a core" not in drawn(4)
+
+
 def test_crossover_calls_no_winner_where_intervals_meet() -> None:
     times = {"a": 1.00e-3, "b": 1.01e-3}
     cells = [

@@ -20,7 +20,7 @@ from bench.judge import answers, inputs
 from bench.measure.visit import Visitor
 from bench.plan.case import Case
 from bench.plan.cell import Cell
-from bench.worker import messages, timing
+from bench.worker import cpu_time, messages, timing
 from bench.worker.cheat_checks import CheatChecks, TooManyCores
 from bench.worker.server import Server
 from bench.worker.shared_state import SharedState
@@ -301,7 +301,7 @@ def cores(busy: float, monkeypatch: pytest.MonkeyPatch) -> Any:
 
     # as if nothing else ran on this machine
     monkeypatch.setattr("bench.worker.server.perf_counter", time.process_time)
-    monkeypatch.setattr("bench.worker.server.process_time", lambda: busy * time.process_time())
+    monkeypatch.setattr(cpu_time, "with_children_s", lambda: busy * time.process_time())
     return visited(worker_with(cheats.numpy(one_core)))
 
 

@@ -6,14 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from devices import TICK, HostClock, SimulatedDevice, UnfencedDevice
+from devices import TICK, HostClock, SimulatedDevice, step_on
 
+import kernels
 from bench.worker import timing
 from kernels import Step
-
-
-def step_on(device: SimulatedDevice) -> Step:
-    return Step(device.launch, fetch=device.read, device=device)
 
 
 class Uneven(SimulatedDevice):
@@ -65,67 +62,6 @@ def test_warm_up_of_a_restless_kernel_is_capped() -> None:
     device = Uneven([1_000_000, 2_000_000] * 1_000)
     timing.warm_up(step_on(device), 0, 1, device.clock)
     assert device.clock() < timing.WARM_CAP_S + 3e-3
-
-
-def test_an_honest_fence_leaves_nothing_undone() -> None:
-    device = SimulatedDevice(HostClock(), 400_000, 2_000)
-    found = timing.left_undone(step_on(device), 0, 4, 4e-4, device.clock, device.clock.sleep)
-    assert found == 0.0
-
-
-def test_an_honest_but_slow_fetch_is_no_lie() -> None:
-    class SlowFetch(SimulatedDevice):
-        def read(self, out: Any) -> Any:
-            self.clock.ticks += 5_000_000
-            return super().read(out)
-
-    device = SlowFetch(HostClock(), 400_000, 2_000)
-    found = timing.left_undone(step_on(device), 0, 4, 4e-4, device.clock, device.clock.sleep)
-    assert found == 0.0
-
-
-@pytest.mark.parametrize("loops", [1, 8])
-def test_a_fence_that_returns_early_is_found_out(loops: int) -> None:
-    class Waiting(UnfencedDevice):
-        def read(self, out: Any) -> Any:
-            SimulatedDevice.fence(self, out)
-            return super().read(out)
-
-    device = Waiting(HostClock(), 400_000, 2_000)
-    late = timing.left_undone(step_on(device), 0, loops, 2e-6, device.clock, device.clock.sleep)
-    assert late == pytest.approx(loops * 400_000 * TICK, rel=0.01)
-
-
-@pytest.mark.parametrize(("work", "launch"), [(400_000, 2_000), (10, 9_000), (30_000_000, 10)])
-@pytest.mark.parametrize("loops", [1, 4])
-def test_an_honest_clock_misses_nothing(work: int, launch: int, loops: int) -> None:
-    device = SimulatedDevice(HostClock(), work, launch)
-    assert timing.overlooked(step_on(device), 0, loops, device.clock) == 0.0
-
-
-def test_a_disturbed_block_is_no_lie() -> None:
-    class Disturbed(SimulatedDevice):
-        fences = 0
-
-        def fence(self, out: Any) -> None:
-            super().fence(out)
-            self.fences += 1
-            self.clock.ticks += 50_000_000 if self.fences == 3 else 0  # the first block's last
-
-    device = Disturbed(HostClock(), 400_000, 2_000)
-    assert timing.overlooked(step_on(device), 0, 4, device.clock) == 0.0
-    assert device.clock() > 50e-3
-
-
-@pytest.mark.parametrize("loops", [1, 8])
-def test_what_marks_miss_is_told_in_seconds(loops: int) -> None:
-    class EarlyMarks(SimulatedDevice):
-        def mark(self, out: Any) -> int:
-            return self.clock.ticks
-
-    device = EarlyMarks(HostClock(), 400_000, 2_000)
-    missed = timing.overlooked(step_on(device), 0, loops, device.clock)
-    assert missed == pytest.approx(loops * 400_000 * TICK, rel=0.01)
 
 
 class Lookup(SimulatedDevice):
@@ -254,6 +190,36 @@ def test_a_lead_launch_is_not_counted() -> None:
     assert round(seconds[0] * 3 / TICK) == 3_000
     seconds, _ = timing.blocks(step_on(device), 0, 3, 1, lead=False)
     assert round(seconds[0] * 3 / TICK) == 3_010  # the gap that a lead launch closes
+
+
+class Lazy(kernels.Host):
+    """Computes an output when it is fenced."""
+
+    def __init__(self) -> None:
+        self.computed = 0
+
+    def launch(self, values: Any) -> list[bool]:
+        return [False]
+
+    def fence(self, out: list[bool] | None) -> None:
+        if out is not None and not out[0]:
+            out[0] = True
+            self.computed += 1
+
+
+def test_every_launch_of_a_block_is_fenced_where_a_library_may_be_lazy() -> None:
+    device = Lazy()
+    timing.blocks(Step(device.launch, device=device), 0, 7, 3, lead=False)
+    assert device.computed == 3 * 7
+
+
+def test_only_the_last_one_is_where_the_device_is_eager() -> None:
+    class Eager(Lazy):
+        eager = True
+
+    device = Eager()
+    timing.blocks(Step(device.launch, device=device), 0, 7, 3, lead=False)
+    assert device.computed == 3
 
 
 def test_cold_blocks_flush_before_each_launch_and_do_not_time_it() -> None:

@@ -44,6 +44,7 @@ class Device(Host):
     """
 
     warm_s = 0.01
+    eager = True  # a queue does all that is in it
 
     def __init__(self, index):
         try:

@@ -18,8 +18,16 @@ def footer(rows: pd.DataFrame, machine: Machine) -> str:
         machine.started[:10],
         f"commit {machine.commit[:7]}{changed}" if machine.commit else "",
         words.from_to([int(n) for n in rows["visits"] if n > 0], "visit a cell", "visits a cell"),
+        _waited(rows),
     ]
     return plain(" · ".join(part for part in parts if part))
+
+
+def _waited(rows: pd.DataFrame) -> str:
+    """How many cells' numbers rest on visits alone that waited for a core."""
+    measured = rows[rows["visits"] > 0]
+    waited = int((measured["waited"] >= measured["visits"]).sum())
+    return f"in {waited} of {len(measured)} cells every visit waited for a core" if waited else ""
 
 
 def devices(rows: pd.DataFrame) -> list[str]:

@@ -17,6 +17,7 @@ _SPOKEN = {
     "blas_gemm": "one BLAS call",
     "torch_linear": "PyTorch",
     "jax_dense": "JAX",
+    "mlx_dense": "MLX",
 }
 
 
