@@ -5,6 +5,7 @@ one a fresh judge.
 """
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -45,6 +46,7 @@ class Lent:
     case: Case
     own: Weights | None  # where the layer's own numbers are
     files: tuple[int, int, int]
+    judge: int  # the process that lent it: another one has other inputs
 
     def close(self) -> None:
         """Let go of the files."""
@@ -94,14 +96,18 @@ class JudgeProcess:
                 self._slow[case, own] = error
             raise
         try:
-            return Lent(case, own, (layer, inputs, memory.anonymous("outputs")))
+            files = (layer, inputs, memory.anonymous("outputs"))
         except BadInput as error:
             os.close(layer)
             os.close(inputs)
             raise CantJudge("error", str(error)) from error
+        assert self._process is not None
+        return Lent(case, own, files, self._process.pid)
 
     def check(self, lent: Lent, labels: tuple[Label, ...]) -> messages.Verdict:
         """What a visit's outputs are."""
+        if self._process is None or self._process.pid != lent.judge:
+            raise CantJudge("error", "the judge's process ended while the kernel ran")
         reply, _ = self._call(messages.Check(lent.case, lent.own, labels), lent.files[2])
         assert isinstance(reply, messages.Verdict)
         return reply
@@ -122,11 +128,19 @@ class JudgeProcess:
         except OSError:
             line, came = b"", ()
         if not line.endswith(b"\n"):
-            raise CantJudge("error", f"the judge's process ended{self.end()}")
+            raise self._death()
         reply: messages.Reply = msgspec.json.decode(line, type=messages.Reply)
         if isinstance(reply, messages.CantJudge):
             raise CantJudge(reply.status, reply.reason)
         return reply, came
+
+    def _death(self) -> CantJudge:
+        """How its process ended by itself."""
+        process, said = self._process, self.end()
+        if process is not None and process.returncode == -signal.SIGKILL:
+            perhaps = "; perhaps memory ran out, and Linux ended it"
+            return CantJudge("out_of_memory", f"the judge's process was killed{perhaps}")
+        return CantJudge("error", f"the judge's process ended{said}")
 
     def __enter__(self) -> Self:
         return self
