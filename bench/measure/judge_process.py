@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -63,6 +64,7 @@ class JudgeProcess:
         self._process: subprocess.Popen[bytes] | None = None
         self._socket: socket.socket | None = None
         self._slow: dict[tuple[Case, Weights | None], CantJudge] = {}
+        self.asked_s = 0.0  # how long answers were waited for, all together
 
     def start(self) -> None:
         """Start its process, if there is none, and don't wait for it."""
@@ -116,6 +118,7 @@ class JudgeProcess:
         self.start()
         assert self._socket is not None
         self._socket.settimeout(PATIENCE_S)
+        start = time.perf_counter()
         try:
             lines.send(self._socket, msgspec.json.encode(request) + b"\n", files)
             line, came = lines.receive(self._socket)
@@ -127,6 +130,8 @@ class JudgeProcess:
             ) from None
         except OSError:
             line, came = b"", ()
+        finally:
+            self.asked_s += time.perf_counter() - start
         if not line.endswith(b"\n"):
             raise self._death()
         reply: messages.Reply = msgspec.json.decode(line, type=messages.Reply)

@@ -108,7 +108,7 @@ class Visitor:
 
     def __init__(self, threads: int, seed: int, limit_s: float) -> None:
         self._threads = threads
-        self._judge = JudgeProcess(threads, seed)
+        self.judge = JudgeProcess(threads, seed)
         self._limit_s = limit_s
         self._workers: dict[
             tuple[str, int], worker_process.WorkerProcess
@@ -146,9 +146,9 @@ class Visitor:
         happened: counters.Conditions | None = None
         verdict = Verdict()
         try:
-            self._judge.start()  # while the worker does
+            self.judge.start()  # while the worker does
             self._worker(cell.kernel, cell.device)
-            with closing(self._judge.lend(cell.case, cell.weights)) as lent:
+            with closing(self.judge.lend(cell.case, cell.weights)) as lent:
                 before = counters.now()
                 try:
                     opened, times, end = self._measure(
@@ -157,7 +157,7 @@ class Visitor:
                 finally:
                     happened = counters.now().since(before)
                 if end.outputs:
-                    verdict = self._judge.check(lent, end.outputs)
+                    verdict = self.judge.check(lent, end.outputs)
             if verdict.wrong:  # whatever else there was to say of it
                 end = messages.Refused("wrong", verdict.wrong)
         except (worker_process.WorkerLost, CantJudge) as lost:
@@ -311,7 +311,7 @@ class Visitor:
     def end(self) -> None:
         """End all processes."""
         self.respawn()
-        self._judge.end()
+        self.judge.end()
 
     def respawn(self) -> None:
         """End all workers: the next visits get fresh ones, with another memory layout."""

@@ -55,7 +55,7 @@ def test_a_judge_that_dies_costs_a_visit(
     visitor: visit.Visitor, number: signal.Signals, end: tuple[str, str]
 ) -> None:
     assert visited(visitor) == ("ok", "")
-    judge = visitor._judge._process
+    judge = visitor.judge._process
     assert judge is not None
     judge.send_signal(number)
     judge.wait()
