@@ -25,7 +25,7 @@ packages = @.venv/bin/python -m bench.machine.packages
 kernels = $(KERNELS:%=--kernel %)
 pytest = .venv/bin/python -m pytest -n logical --maxprocesses 8 --dist worksteal
 
-.PHONY: help setup bench doctor suite gate plots slides test test-all gpu-check lint lock clean
+.PHONY: help setup bench doctor suite gate history plots slides page test test-all gpu-check lint lock clean
 .PHONY: gpu-word FORCE
 
 help: ## list the targets
@@ -50,6 +50,10 @@ gate: gpu-word .venv ## did a kernel get slower? (BASE=main, ARGS='...')
 	$(packages) bench --gpu "$$GPU"
 	.venv/bin/python -m bench gate --base $(or $(BASE),main) $(ARGS)
 
+history: .venv ## when did a kernel change, and with what? (ARGS='--kernel numpy_dot')
+	$(packages) history
+	.venv/bin/python -m bench history check $(ARGS)
+
 plots: .venv ## draw a run's charts anew (RUN=..., else the latest)
 	$(packages) bench
 	.venv/bin/python -m bench plot $(or $(RUN),latest)
@@ -57,6 +61,10 @@ plots: .venv ## draw a run's charts anew (RUN=..., else the latest)
 slides: .venv ## a deck of the run for PowerPoint (RUN=..., else the latest)
 	$(packages) bench
 	.venv/bin/python -m bench report $(or $(RUN),latest) --pptx $(ARGS)
+
+page: .venv ## a page of the run, to read and to try out (RUN=..., else the latest)
+	$(packages) bench
+	.venv/bin/python -m bench report $(or $(RUN),latest) --html $(ARGS)
 
 test: .venv ## run the tests (ARGS='-k name')
 	$(packages) test
@@ -84,9 +92,11 @@ lock: .venv ## write locks/*.txt from pyproject.toml (ARGS=--upgrade: newest ver
 	$(compile) -o locks/cuda12.txt -c locks/bench.txt --group cuda12
 	$(compile) -o locks/torch.txt -c locks/bench.txt --group torch
 	$(compile) -o locks/cuda13.txt -c locks/torch.txt -c locks/bench.txt --group cuda13
-	$(compile) -o locks/test.txt -c locks/bench.txt -c locks/cuda13.txt pyproject.toml --group test
+	$(compile) -o locks/history.txt -c locks/bench.txt pyproject.toml --group history
+	$(compile) -o locks/test.txt -c locks/bench.txt -c locks/cuda13.txt -c locks/history.txt pyproject.toml --group test
 	$(compile) -o locks/lint.txt -c locks/test.txt pyproject.toml --group test --group lint
 	$(compile) -o locks/study.txt -c locks/bench.txt --group study
+	$(compile) -o locks/clocks.txt -c locks/cuda13.txt --group clocks
 	$(compile) -o locks/uv.txt --group lock
 	$(compile) -o locks/numba.txt -c locks/test.txt --group numba
 	$(compile) -o locks/jax.txt -c locks/test.txt --group jax

@@ -16,7 +16,7 @@ The way of the data, a room a stage; each room's own docstring says what its fil
     stats/             blocks -> numbers: which visits count, a time and its interval, speed-ups
         v
     show/              the table, progress, Markdown; pictures/: what a run's charts say;
-                       charts/ and deck/ draw them
+                       charts/, deck/ and page/ draw them
 
 Two commits take another way, from sides to verdicts: gate/. What the machine is and can do is in
 machine/, what can run on it and what to do about the rest in doctor/, the scripts behind published

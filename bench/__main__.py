@@ -1,25 +1,30 @@
-"""The commands: `python -m bench run | plot | report | gate | kernels | doctor`.
-
-Owns options and print.
-"""
+"""The commands, `python -m bench run` and others. Owns options and print."""
 
 import os
 import random
+import signal
 import sys
+import tempfile
 import traceback
 import warnings
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any, NoReturn, cast
 
-import typer
+from bench.terminal import needs
 
-from bench import ROOT, session
-from bench.data import run_folder
-from bench.plan.activations import ACTIVATIONS
-from bench.show import runs
-from bench.terminal import options, signals, streams
-from bench.terminal.errors import BadInput
+try:
+    import typer
+
+    from bench import ROOT, session
+    from bench.data import run_folder
+    from bench.history import command as history
+    from bench.plan.activations import ACTIVATIONS
+    from bench.show import runs
+    from bench.terminal import options, signals, streams
+    from bench.terminal.errors import BadInput, of_system
+except ModuleNotFoundError as error:
+    needs.stop(error, "".join(sys.argv[1:2]))
 
 app = typer.Typer(
     help="One dense layer, A_out = g(A_in @ W + b), written several ways and timed here.",
@@ -27,6 +32,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.add_typer(history.app, name="history")
 
 
 @app.command()
@@ -80,8 +86,13 @@ def run(
         typer.Option(help="Stop when each time is known to within this, like 0.02 for ±2 %."),
     ] = None,
     seed: Annotated[
-        int | None, typer.Option(help="Seed of the layers' random weights, and of the order of visits.")
+        int | None,
+        typer.Option(help="Seed of the layers' random weights, and of the order of visits."),
     ] = None,
+    count: Annotated[  # noqa: FBT002 - a flag
+        bool,
+        typer.Option("--count", help="Count the instructions of each cell's launch, too."),
+    ] = False,
     out: Annotated[
         Path | None, typer.Option(help="Folder for the run. Without it: results/<time>-<sweep>.")
     ] = None,
@@ -108,19 +119,23 @@ def run(
         "seed": seed,
     }
     limits: dict[str, Any] = {"budget_s": options.duration(budget), "target": target}
+    if missing := needs.lacking(needs.NEEDED):  # now, and not when all is measured
+        raise BadInput(needs.line(missing))
     if transposed and not layer:
         raise BadInput("--transposed describes the file of --layer: give --layer too")
     if resume is None:
-        code = session.start(sweep, changes | limits, out, layer or (), transposed=transposed)
+        code = session.start(
+            sweep, changes | limits, out, layer or (), transposed=transposed, count=count
+        )
     else:
         added = {name: changes.pop(name) for name in ("kernels", "widths", "batches")}
         changes |= {"layer": layer, "out": out}
-        given = [name for name, value in changes.items() if value is not None]
+        given = [f"--{name}" for name, value in changes.items() if value is not None]
         if given:
             raise BadInput(
                 f"a run that is resumed keeps its settings: leave out {', '.join(given)}"
             )
-        code = session.go_on(str(resume), added, limits)
+        code = session.go_on(str(resume), added, limits, count=count)
     raise typer.Exit(code)
 
 
@@ -158,16 +173,30 @@ def plot(
     if len(set(outs)) < len(outs):
         raise BadInput("two of these runs have the same name: rename one, or draw each alone")
     looks = theme, size, format or ["png", "svg"]
-    if comparisons:
+    fleets = [folder for folder in folders if run_folder.runs(folder) != [folder]]
+    if fleets and len(folders) > 1:
+        raise BadInput(f"{fleets[0]} holds several runs: draw it by itself")
+    if fleets:
+        members = [runs.renew(each) for each in run_folder.runs(fleets[0])]
+        drawn = runs.draw(members, outs * len(members), only or ["machines"], *looks)
+    elif comparisons:
         drawn = runs.draw_comparison(folders[0], outs[0], *looks)
     else:
-        drawn = runs.draw([runs.renew(folder) for folder in folders], outs, only or [], *looks)
+        data = [runs.renew(folder, streams.note) for folder in folders]
+        drawn = runs.draw(data, outs, only or [], *looks)
     progress.paths("chart", drawn)
 
 
 @app.command()
 def report(
-    run: Annotated[str, typer.Argument(help="A run's folder, its name, or latest.")] = "latest",
+    run: Annotated[
+        list[str] | None,
+        typer.Argument(help="A run's folder, its name, or latest; a page may be of several."),
+    ] = None,
+    html: Annotated[
+        bool | None,
+        typer.Option("--html", help="A page to read and to try out: one file, no network."),
+    ] = None,
     pptx: Annotated[
         bool | None,
         typer.Option("--pptx", help="Slides (16:9), with charts that PowerPoint can edit."),
@@ -180,30 +209,90 @@ def report(
         typer.Option(help="File to write. Without it: in plots/<run>; --markdown alone: stdout."),
     ] = None,
 ) -> None:
-    """Make slides and a table in Markdown from a run's files; without an option, both."""
-    from bench.show import deck, progress
+    """Make a page, slides and a table in Markdown from a run's files; without an option, all."""
+    from bench.show import deck, page, progress
     from bench.show import markdown as tables
 
-    if not pptx and not markdown:
-        pptx = markdown = True
-    if pptx and markdown and out is not None:
-        raise BadInput("--out names one file: give either --pptx or --markdown with it")
-    folder = run_folder.find(run)
-    if run_folder.compared(folder):
-        raise BadInput(f"{folder} compares two commits: python -m bench plot {folder} draws it")
-    data = runs.renew(folder)
+    if not (html or pptx or markdown):
+        html = pptx = markdown = True
+    if (html or False) + (pptx or False) + (markdown or False) > 1 and out is not None:
+        raise BadInput("--out names one file: give --html, --pptx or --markdown with it")
+    folders = list(dict.fromkeys(run_folder.find(name) for name in run or ["latest"]))
+    for folder in folders:
+        if run_folder.compared(folder):
+            raise BadInput(f"{folder} compares two commits: python -m bench plot {folder} draws it")
+    if len(folders) > 1 and (pptx or markdown):
+        raise BadInput("slides and tables are of one run: give --html, or one run")
+    several = [runs.renew(folder, streams.note) for folder in folders]
+    folder, data = folders[0], several[0]
+    if html:
+        path = out or run_folder.plots(folder) / page.NAME
+        progress.paths("page", runs.page(several, path))
     if pptx:
         path = out or run_folder.plots(folder) / deck.NAME
         runs.written(path, folder, lambda: deck.write(data, path))
         progress.paths("slides", [path])
     if markdown:
         text = tables.of(data)
-        if out is None and not pptx:
+        if out is None and not (html or pptx):
             streams.product(text)
             return
         path = out or run_folder.plots(folder) / tables.NAME
         runs.written(path, folder, lambda: tables.write(path, text))
         progress.paths("table", [path])
+
+
+@app.command()
+def predict(
+    run: Annotated[str, typer.Argument(help="A run's folder, its name, or latest.")] = "latest",
+    n_in: Annotated[int, typer.Option(help="Inputs of the layer.")] = 1000,
+    n_units: Annotated[int, typer.Option(help="Units of the layer.")] = 1000,
+    batch: Annotated[int, typer.Option(help="Examples at a time.")] = 1,
+) -> None:
+    """Say what each kernel would take for a layer that was not measured, and how sure that is."""
+    from bench.plan.case import LARGEST, Case
+    from bench.show import predicted, progress
+    from bench.stats import prediction
+
+    for name, size in (("n-in", n_in), ("n-units", n_units), ("batch", batch)):
+        if not 1 <= size <= LARGEST:
+            raise BadInput(f"--{name} is {size}, should be from 1 to {LARGEST}")
+    folder = run_folder.find(run)
+    if run_folder.compared(folder):
+        raise BadInput(f"{folder} compares two commits, and predicting needs a run")
+    models = prediction.models(runs.renew(folder).cells)
+    if not models:
+        raise BadInput(f"{folder} has no cell with a time: there is nothing to predict from")
+    case = Case(n_in, n_units, batch, "", "")
+    console = streams.console(width=progress.WIDTH)
+    console.print(predicted.table(case, models))
+    console.print(predicted.CAPTION, markup=False, soft_wrap=True, style="dim")
+    if not all(model.predict(case).inside for model in models.values()):
+        console.print(predicted.OUTSIDE, markup=False, soft_wrap=True)
+
+
+@app.command()
+def merge(
+    run: Annotated[
+        list[str], typer.Argument(help="Runs' folders or names, or folders of merged runs.")
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder, new or merged before. Without it: results/<time>-fleet."),
+    ] = None,
+    expect: Annotated[
+        list[str] | None, typer.Option(help="A host that should have a run; may be repeated.")
+    ] = None,
+) -> None:
+    """Make one folder of runs from many machines, each run once, and name hosts that are slow
+    among their like.
+
+    Exit codes: 0 done; 1 an expected host is missing; 2 bad input.
+    """
+    from bench.fleet import command
+
+    folder = out or ROOT / "results" / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-fleet"
+    raise typer.Exit(0 if command.run(run, folder, expect or ()) else 1)
 
 
 @app.command()
@@ -224,6 +313,13 @@ def gate(
     env: Annotated[
         str, typer.Option(help="shared: your packages; locked: those of each side's lock file.")
     ] = "shared",
+    witness: Annotated[
+        str, typer.Option(help="time, count (instructions, by the CPU or Valgrind), or both.")
+    ] = "both",
+    simulate: Annotated[  # noqa: FBT002 - a flag
+        bool,
+        typer.Option("--simulate", help="Count cache and branch misses too, as Valgrind has them."),
+    ] = False,
     inconclusive: Annotated[str, typer.Option(help="warn: exit with 0 for can't tell.")] = "fail",
     calibrate: Annotated[  # noqa: FBT002 - a flag
         bool, typer.Option("--calibrate", help="Learn how much this machine varies by itself.")
@@ -235,7 +331,8 @@ def gate(
 ) -> None:
     """Compare the kernels of two commits: did one get slower?
 
-    Both commits are measured here and now, taking turns on one core, with one thread. Exit codes:
+    Both commits are measured here and now, taking turns on one core, with one thread; and where
+    something can count instructions, those of each launch are counted on both sides. Exit codes:
     0 none got slower; 1 a kernel got slower; 2 bad input, or a cell that can't be measured on both
     sides; 3 can't tell.
     """
@@ -243,16 +340,19 @@ def gate(
 
     for name, value, known in (
         ("env", env, ("shared", "locked")),
+        ("witness", witness, ("time", "count", "both")),
         ("inconclusive", inconclusive, ("warn", "fail")),
     ):
         if value not in known:
-            raise BadInput(f"--{name} is {value!r}, should be {' or '.join(known)}")
+            raise BadInput(f"--{name} is {value!r}, should be {options.either(known)}")
     what = command.What(
         sweep,
         tuple(kernel or ()),
         options.percent(slower_than),
         options.duration(budget),
         random.randrange(2**31) if seed is None else seed,
+        cast("command.Asking", witness),
+        simulate,
     )
     if calibrate:
         command.calibrate(what)
@@ -298,6 +398,7 @@ def kernels(
             here, said, colour = verdict.status, verdict.reason, "yellow"
         shown.add_row(Text(plain(called(name))), Text(here, colour), Text(plain(said)))
     streams.console().print(shown)
+    streams.product()
 
 
 @app.command()
@@ -329,12 +430,13 @@ def doctor(
         session.refuse_unknown(name, worker.kernels)
     asked = Asked(tuple(names), device)
     seen = observe.observe(asked, worker, threads)
-    findings = diagnose.diagnose(seen, asked)
+    findings = [*show.packages(), *diagnose.diagnose(seen, asked)]
     if json:
         print(show.as_json(findings, observe.as_record(seen)))
     else:
         streams.console().print(show.as_table(findings))
         streams.console().print(f"\n{show.conclusion(findings)}", markup=False, soft_wrap=True)
+    streams.product()
     raise typer.Exit(0 if diagnose.can_run(findings) else 1)
 
 
@@ -366,21 +468,39 @@ def main() -> NoReturn:
             _fail(
                 f"out of memory{f': {said}' if said else ''}: end other programs, or ask for less"
             )
-        except Exception:  # noqa: BLE001 - Python would exit with 1: a slower kernel, or a wrong one
-            traceback.print_exc()
-            _fail("this is a bug in the program: please report it, with the lines above")
+        except Exception as error:  # noqa: BLE001 - Python would exit with 1: a slower kernel, or a wrong one
+            _unforeseen(error)
     sys.exit(code or 0)
 
 
+def _unforeseen(error: Exception) -> NoReturn:
+    """A package that is not installed, what the system says, or a mistake in the program itself."""
+    if isinstance(error, ModuleNotFoundError) and error.name in needs.KNOWN:
+        needs.stop(error, "".join(sys.argv[1:2]))
+    if isinstance(error, OSError) and (why := of_system(error)) is not None:
+        _fail(why)
+    traceback.print_exc()
+    _fail("this is a bug in the program: please report it, with the lines above")
+
+
 def _refuse_names() -> None:
-    """Raise BadInput for names that Python, in an ASCII locale, can't open or write down."""
-    for name in (*sys.argv, str(ROOT), str(Path.cwd())):
+    """Raise BadInput for names that can't be written down: Python reads a name's bytes by the
+    locale, which may be ASCII; and they may be no UTF-8.
+    """
+    try:
+        here = str(Path.cwd())
+    except FileNotFoundError as error:
+        raise BadInput("the working directory is gone: change to one that is there") from error
+    for name in (*sys.argv, str(ROOT), here):
         try:
             name.encode()
         except UnicodeEncodeError as error:
+            encoding = sys.getfilesystemencoding().upper()
+            remedy = f"can't be read in this locale ({encoding}): set PYTHONUTF8=1"
+            if encoding == "UTF-8":
+                remedy = "is a name that is not in UTF-8: rename it"
             readable = os.fsencode(name).decode(errors="replace")
-            message = f"{readable} can't be read in this locale (ASCII): set PYTHONUTF8=1"
-            raise BadInput(message) from error
+            raise BadInput(f"{readable} {remedy}") from error
 
 
 def _fail(said: str) -> NoReturn:
@@ -390,8 +510,23 @@ def _fail(said: str) -> NoReturn:
     sys.exit(2)
 
 
-if __name__ == "__main__":
+def _begin() -> None:
+    """Be free of what the process that started this one has left to it."""
     # what libraries remark on is for developers, whom the tests tell; PYTHONWARNINGS=error would
     # make errors of it
     warnings.simplefilter("ignore")
+    # ignored, it would hide how processes end; blocked, signals would end none
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    # some containers have no folder for temporary files that can be written but this one
+    try:
+        tempfile.gettempdir()
+    except FileNotFoundError:
+        tempfile.tempdir = "/dev/shm"  # noqa: S108 - nothing secret is put there
+    # no product is computed here; and OpenBLAS, where it can start no threads, raises SIGINT
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"
+
+
+if __name__ == "__main__":
+    _begin()
     main()

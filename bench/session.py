@@ -15,10 +15,16 @@ if TYPE_CHECKING:
     from bench.data.machine import Machine
     from bench.data.records import CellRow
     from bench.data.store import Run
+    from bench.measure.scheduler import Scheduler
     from bench.measure.visit import Visitor
+    from bench.plan.cell import Cell
     from bench.plan.sweep import Sweep
+    from bench.show.progress import Screen
     from bench.stats.run_data import RunData
     from bench.worker.messages import Software
+
+PEAKS, SPEED = Path("results/.peaks.json"), Path("results/.speed.json")
+"""Where the checkout keeps what its machines were seen to reach, and how fast their cores are."""
 
 BAD = ("wrong", "impossible", "crashed", "error")
 """A run with a cell of one of these statuses exits with 1 (`failed`)."""
@@ -31,8 +37,9 @@ def start(
     layers: Sequence[str] = (),
     *,
     transposed: bool = False,
+    count: bool = False,
 ) -> int:
-    """A new run: settle what to measure, make its directory, measure.
+    """A new run: settle what to measure, make its directory, measure; `count`: instructions, too.
 
     `layers`: [LABEL=]FILE[:NAME] of layers with numbers of their own, instead of the sweep's.
     """
@@ -49,11 +56,11 @@ def start(
     fields = sweep.changed(sweep.read(name), changes)
     asked = absolute(fields["kernels"])
     _refuse_twins(asked)
-    fields["threads"] = sweep.make(fields).threads or usable_cores()
+    fields["threads"] = sweep.settled(fields).threads or usable_cores()
     software = visit.software(fields["threads"])
     fields["kernels"] = list(sweep.which(asked, software.kernels))
     _refuse_twins(fields["kernels"])
-    settled = sweep.make(fields)
+    settled = sweep.settled(fields)
     _refuse_layers(settled)
     stem = "layer" if own else Path(name).stem
     folder = out or ROOT / "results" / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{stem}"
@@ -63,10 +70,10 @@ def start(
         with store.Run.create(folder, settled) as opened:
             notes = [f"{found.said}; measured in {settled.precision}" for found in own]
             empty = run_data.read(folder)
-            return _measure(opened, settled, visitor, software, empty, notes)
+            return _measure(opened, settled, visitor, software, empty, notes, count=count)
 
 
-def go_on(name: str, added: dict[str, Any], limits: dict[str, Any]) -> int:
+def go_on(name: str, added: dict[str, Any], limits: dict[str, Any], *, count: bool = False) -> int:
     """A run that was stopped or is to be extended, taken up again on the same machine."""
     from bench.data import store
     from bench.machine import survey
@@ -82,7 +89,7 @@ def go_on(name: str, added: dict[str, Any], limits: dict[str, Any]) -> int:
         added["kernels"] = list(asked or [])
         fields = sweep.extended(settled, {field: more or [] for field, more in added.items()})
         _refuse_twins(fields["kernels"])
-        settled = sweep.make(fields | {k: v for k, v in limits.items() if v is not None})
+        settled = sweep.settled(fields | {k: v for k, v in limits.items() if v is not None})
         _refuse_layers(settled)
         before = run_data.read(folder)
         if before.visits:
@@ -94,7 +101,7 @@ def go_on(name: str, added: dict[str, Any], limits: dict[str, Any]) -> int:
                     changed = f"kernel {row.kernel} has changed since {folder} began"
                     raise BadInput(f"{changed}: start a new run")
             opened.write_sweep(settled)
-            return _measure(opened, settled, visitor, software, before)
+            return _measure(opened, settled, visitor, software, before, count=count)
 
 
 def _refuse_layers(settled: "Sweep") -> None:
@@ -162,24 +169,23 @@ def _measure(
     software: "Software",
     before: "RunData",
     notes: Sequence[str] = (),
+    *,
+    count: bool = False,
 ) -> int:
     """Machine and peaks, passes until there is a reason to stop, then table and charts."""
     from msgspec.structs import replace
 
-    from bench.data import speed_history, store
-    from bench.data.records import Block, Visit
+    from bench.data import speed_history
+    from bench.history import database, keep
     from bench.machine import peak_rates, survey
     from bench.measure import scheduler
     from bench.plan.cell import Cell
     from bench.show import progress
-    from bench.stats import run_data
 
     folder = opened.folder
-    kept = ROOT / "results" / ".peaks.json"
-    histories = ROOT / "results" / ".speed.json"
 
     def with_peaks(machine: "Machine") -> "Machine":
-        peaks = peak_rates.of_cpu(settled.precision, settled.threads, machine, kept)
+        peaks = peak_rates.of_cpu(settled.precision, settled.threads, machine, ROOT / PEAKS)
         return replace(machine, peaks=peaks)
 
     def first_answer() -> str:
@@ -187,7 +193,7 @@ def _measure(
         return f"{folder / 'cells.csv'} has a row for every cell"
 
     machine = survey.survey(software, settled.threads)
-    history = speed_history.read(histories, machine.fingerprint)
+    history = speed_history.read(ROOT / SPEED, machine.fingerprint)
     machine = replace(machine, device_peaks=before.machine.device_peaks, speed_history=history)
     opened.write_machine(machine)
     shown = progress.Screen(first_answer)
@@ -230,30 +236,94 @@ def _measure(
         visitor.respawn()
         shown.note("measured; now the machine's ceilings once more, the table and the charts")
         machine = with_peaks(machine)  # the first reading may have been disturbed, and too low
+        if count:
+            _count(opened, cells, machine, shown)
     except signals.Stop as stop:
         machine = replace(machine, stopped=machine.stopped or stop.word)
         code = stop.code
         shown.note("stopping: writing the table and the charts")
-    with signals.held():  # a second Ctrl-C may spare the charts, but not the numbers
-        visitor.respawn()  # no kernel goes on meanwhile
-        if passes is not None:
-            opened.append_unvisited(passes.pending())
-        measured = {
-            device: peak_rates.of_device(device, readings, kept)
-            for device, readings in visitor.peaks.items()
-        }
-        machine = replace(machine, device_peaks=machine.device_peaks | measured)
-        run = run_data.derive(folder, machine, store.load(folder, Visit), store.load(folder, Block))
-        trouble = _written(opened, run)
-        speed_history.write(histories, machine.fingerprint, run.times.history)
-    progress.answer(run)
-    if passes is not None and passes.unvisited > scheduler.MOST_PENDING:
-        shown.note(f"{passes.unvisited} cells have no row: the run has not come to them")
-    if trouble is not None:
-        raise trouble
-    progress.paths("numbers", [folder / "cells.csv"])
-    progress.paths("chart", runs.draw([run], [run_folder.plots(folder)]))
+    try:
+        # a second Ctrl-C may spare the charts, but not the numbers
+        with signals.held():
+            run, trouble = _numbers(opened, machine, visitor, passes)
+        progress.answer(run)
+        if note := keep.keep(*database.of_run(run)):
+            shown.note(note)
+        if passes is not None and passes.unvisited > scheduler.MOST_PENDING:
+            shown.note(f"{passes.unvisited} cells have no row: the run has not come to them")
+        if trouble is not None:
+            raise trouble
+        _draw(run)
+    except signals.Stop:
+        shown.note(f"charts are missing: python -m bench plot {opened.folder} draws them")
+        raise
     return code or (1 if failed(run.cells) else 0)
+
+
+def _count(opened: "Run", cells: "Sequence[Cell]", machine: "Machine", shown: "Screen") -> None:
+    """Count the instructions of the cells that have a time, as far as there is patience."""
+    from bench.count import run
+    from bench.data import store
+    from bench.data.records import Block, Visit
+    from bench.stats import run_data
+    from bench.terminal import units
+
+    folder = opened.folder
+    measured = run_data.derive(
+        folder, machine, store.load(folder, Visit), store.load(folder, Block)
+    )
+    rows, note = run.count(
+        cells,
+        measured.cells,
+        machine.cpu.vector_flags,
+        lambda left_s: shown.line(f"counting instructions; at most {units.seconds(left_s)} left"),
+    )
+    shown.note(note)
+    if rows:
+        store.write_counts(folder, rows)
+
+
+def _numbers(
+    opened: "Run", machine: "Machine", visitor: "Visitor", passes: "Scheduler | None"
+) -> tuple["RunData", BadInput | None]:
+    """Write what follows from the visits -> the run, and why not all could be written: the answer
+    comes first.
+    """
+    from msgspec.structs import replace
+
+    from bench.data import speed_history, store
+    from bench.data.records import Block, Visit
+    from bench.machine import peak_rates
+    from bench.stats import run_data
+
+    visitor.respawn()  # no kernel goes on meanwhile
+    if passes is not None:
+        opened.append_unvisited(passes.pending())
+    measured = {
+        device: peak_rates.of_device(device, readings, ROOT / PEAKS)
+        for device, readings in visitor.peaks.items()
+    }
+    machine = replace(machine, device_peaks=machine.device_peaks | measured)
+    visits, blocks = store.load(opened.folder, Visit), store.load(opened.folder, Block)
+    run = run_data.derive(opened.folder, machine, visits, blocks)
+    speed_history.write(ROOT / SPEED, machine.fingerprint, run.times.history)
+    try:
+        opened.write_machine(machine)
+        store.write_cells(opened.folder, run.cells)
+    except BadInput as error:
+        return run, error
+    return run, None
+
+
+def _draw(run: "RunData") -> None:
+    """The charts and the page, where there is a number to show."""
+    from bench.show import page, progress
+
+    progress.paths("numbers", [run.folder / "cells.csv"])
+    if any(cell.time_s for cell in run.cells):
+        plots = run_folder.plots(run.folder)
+        progress.paths("chart", runs.draw([run], [plots]))
+        progress.paths("page", runs.page([run], plots / page.NAME))
 
 
 def failed(cells: "Sequence[CellRow]") -> bool:
@@ -263,18 +333,6 @@ def failed(cells: "Sequence[CellRow]") -> bool:
     timed_out = {row.kernel for row in cells if row.status == "timeout"}
     answered = {row.kernel for row in cells if row.time_s or row.status == "skipped"}
     return any(row.status in BAD for row in cells) or bool(timed_out - answered)
-
-
-def _written(opened: "Run", run: "RunData") -> BadInput | None:
-    """Write what follows from the visits -> why not, where it can't be: the answer comes first."""
-    from bench.data import store
-
-    try:
-        opened.write_machine(run.machine)
-        store.write_cells(opened.folder, run.cells)
-    except BadInput as error:
-        return error
-    return None
 
 
 def absolute(kernels: Sequence[str]) -> list[str]:

@@ -21,8 +21,9 @@ Whoever runs a `Step` does the same for every kernel:
     step.fetch(out)                       # -> (batch, n_units) array on the host
     step.close()
 
-A device may offer more: what it is doing while it works (`Watched`), the highest rates that it
-could reach (`Rated`), and what else than its own stream there is on it (`Streamed`).
+A device may offer more: what it is doing while it works (`Watched`), the energy that it uses
+(`Metered`), the highest rates that it could reach (`Rated`), and what else than its own stream
+there is on it (`Streamed`).
 
 The contract is here; the CPU as a device is in `_host.py`, the activations are in `_activations.py`
 and the loader is in `_load.py`. This package imports the standard library and NumPy; a kernel's own
@@ -50,6 +51,7 @@ __all__ = [
     "Host",
     "Kernel",
     "Layer",
+    "Metered",
     "Rated",
     "Rates",
     "ShapeError",
@@ -236,6 +238,17 @@ class Watched(Protocol):
 
 
 @runtime_checkable
+class Metered(Protocol):
+    """A device with a counter of the energy that it uses. The method is optional."""
+
+    def joules(self) -> float | None:
+        """All that it has used since some moment in the past, in joules; None where nobody tells.
+
+        A counter steps now and then only, on an H100 every 100 ms; some begin anew once in hours.
+        """
+
+
+@runtime_checkable
 class Streamed(Protocol):
     """A device with several streams, in a library whose switches belong to the whole process.
 
@@ -254,8 +267,10 @@ class Streamed(Protocol):
         Raises RuntimeError where `out`, a launch's output, is on another device.
         """
 
-    def spoil(self, out: Any) -> None:
-        """Overwrite a launch's output with NaN, in order with the work launched so far."""
+    def spoil(self, out: Any) -> bool:
+        """Overwrite a launch's output with numbers that no layer answers with, in order with the
+        work launched so far -> whether that could be done: of its own arrays it can.
+        """
 
 
 @dataclass(frozen=True, slots=True)

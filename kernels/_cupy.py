@@ -3,14 +3,15 @@ there and back; what each precision needs; and, where no GPU can be used, the re
 
 A process drives one device: the stream is made current once, so that a launch costs no context
 switch. Ran on an H100 as it was at bc3fc83; what is newer ran on a double only (`restore`, `drain`,
-`spoil`, `captured`, `keep`; see kernels/README.md).
+`spoil`, `joules`, `captured`, `keep`, inputs in pieces; see kernels/README.md).
 """
 
 import ctypes
 import os
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
-from functools import cache
+from collections.abc import Callable, Hashable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -132,12 +133,29 @@ def product(gpu: "CudaDevice", precision: str) -> Callable[[Any, Any, Any], None
     return tf32 if precision == "tf32" else as_it_is
 
 
+PIECE_BYTES = 2**21
+"""An input up to this size is copied at once: waking other threads would take as long."""
+
+MOST_COPIERS = 8
+"""More threads copy no faster than a few do: they share the memory."""
+
+
+@cache
+def _copiers() -> ThreadPoolExecutor:
+    """Threads that copy, no more than this process was given. They rest in between."""
+    given = os.environ.get("OMP_NUM_THREADS", "")
+    return ThreadPoolExecutor(min(int(given) if given.isdecimal() else 1, MOST_COPIERS) or 1)
+
+
 class Bus:
     """Transfers of inputs to the device and of outputs back, through page-locked memory.
 
     The device reads and writes page-locked memory by itself, at the bus's full speed and on the
     stream, in order with the work. An input comes from anywhere, so the host first copies it there
-    (and rounds it, for bfloat16): that copy is part of `send_s`.
+    (and rounds it, for bfloat16): that copy is part of `send_s`, and what limits it. One thread
+    copied 8 GB/s on an H100's host, whose bus took 55. So a large input is copied in pieces by
+    several threads, and a piece crosses the bus while the next ones are copied. Ran on a double
+    only.
     """
 
     def __init__(self, gpu: "CudaDevice", shape: tuple[int, int], precision: str) -> None:
@@ -156,10 +174,25 @@ class Bus:
     def send_into(self, x: Any, A_in: NDArray[Any]) -> Any:
         """The same into an array that is already there."""
         self._has_left.synchronize()  # the last input may still be on its way
-        np.copyto(self._staging, A_in, casting="same_kind")
-        x.set(self._staging, stream=self._gpu.stream)
+        if self._staging.nbytes <= PIECE_BYTES:
+            self._stage(A_in)
+            x.set(self._staging, stream=self._gpu.stream)
+        else:
+            for rows in self._staged(A_in):
+                x[rows].set(self._staging[rows], stream=self._gpu.stream)
         self._has_left.record(self._gpu.stream)
         return x
+
+    def _stage(self, A_in: NDArray[Any], rows: slice = slice(None)) -> slice:
+        """Copy rows of an input into page-locked memory -> which ones."""
+        np.copyto(self._staging[rows], A_in[rows], casting="same_kind")
+        return rows
+
+    def _staged(self, A_in: NDArray[Any]) -> Iterator[slice]:
+        """Copy an input there by several threads -> its rows, a piece as soon as it is there."""
+        each = max(PIECE_BYTES * len(A_in) // self._staging.nbytes, 1)
+        pieces = [slice(first, first + each) for first in range(0, len(A_in), each)]
+        return _copiers().map(partial(self._stage, A_in), pieces)
 
     def fetch(self, out: Any) -> NDArray[Any]:
         """(batch, n_units) on the device -> the same on the host; bfloat16 comes as float32."""
@@ -167,6 +200,10 @@ class Bus:
         out.get(stream=self._gpu.stream, out=host)
         return host.astype(self._host_dtype, copy=False)
 
+
+SPOILT = 0x6E
+"""Every byte of an output that is overwritten: 6584 in float16, from 1e28 to 1e224 elsewhere. A
+number and not NaN: 0 times that is 0, should a library ever read an output that it may ignore."""
 
 MOST_KEPT = 512
 """A device keeps so many things for kernels, some hundred bytes each."""
@@ -248,14 +285,20 @@ class CudaDevice:
         return {dtype: kind(dtype) for dtype in ("float16", "float32", "float64")}
 
     def drain(self, out: Any) -> None:
-        where = out.device.id if hasattr(out, "device") else self._index
+        # what is no array of CuPy's is on no device
+        where = out.device.id if isinstance(out, self.cupy.ndarray) else self._index
         if where != self._index:
             raise RuntimeError(f"its output is on CUDA device {where}, not {self._index}")
         self._device.synchronize()
 
-    def spoil(self, out: Any) -> None:
-        # all bits set are NaN in every precision
-        out.data.memset_async(0xFF, out.nbytes, self.stream)
+    def spoil(self, out: Any) -> bool:
+        # of what is not in one piece, the bytes between may belong to somebody else
+        whole: bool = isinstance(out, self.cupy.ndarray) and (
+            out.flags.c_contiguous or out.flags.f_contiguous
+        )
+        if whole:
+            out.data.memset_async(SPOILT, out.nbytes, self.stream)
+        return whole
 
     def mark(self, out: Any) -> Any:
         event = self.cupy.cuda.Event()
@@ -300,6 +343,10 @@ class CudaDevice:
     def state(self) -> DeviceState | None:
         """Clocks, temperature, power and what holds them back, from NVML."""
         return self._monitor.state() if self._monitor else None
+
+    def joules(self) -> float | None:
+        """The board's energy, from NVML."""
+        return self._monitor.joules() if self._monitor else None
 
     def stated(self, precision: str) -> Rates:
         return _nvidia.stated(self._properties, precision)

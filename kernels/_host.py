@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+POWERCAP = Path("/sys/class/powercap")
+
 
 class Host:
     """The CPU. A launch returns when the work is done, so there is nothing to wait for.
@@ -46,6 +48,21 @@ class Host:
             available = int(fields["MemAvailable"].split()[0]) * 1024
             return min([available, *_left_by_limits()])
         return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+    def joules(self) -> float | None:
+        """Energy of all processors' packages, from RAPL's counters (Linux, powercap); None where
+        they can't be read: most systems let only root read them, and virtual machines have none.
+        """
+        packages = POWERCAP.glob("intel-rapl:*[0-9]")  # AMD's processors have the same name there
+        try:
+            microjoules = [
+                int((place / "energy_uj").read_text())
+                for place in packages
+                if place.name.count(":") == 1  # those inside a package are part of it
+            ]
+        except (OSError, ValueError):
+            return None
+        return sum(microjoules) / 1e6 if microjoules else None
 
     def release(self) -> None:
         """Hand memory that the C library holds unused back to the system, where it can (glibc)."""

@@ -17,6 +17,9 @@ import kernels
 
 FOLDER = Path(__file__).parent
 
+INSTALL = ".venv/bin/python -m pip install"
+"""How a library comes into the environment that no lock file of this project names."""
+
 LONGEST_NAME = 200
 """No file's name in a kernel's text is longer."""
 
@@ -59,7 +62,11 @@ def load(name_or_path: str) -> Kernel:
     else:
         path = FOLDER / f"{name_or_path}.py"
         module_name = f"kernels.{name_or_path}"
-    if not path.is_file() or path.stem.startswith(("_", ".")):
+    try:
+        there = path.is_file()
+    except OSError as error:
+        raise ImportError(f"{path} can't be read: {error.strerror}") from error
+    if not there or path.stem.startswith(("_", ".")):
         raise LookupError(f"no kernel {name_or_path!r}; known: {', '.join(names())}, or a .py file")
     try:
         before = _digest(path)
@@ -78,15 +85,18 @@ def load(name_or_path: str) -> Kernel:
 def library(name: str, kernel: str) -> ModuleType:
     """A kernel's own library, imported when the kernel is prepared.
 
-    Raises Unavailable: with the command that installs it, or with why it can't be imported.
+    `kernel` is the name of the file, which begins with the library's. Raises Unavailable: with the
+    command that installs it, or with why it can't be imported.
     """
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
         if error.name != name:
             raise kernels.Unavailable(f"{name} can't be imported: {error}") from error
-        message = f"{name} is not installed: make setup KERNELS={kernel}"
-        raise kernels.Unavailable(message) from None
+        # what `make` goes by
+        ours = kernel.startswith(name) and (FOLDER.parent / "locks" / f"{name}.txt").exists()
+        remedy = f"make setup KERNELS={kernel}" if ours else f"{INSTALL} {name.partition('.')[0]}"
+        raise kernels.Unavailable(f"{name} is not installed: {remedy}") from None
     except (ImportError, OSError) as error:  # a shared library that is missing is either
         raise kernels.Unavailable(f"{name} can't be imported: {error}") from error
 
@@ -180,5 +190,7 @@ def _import(name: str, path: Path) -> ModuleType:
         beside = path.with_name(f"{getattr(error, 'name', None)}.py")
         if isinstance(error, ModuleNotFoundError) and beside.is_file():
             message += f"; a kernel is one file: put what it needs of {beside.name} into it"
+        elif isinstance(error, ModuleNotFoundError):
+            message += f" ({INSTALL} {error.name}, if that is its name there)"
         raise ImportError(message) from error
     return module

@@ -45,6 +45,11 @@ class Monitor:
             throttled=tuple(word for bit, word in REASONS.items() if int(reasons or 0) & bit),
         )
 
+    def joules(self) -> float | None:
+        """The board's energy since the driver was loaded; Volta and newer tell it."""
+        millijoules = self._ask(self._nvml.nvmlDeviceGetTotalEnergyConsumption, self._device)
+        return None if millijoules is None else millijoules / 1e3
+
     def _ask(self, question: Callable[..., int], *given: Any) -> float | None:
         """The answer; None where this card or its driver has none (a GeForce's power, a vGPU)."""
         try:

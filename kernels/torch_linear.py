@@ -16,8 +16,8 @@ What it shows: what the framework that most networks run in makes of the same la
 
 It computes on the GPU of the index that is asked for; CUDA_VISIBLE_DEVICES= (empty) keeps it on the
 CPU, and `device` in the files says which it was. The GPU's half is written from PyTorch 2.13's
-source and documentation. It ran on an H100 as it was at bc3fc83; `restore`, `drain`, `spoil` and
-`state` ran on a double only (tests/kernels/test_torch.py).
+source and documentation. It ran on an H100 as it was at bc3fc83; `restore`, `drain`, `spoil`,
+`joules` and `state` ran on a double only (tests/kernels/test_torch.py).
 """
 
 from functools import cache
@@ -48,6 +48,10 @@ TYPES = {
     "bfloat16": "bfloat16",
 }
 """PyTorch's type for the arrays of each precision."""
+
+
+SPOILT = 6584.0
+"""What an output is overwritten with; no layer here answers with it, and float16 can hold it."""
 
 
 def prepare(layer: Layer, batch: int, device: int = 0) -> Step:
@@ -151,17 +155,29 @@ class CudaDevice:
         return " and ".join(changed)
 
     def drain(self, out: Any) -> None:
-        where = out.device.index if hasattr(out, "device") else self._index
-        if where != self._index:
+        if (where := self._index_of(out)) not in (None, self._index):
             raise RuntimeError(f"its output is on CUDA device {where}, not {self._index}")
         self._torch.cuda.synchronize(self._index)
 
-    def spoil(self, out: Any) -> None:
-        out.fill_(float("nan"))
+    def _index_of(self, out: Any) -> int | None:
+        """Its CUDA device; None where it is on none."""
+        index: int | None = out.device.index if isinstance(out, self._torch.Tensor) else None
+        return index
+
+    def spoil(self, out: Any) -> bool:
+        if self._index_of(out) is None:
+            return False
+        with self._torch.cuda.stream(self.stream):
+            out.fill_(SPOILT)
+        return True
 
     def state(self) -> DeviceState | None:
         """Clocks, temperature, power and what holds them back, from NVML."""
         return self._monitor.state() if self._monitor else None
+
+    def joules(self) -> float | None:
+        """The board's energy, from NVML."""
+        return self._monitor.joules() if self._monitor else None
 
     def prove(self) -> None:
         """A product and an activation; raises what CUDA raises."""

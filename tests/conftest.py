@@ -37,6 +37,14 @@ def one_thread() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def no_history() -> Iterator[None]:
+    """The tests' runs are none of this checkout's."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("BENCH_HISTORY", "")
+        yield
+
+
 @pytest.fixture
 def no_peaks(monkeypatch: pytest.MonkeyPatch) -> None:
     """A run in this process does not measure what NumPy's largest product reaches: two seconds."""
@@ -49,6 +57,7 @@ def cells_alone(no_peaks: None, monkeypatch: pytest.MonkeyPatch) -> None:
     and take longer.
     """
     monkeypatch.setattr("bench.show.runs.draw", lambda *_, **__: [])
+    monkeypatch.setattr("bench.show.runs.page", lambda *_, **__: [])
 
 
 @pytest.fixture

@@ -83,7 +83,11 @@ def test_commands_are_understood(doc: Path) -> None:
 
 @of_each
 def test_options_that_are_named_are_there(doc: Path) -> None:
-    known = {option for command in COMMANDS.values() for p in command.params for option in p.opts}
+    inner = [
+        its for command in COMMANDS.values() for its in getattr(command, "commands", {}).values()
+    ]
+    every = [*COMMANDS.values(), *inner]
+    known = {option for command in every for p in command.params for option in p.opts}
     known |= {"--help", "--theme dark"}
     named = {
         option
@@ -106,9 +110,13 @@ def codes(doc: Path) -> Iterator[str]:
 
 def understood(words: str) -> None:
     """Parse a command of the program, without running it."""
-    command, *arguments = shlex.split(words, comments=True)
+    name, *arguments = shlex.split(words, comments=True)
+    command = COMMANDS[name]
+    if hasattr(command, "commands"):  # such as history
+        name, *arguments = arguments
+        command = command.commands[name]
     if "--help" not in arguments:
-        COMMANDS[command].make_context(command, arguments)
+        command.make_context(name, arguments)
 
 
 def made(words: list[str]) -> None:
@@ -120,7 +128,9 @@ def made(words: list[str]) -> None:
         assert re.search(there, makefile, re.MULTILINE), word
 
 
-@pytest.mark.parametrize("words", ["run --no-such-option", "run --budget", "walk"])
+@pytest.mark.parametrize(
+    "words", ["run --no-such-option", "run --budget", "walk", "history walk", "history add"]
+)
 def test_a_command_that_is_not_there_is_seen(words: str) -> None:
     with pytest.raises((KeyError, typer.TyperException)):
         understood(words)
@@ -235,6 +245,28 @@ def measured() -> Iterator[str]:
     kills = study("kills")
     yield f"{kills.kills.sum()} times, at random moments"
     assert kills[["visits_lost", "rows_doubled", "runs_that_did_not_end_well"]].sum().sum() == 0
+    told = (
+        study("change_points")
+        .set_index(["what", "noise", "spread_percent"])
+        .told_percent.sort_index()
+    )
+    calm = told["no change"].droplevel("spread_percent")
+    noises = "normal", "t with 3 degrees", "5 % outliers"
+    yield (
+        "in {:g} % with normal noise, {:g} % with heavy tails, {:g} % with 5 % outliers".format(
+            *(calm[noise] for noise in noises)
+        )
+    )
+    alike = calm[calm.index.str.startswith("alike")]
+    yield f"and {alike.min():g} to {alike.max():g} % where runs resemble the one before them"
+    steps = {size: told[f"step {size}%", "normal"] for size in (2, 5, 10)}
+    yield (
+        "of 2 % in {:g} % of series whose runs scatter by 1 %, in {:g} % at 2 %, in {:g} % at 4 %;"
+        " of 5 % in {:g}, {:g} and {:g} %; of 10 % in all".format(
+            *(steps[size][spread] for size in (2, 5) for spread in (1, 2, 4))
+        )
+    )
+    assert (steps[10] == 100).all()
     broken = study("fuzz")
     yield f"each of {broken.inputs.sum():,} files that were broken at random"
     assert broken.failures.sum() == 0
@@ -254,6 +286,21 @@ def measured() -> Iterator[str]:
     even = onednn[onednn.low <= 1]
     yield f"in {len(even)} of the {len(onednn)} cells that have an interval"
     yield f"(at most {even.high.max():.2f} times oneDNN's time)"
+    far = study("predicting").set_index(["run", "kernel"])
+    off, most = far.middle_percent, far.large_percent
+    loop, dot, matmul = (("reference", k) for k in ("python_loop", "numpy_dot", "numpy_matmul"))
+    yield f"{off[loop]:.1f} % (`python_loop`), {off[matmul]:.1f} % (`numpy_matmul`) and"
+    yield f"{off[dot]:.1f} % (`numpy_dot`) in the middle cell of the reference run"
+    yield f"by up to {most[loop]:.1f}, {most[matmul]:.1f} and {most[dot]:.1f} %"
+    gpu_box = off["h100"]
+    yield f"`cupy_matmul` {gpu_box.cupy_matmul:.1f} and `cupy_fused` {gpu_box.cupy_fused:.1f} %"
+    yield f"`numpy_matmul` {gpu_box.numpy_matmul:.1f} %"
+    named = off["predicting_layers"]
+    yield f"{named.cupy_fused:.1f} % (`cupy_fused`) and {named.numpy_matmul:.1f} % (`numpy_matmul`)"
+    right, predicted = far.held.sum(), far.told.sum()
+    yield f"held {right} of {predicted} cells ({100 * right / predicted:.1f} %)"
+    first = far.first_pass_percent
+    yield f"the middle error is {first.min():.1f} to {first.max():.1f} %"
     stride = study("column_stride").query("batch == 1").set_index("width").strided_over_contiguous
     yield f"{stride[64]:.2f} times as long at 64 units"
     yield f"{stride[2048]:.1f} times at 2048"

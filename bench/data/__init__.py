@@ -9,4 +9,5 @@ older.py         what files of older versions say in another way
 machine.py       machine.json as a type
 store.py         a run's folder: append visits and blocks, read them back
 run_folder.py    where runs are
+series.py        what a history says of one cell over many runs
 """

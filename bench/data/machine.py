@@ -56,6 +56,7 @@ class Gpu(msgspec.Struct, frozen=True, kw_only=True):
     memory_clock_hz: Whole | None = None
     memory_bus_bits: Whole | None = None
     l2_bytes: Whole | None = None
+    uuid: str = ""
 
 
 class Gpus(msgspec.Struct, frozen=True):
@@ -98,6 +99,7 @@ class Comparison(msgspec.Struct, frozen=True):
     says: Says = "can't tell"
     problem: str | None = None
     seed: int = 0
+    witness: str = "time"  # or count, or both
 
 
 LEAST_RATE, LARGEST_RATE = 1.0, 1e25
@@ -138,6 +140,8 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
     comparison: Comparison | None = None  # where two commits were compared
     # what earlier runs had told of the machine's speed when this one was estimated
     speed_history: History = History()
+    host: str = ""  # a hash of its name, or what BENCH_HOST calls it
+    packages: dict[str, str] = {}  # of the environment: name and version
 
     @property
     def peaks_by_device(self) -> dict[str, Peaks]:

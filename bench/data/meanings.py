@@ -1,7 +1,7 @@
 """What each column means, from the comments in records.py: `python -m bench.data.meanings cells`.
 
-Prints a table in Markdown of the columns of visits, blocks, cells, rounds or verdicts, or of the
-words of `status` and `device_throttled`.
+Prints a table in Markdown of the columns of visits, blocks, cells, rounds, verdicts or counts, or
+of the words of `status`, `device_throttled` or `untold`.
 """
 
 import ast
@@ -19,8 +19,10 @@ RECORDS = {
     "cells": "CellRow",
     "rounds": "Round",
     "verdicts": "Verdict",
+    "counts": "Count",
     "status": "Status",
     "throttled": "Throttle",
+    "untold": "Untold",
 }
 """What can be asked for, and where in records.py it is."""
 
@@ -56,7 +58,11 @@ def _places(tree: ast.Module, record: str) -> Iterator[tuple[str, int]]:
 def table(asked: str) -> str:
     """The same as a table in Markdown."""
     rows = [f"| `{name}` | {meaning} |" for name, meaning in meanings(asked)]
-    heading = "column" if asked in ("visits", "blocks", "cells", "rounds", "verdicts") else asked
+    heading = (
+        "column"
+        if asked in ("visits", "blocks", "cells", "rounds", "verdicts", "counts")
+        else asked
+    )
     return "\n".join([f"| {heading} | meaning |", "| --- | --- |", *rows]) + "\n"
 
 

@@ -16,10 +16,10 @@ from typing import TypeVar
 
 from bench.data import columns, older
 from bench.data.columns import Column
-from bench.data.records import SPAN, Block, CellRow, Round, Verdict, Visit
+from bench.data.records import SPAN, Block, CellRow, Count, Round, Verdict, Visit
 from bench.terminal.errors import BadInput
 
-Row = TypeVar("Row", Visit, Block, CellRow, Round, Verdict)
+Row = TypeVar("Row", Visit, Block, CellRow, Round, Verdict, Count)
 
 AT_ONCE = 10_000
 """Rows that are read together: few enough to need little memory."""
@@ -112,7 +112,7 @@ def _refuse(
     raise AssertionError("what is wrong together is wrong somewhere")
 
 
-def _check(path: Path, rows: Sequence[Visit | Block | CellRow | Round | Verdict]) -> None:
+def _check(path: Path, rows: Sequence[Visit | Block | CellRow | Round | Verdict | Count]) -> None:
     """What no single value shows."""
     if rows and isinstance(rows[0], Visit):
         _check_visits(path, typing.cast("Sequence[Visit]", rows))

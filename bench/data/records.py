@@ -48,6 +48,34 @@ Says = Literal["slower", "can't tell", "faster", "not slower"]
 
 Phase = Literal["screen", "confirm"]
 
+Witness = Literal["time", "count", "both", ""]
+"""What a verdict rests on; nothing where it can't be told."""
+
+CountSays = Literal["more", "changed", "equal", "fewer", ""]
+"""What counts of instructions say of a cell; nothing where there is no count."""
+
+Untold = Literal[
+    # fewer rounds than an interval needs, or than so many cells need
+    "few rounds",
+    # the interval of the change is wider than the slowdown asked about: the machine is too busy
+    "unsteady",
+    # the interval is narrow, and holds the slowdown asked about or the margin
+    "near the limit",
+    # by itself the cell would be "not slower"; among so many cells that is too likely by chance
+    "many cells",
+    # there was no time to measure the cell again (a longer `--budget`)
+    "no time",
+    # the speed of fixed work, the same on both sides, moved from one side to the other
+    "fixed work moved",
+    # the speed of fixed work was too unsteady to judge anything by
+    "fixed work unsteady",
+    # time and count say the opposite of each other
+    "contradiction",
+    # with `--witness count`: the cell has no count, and `remark` says why
+    "no count",
+]
+UNTOLD: tuple[str, ...] = get_args(Untold)
+
 Basis = Literal["measured", "predicted", ""]
 
 Throttle = Literal[
@@ -78,6 +106,10 @@ WORDS: dict[str, tuple[str, ...]] = {
     "says": get_args(Says),
     "launch_bound": ("", "yes", "no"),
     "speedup_basis": get_args(Basis),
+    "by": get_args(Witness),
+    "time_says": ("", *get_args(Says)),
+    "count_says": get_args(CountSays),
+    "untold": ("", *UNTOLD),
 }
 """The columns that hold one of a few words."""
 
@@ -92,6 +124,7 @@ BOUNDS: dict[str, tuple[float, float]] = {
     "batch": SIZE,
     "threads": SIZE,
     "loops": (1, 2**63 - 1),
+    "launches": (1, 2**63 - 1),
     "seconds": TRIP,
     **dict.fromkeys(("latency_s", "launch_s", "send_s", "fetch_s", "end_to_end_s"), TRIP),
     "control_s": SPAN,
@@ -114,6 +147,10 @@ BOUNDS: dict[str, tuple[float, float]] = {
     "change_low": ANY,
     "change_high": ANY,
     "visible": ANY,
+    "count_change": ANY,
+    **dict.fromkeys(("instructions", "base_instructions", "head_instructions"), (0, 1e30)),
+    **dict.fromkeys(("instructions_per_flop", "count_exact", "cache_misses"), (0, 1e30)),
+    **dict.fromkeys(("branch_misses", "cycles"), (0, 1e30)),
     "control_log_ratio": ANY,
     "error": (0, 1e308),  # a wrong answer may be as wrong as it likes, in a finite number
     "quiet_s": TRIP,
@@ -274,8 +311,8 @@ class Verdict:
     kernel: str
     # the verdict: `slower`, `can't tell`, `not slower` or `faster`
     says: Says
-    # change of the time from base to head: 0.05 is 5 % slower
-    change: float
+    # change of the time from base to head: 0.05 is 5 % slower; empty where no time was measured
+    change: float | None
     # lower end of the change's 95 % interval; empty with fewer than six rounds
     change_low: float | None
     # upper end of the change's 95 % interval; empty with fewer than six rounds
@@ -286,6 +323,70 @@ class Verdict:
     rounds: int
     # why this slowdown was accepted beforehand; empty where it was not
     accepted: str = ""
+    # what the verdict rests on: `time`, `count` or `both`; empty where it can't be told
+    by: Witness = ""
+    # what the time alone says; empty where no time was measured
+    time_says: str = ""
+    # what the count alone says: `more` or `fewer` instructions by over 1 %, `changed` by less, or
+    # `equal`; empty where there is no count
+    count_says: CountSays = ""
+    # instructions of one launch with the base commit; empty where there is no count
+    base_instructions: float | None = None
+    # instructions of one launch with the head commit; empty where there is no count
+    head_instructions: float | None = None
+    # change of the instructions from base to head: 0.01 is 1 % more; empty where there is no count
+    count_change: float | None = None
+    # how exact that is: counts of one side differ by so much at most, 0.001 is 0.1 %
+    count_exact: float | None = None
+    # why it can't be told, in one of the words below; empty where it can
+    untold: str = ""
+    # what else there is to say, in words for people: why there is no count, or what time and count
+    # together mean
+    remark: str = ""
+
+    @property
+    def size(self) -> float:
+        """The change that the verdict is about: of the count where that alone carries it."""
+        told = self.count_change if self.by == "count" else self.change
+        return told if told is not None else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """A row of counts.csv: the instructions of one launch, as one process counted them."""
+
+    # name of the kernel: its file without `.py`
+    kernel: str
+    # hash of the kernel's source code, 12 hex digits; empty where nothing was counted
+    kernel_hash: str
+    # inputs of the layer: rows of W
+    n_in: int
+    # units of the layer: columns of W
+    n_units: int
+    # examples in one launch: rows of A_in
+    batch: int
+    # precision of the arithmetic
+    precision: str
+    # the layer's activation function
+    activation: str
+    # name of the layer; empty for a layer of the sweep's widths
+    layer: str
+    # `base` or `head` of a comparison of two commits; empty in a run
+    side: str
+    # what counted: Valgrind with its version, or the CPU's own counters
+    source: str
+    # launches that were counted at a time; empty where nothing was counted
+    launches: int | None
+    # instructions of one launch: median of the times; empty where nothing was counted
+    instructions: float | None
+    # clock cycles of one launch, by the CPU's own counters; empty where Valgrind counted
+    cycles: float | None
+    # misses of the last-level cache in one launch, as Valgrind simulates a cache (`--simulate`)
+    cache_misses: float | None
+    # branches predicted wrongly in one launch, as Valgrind simulates a predictor (`--simulate`)
+    branch_misses: float | None
+    # why there is no count, in words for people
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -340,7 +441,8 @@ class CellRow:
     latency_s: float | None
     # time that the host needs to start a launch, in seconds; on a CPU the launch itself
     launch_s: float | None
-    # time to move the input to where the kernel computes, in seconds
+    # time to move the input to where the kernel computes, in seconds; on the way to a GPU the host
+    # copies it first, into memory that the bus can read
     send_s: float | None
     # time to move the output back to the host, in seconds
     fetch_s: float | None
@@ -403,3 +505,7 @@ class CellRow:
     # time: they count because the cell has too few others. Where they are all of them, the time is
     # that of a disturbed machine
     waited: int = 0
+    # instructions of one launch (`bench run --count`): median of the processes that counted them
+    instructions: float | None = None
+    # instructions for each floating-point operation: `instructions` / `flops`
+    instructions_per_flop: float | None = None

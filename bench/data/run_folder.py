@@ -15,6 +15,22 @@ def compared(folder: Path) -> bool:
     return (folder / store.FILES[Verdict]).is_file()
 
 
+def runs(folder: Path) -> list[Path]:
+    """The runs in a folder: itself, or those that were merged into it. Raises BadInput."""
+    from bench.data import store
+    from bench.data.records import CellRow, Visit
+
+    def is_run(each: Path) -> bool:
+        return any((each / store.FILES[row]).is_file() for row in (Visit, CellRow))
+
+    if is_run(folder) or compared(folder):
+        return [folder]
+    merged = sorted(each for each in folder.glob("[!.]*") if each.is_dir() and is_run(each))
+    if not merged:
+        raise BadInput(f"{folder} is no run and holds none")
+    return merged
+
+
 def plots(folder: Path) -> Path:
     """Where a run's charts go: plots/<run> for a run in this checkout's own results/, else plots/
     inside the run, which may lie where alone something lasts: on a volume of a container.

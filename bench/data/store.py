@@ -27,15 +27,15 @@ from typing import Any, Self, TypeVar
 from bench.data import fit, reader
 from bench.data import machine as machine_file
 from bench.data.machine import Machine
-from bench.data.records import SEPARATOR, Block, CellRow, Round, Verdict, Visit
+from bench.data.records import SEPARATOR, Block, CellRow, Count, Round, Verdict, Visit
 from bench.plan.sweep import Sweep, dumps, read
-from bench.terminal import signals, text
+from bench.terminal import errors, signals, text
 from bench.terminal.errors import BadInput
 
 if typing.TYPE_CHECKING:
     import pandas as pd
 
-Row = TypeVar("Row", Visit, Block, CellRow, Round, Verdict)
+Row = TypeVar("Row", Visit, Block, CellRow, Round, Verdict, Count)
 
 
 class Run:
@@ -59,9 +59,9 @@ class Run:
         if folder.exists():
             raise BadInput(f"{folder} exists: take another --out, or go on with --resume {folder}")
         # under its own name it is whole: a kill leaves a run that can be resumed, or none
-        half = folder.with_name(f".{folder.name}.{os.getpid()}")
+        half = folder.with_name(f".half.{os.getpid()}")
         try:
-            with _written(folder, "or take another --out"):
+            with _made(folder):
                 half.mkdir(parents=True)
                 (half / FILES[Visit]).write_text(_header(Visit), encoding="utf-8")
                 (half / FILES[Block]).write_text(_header(Block), encoding="utf-8")
@@ -70,7 +70,11 @@ class Run:
         except BadInput:
             shutil.rmtree(half, ignore_errors=True)
             raise
-        return cls(folder)
+        try:
+            return cls(folder)
+        except BadInput:  # a file system without locks
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
 
     @classmethod
     def resume(cls, folder: Path) -> tuple["Run", Sweep]:
@@ -137,6 +141,7 @@ FILES: dict[type, str] = {
     CellRow: "cells.csv",
     Round: "rounds.csv",
     Verdict: "verdicts.csv",
+    Count: "counts.csv",
 }
 
 
@@ -149,7 +154,18 @@ def write_cells(folder: Path, cells: Iterable[CellRow]) -> None:
     """Write cells.csv whole, so that no reader ever sees half of it."""
     path = folder / FILES[CellRow]
     with _written(path, f"then python -m bench plot {folder}: what was measured is kept"):
-        replace(path, _header(CellRow) + _lines(map(fit.derived, cells)))
+        replace(path, cells_text(cells))
+
+
+def cells_text(cells: Iterable[CellRow]) -> str:
+    """All of cells.csv."""
+    return _header(CellRow) + _lines(map(fit.derived, cells))
+
+
+def write_counts(folder: Path, counts: Iterable[Count]) -> None:
+    """Write counts.csv whole. Raises BadInput where that can't be."""
+    with _written(folder / FILES[Count], f"then go on with --resume {folder} --count"):
+        replace(folder / FILES[Count], _header(Count) + _lines(counts))
 
 
 @contextmanager
@@ -157,7 +173,7 @@ def comparison(folder: Path) -> Iterator[None]:
     """A comparison's directory, there before anything is measured for it, and gone again where
     nothing was written. Raises BadInput where it can't be made.
     """
-    with _written(folder, "or take another --out"):
+    with _made(folder):
         folder.mkdir(parents=True)
     try:
         yield
@@ -170,6 +186,7 @@ def write_comparison(
     folder: Path,
     rounds: Iterable[Round],
     verdicts: Iterable[Verdict],
+    counts: Sequence[Count],
     machine: Machine,
     junit: str,
 ) -> None:
@@ -177,6 +194,8 @@ def write_comparison(
     with _written(folder, "or take another --out"):
         replace(folder / FILES[Round], _header(Round) + _lines(rounds))
         replace(folder / FILES[Verdict], _header(Verdict) + _lines(verdicts))
+        if counts:
+            replace(folder / FILES[Count], _header(Count) + _lines(counts))
         replace(folder / "machine.json", machine_file.dumps(machine))
         replace(folder / "junit.xml", junit)
 
@@ -196,13 +215,8 @@ def replace(path: Path, text: str) -> None:
         raise
 
 
-REMEDIES = {
-    errno.ENOSPC: "free some space",
-    errno.EDQUOT: "free some of your quota",
-    errno.EFBIG: "raise the limit on a file's size (ulimit -f)",
-    errno.EIO: "see to the disk",
-    errno.ENOENT: "put it back",
-}
+NO_PLACE = (errno.ENOENT, errno.ENOTDIR, errno.EEXIST, errno.ELOOP, errno.ENAMETOOLONG)
+"""Why a folder can't be made where none ever could."""
 
 
 @contextmanager
@@ -211,9 +225,22 @@ def _written(path: Path, then: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        remedy = REMEDIES.get(error.errno or 0, "make it writable")
-        trouble = f"{path} can't be written ({error.strerror})"
-        raise BadInput(f"{trouble}: {remedy}, {then}") from error
+        remedy = errors.WRITABLE.get(error.errno or 0, "make it writable")
+        raise BadInput(f"{path} can't be written ({error.strerror}): {remedy}, {then}") from error
+
+
+@contextmanager
+def _made(folder: Path) -> Iterator[None]:
+    """The same for a new folder."""
+    try:
+        yield
+    except OSError as error:
+        remedy = errors.WRITABLE.get(error.errno or 0, "make it writable")
+        remedy += ", or take another --out"
+        if error.errno in NO_PLACE:
+            remedy = "take another --out"
+        name = errors.shown(folder)
+        raise BadInput(f"{name} can't be written ({error.strerror}): {remedy}") from error
 
 
 def _lines(rows: Iterable[Row]) -> str:

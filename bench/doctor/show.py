@@ -13,6 +13,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from bench.doctor.diagnose import Finding, can_run
+from bench.terminal import needs
 from bench.terminal.text import plain
 
 if TYPE_CHECKING:
@@ -21,6 +22,19 @@ if TYPE_CHECKING:
 VERSION = 1
 
 COLOURS = {"ok": "green", "advice": "yellow", "problem": "bold red"}
+
+
+def packages() -> list[Finding]:
+    """A finding for each package that is not there; NVML's is found beside the driver."""
+    return [
+        Finding(
+            needs.KNOWN[name][0],
+            "problem" if name in needs.NEEDED else "advice",
+            needs.words(name),
+            needs.remedy([name]),
+        )
+        for name in needs.lacking(name for name in needs.KNOWN if name != "pynvml")
+    ]
 
 
 def as_json(findings: Sequence[Finding], record: dict[str, Any]) -> str:

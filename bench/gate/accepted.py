@@ -22,6 +22,7 @@ import msgspec
 
 from bench import ROOT
 from bench.data.records import Verdict
+from bench.plan import sweep
 from bench.terminal import options
 from bench.terminal.errors import BadInput
 
@@ -48,7 +49,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     def covers(self, verdict: Verdict) -> bool:
         """Whether the verdict is a slowdown, and no larger than was accepted."""
-        return verdict.says == "slower" and verdict.change <= self.limit()
+        return verdict.says == "slower" and verdict.size <= self.limit()
 
     def limit(self) -> float:
         """The largest slowdown that is accepted, as a ratio. Raises BadInput."""
@@ -72,7 +73,7 @@ def read(path: Path = FILE) -> tuple[Entry, ...]:
     if not path.exists():
         return ()
     try:
-        found = msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), _File).accepted
+        found = msgspec.convert(tomllib.loads(sweep.text_of(path.read_bytes())), _File).accepted
         for entry in found:
             entry.check()
     except (OSError, ValueError, RecursionError, BadInput) as error:
@@ -105,7 +106,7 @@ def apply(
             notes.append(f"{name} wasn't needed: remove it")
         notes += [
             f"{name} accepts up to {entry.up_to}, and {verdict.cell} is"
-            f" {100 * verdict.change:.1f}% slower"
+            f" {100 * verdict.size:.1f}% slower"
             for verdict in about
             if verdict.says == "slower" and not entry.covers(verdict)
         ]

@@ -23,6 +23,7 @@ from typing import Any
 from bench import ROOT
 from bench.machine import packages
 from bench.machine.git import Answer, git
+from bench.terminal import errors
 from bench.terminal.errors import BadInput
 
 ELSE = "free some space there, or set TMPDIR to another folder"
@@ -187,7 +188,9 @@ def _side(name: str, parent: Path, ref: str) -> Side:
 def _no_commit(name: str, ref: str) -> str:
     """Why git knows no such commit, and what to do."""
     if not (inside := _git("rev-parse", "--git-dir")):
-        return f"git can't read this checkout: {inside.trouble}"
+        trouble = f"git can't read this checkout: {inside.trouble}"
+        owned = "dubious ownership" not in inside.trouble
+        return trouble if owned else f"{trouble}: git config --global --add safe.directory {ROOT}"
     remedy = "fetch the history, or name another"
     if _git("rev-parse", "--is-shallow-repository").text == "true":
         remedy = "this clone is shallow: git fetch --unshallow (actions/checkout: fetch-depth: 0)"
@@ -207,5 +210,6 @@ def _unread(name: str, ref: str, trouble: str) -> str:
 def _git(*arguments: str) -> Answer:
     try:
         return git(*arguments)
-    except FileNotFoundError as error:
-        raise BadInput("git is not installed: both sides of a comparison come from it") from error
+    except OSError as error:
+        why = errors.of_system(error) or "is git installed?"
+        raise BadInput(f"git can't be run, and both sides come from it: {why}") from error

@@ -7,16 +7,20 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from msgspec import structs
 
 from bench import ROOT
+from bench.count import sources
 from bench.data import run_folder, store
-from bench.data.machine import Comparison
+from bench.data.machine import Comparison, Machine
 from bench.data.records import Says
-from bench.gate import accepted, calibration, checkouts, compare, decide, junit, report
+from bench.data.series import Kept
+from bench.gate import accepted, calibration, checkouts, compare, counts, decide, junit, report
 from bench.gate.checkouts import WORKTREE, Side
+from bench.history import database, keep
+from bench.history.database import Entry
 from bench.machine import survey
 from bench.measure import visit
 from bench.plan import sweep
@@ -35,6 +39,9 @@ CALIBRATE_S = 900.0
 """How long a calibration takes unless told otherwise: some twenty runs."""
 
 
+Asking = Literal["time", "count", "both"]
+
+
 @dataclass(frozen=True, slots=True)
 class What:
     """What is compared, and how long for."""
@@ -44,6 +51,8 @@ class What:
     slower_than: float
     budget_s: float | None  # none: the sweep's
     seed: int
+    witness: Asking = "both"
+    simulate: bool = False  # caches and branches, where Valgrind counts
 
 
 def compare_commits(what: What, base: str, head: str, folder: Path, *, locked: bool) -> Says:
@@ -51,35 +60,80 @@ def compare_commits(what: What, base: str, head: str, folder: Path, *, locked: b
     shown = progress.Screen(lambda: "")
     machine = survey.survey(visit.software(1), 1)
     spread = calibration.read(SPREADS, machine.fingerprint)
+    source = sources.find(machine.cpu.vector_flags) if what.witness != "time" else None
+    if what.witness == "count" and isinstance(source, sources.Nothing):
+        raise BadInput(
+            f"--witness count: {source.reason}: {source.remedy or 'take --witness time'}"
+        )
     entries = accepted.read()
     with store.comparison(folder):
         with checkouts.both(base, head) as plain:
             both = checkouts.locked(plain, shown.note) if locked else plain
             result = _compare(what, both, spread, shown)
+            if source is not None:
+                result = _counted(what, result, both, source, shown)
         today = datetime.now(UTC).date()
         judged = result.problem is None
         applied = accepted.apply(result.verdicts, entries, today, judged=judged)
-        notes = (*result.notes, *_grounds(spread, what.slower_than), *applied.notes)
+        grounds = _grounds(spread, what) if what.witness != "count" else ()
+        notes = (*result.notes, *grounds, *applied.notes)
         result = replace(result, verdicts=applied.verdicts, notes=notes)
         says = decide.outcome(result.verdicts, result.problem)
-        asked = report.Asked(both[0].commit, both[1].commit, what.slower_than, locked)
+        asked = report.Asked(both[0].commit, both[1].commit, what.slower_than, locked, what.witness)
         comparison = Comparison(**asdict(asked), says=says, problem=result.problem, seed=what.seed)
         machine = structs.replace(machine, comparison=comparison)
         shown.clear()
         report.show(result, asked)  # first: it stays told where the disk is full
         store.write_comparison(
-            folder, result.rounds, result.verdicts, machine, junit.xml(result, asked)
+            folder,
+            result.rounds,
+            result.verdicts,
+            result.counts,
+            machine,
+            junit.xml(result, asked),
         )
+    if note := keep.keep(*_head(what, machine, folder.name, asked.head, result)):
+        shown.note(note)
     progress.paths("numbers", [folder / "verdicts.csv", folder / "rounds.csv"])
     progress.paths("chart", runs.draw_comparison(folder, run_folder.plots(folder)))
     _tell_github(result, asked)
     return says
 
 
-def _grounds(spread: decide.Spread, slower_than: float) -> tuple[str, ...]:
+def _head(
+    what: What, machine: Machine, name: str, commit: str, result: compare.Comparison
+) -> tuple[Kept, list[Entry]]:
+    """What the history keeps of a comparison; nothing where its rounds can't be relied on."""
+    rounds = result.rounds if result.problem is None else []
+    cases = sweep.read(what.sweep).cases()
+    kernels = dict.fromkeys(row.kernel for row in rounds)
+    cells = [Cell(kernel, case) for kernel in kernels for case in cases]
+    return database.of_head(machine, name, commit, rounds, cells)
+
+
+def _counted(
+    what: What,
+    result: compare.Comparison,
+    both: Sequence[Side],
+    source: sources.Source | sources.Nothing,
+    shown: progress.Screen,
+) -> compare.Comparison:
+    """What was measured, with what counts add to it."""
+    return counts.judged(
+        result,
+        both,
+        source,
+        simulate=what.simulate,
+        watch=lambda left_s: shown.line(
+            f"counting instructions; at most {units.seconds(left_s)} left"
+        ),
+    )
+
+
+def _grounds(spread: decide.Spread, what: What) -> tuple[str, ...]:
     kernels = spread.by_kernel or {"": spread.default}
-    margins = [math.expm1(spread.margin(kernel, slower_than)) for kernel in kernels]
-    most = f"a cell is slower if its change is surely above {100 * max(margins):.1f}%"
+    margins = [math.expm1(spread.margin(kernel, what.slower_than)) for kernel in kernels]
+    most = f"a cell is slower by time if its change is surely above {100 * max(margins):.1f}%"
     if spread.runs:
         return (f"{most}: margins from {spread.runs} runs of identical code on this machine",)
     return (f"{most}: margins for a machine that was not calibrated (gate --calibrate)",)
@@ -94,8 +148,7 @@ def _tell_github(result: compare.Comparison, asked: report.Asked) -> None:
         with Path(summary).open("a", encoding="utf-8") as file:
             file.write(report.markdown(result, asked))
     except OSError as error:  # the verdict stands all the same
-        note = f"note: GITHUB_STEP_SUMMARY can't be written: {error.strerror}"
-        streams.console(stderr=True).print(note, markup=False, soft_wrap=True)
+        streams.note(f"note: GITHUB_STEP_SUMMARY can't be written: {error.strerror}")
     for line in report.annotations(result, asked):
         streams.console().print(line, markup=False, soft_wrap=True, highlight=False)
 
@@ -118,17 +171,24 @@ def _compare(
         if kernel not in (*known, sweep.ALL):
             raise BadInput(f"no kernel {kernel!r} on either side; known: {', '.join(known)}")
     kernels = sweep.which(what.kernels or settled.kernels, known)
-    result = compare.compare(
-        [Cell(kernel, case) for case in settled.cases() for kernel in kernels],
-        both,
-        spread,
-        what.slower_than,
-        limit_s=settled.launch_limit_s,
-        budget_s=what.budget_s or settled.budget_s,
-        seed=what.seed,
-        confirm=confirm,
-        watch=lambda phase, left_s: shown.line(f"{phase}; at most {units.seconds(left_s)} left"),
-    )
+    cells = [Cell(kernel, case) for case in settled.cases() for kernel in kernels]
+    if what.witness == "count" and confirm:
+        shown.line("setting up")
+        result = compare.untimed(cells, both, limit_s=settled.launch_limit_s)
+    else:
+        result = compare.compare(
+            cells,
+            both,
+            spread,
+            what.slower_than,
+            limit_s=settled.launch_limit_s,
+            budget_s=what.budget_s or settled.budget_s,
+            seed=what.seed,
+            confirm=confirm,
+            watch=lambda phase, left_s: shown.line(
+                f"{phase}; at most {units.seconds(left_s)} left"
+            ),
+        )
     if new := sorted(head - base - set(kernels)):
         note = f"new kernels of the head that the sweep does not name: {', '.join(new)}"
         result = replace(result, notes=(*result.notes, note))

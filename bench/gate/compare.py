@@ -8,12 +8,12 @@ import math
 import random
 import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from statistics import fmean
 
-from bench.data.records import Phase, Round, Verdict
-from bench.gate import decide, rounds
+from bench.data.records import Count, Phase, Round, Verdict
+from bench.gate import decide, rounds, witnesses
 from bench.gate.checkouts import Side
 from bench.gate.rounds import CantMeasure
 from bench.measure import worker_process
@@ -28,6 +28,9 @@ SCREEN_ROUNDS = decide.LEAST_ROUNDS
 """What only chooses needs no more than an interval; the time is better spent on confirming."""
 
 CONFIRM_ROUNDS = 40
+
+LEAST_WIDTH = 4
+"""No narrower layer stands in for one that is too slow."""
 
 ABSENT = ("unavailable", "unsupported")
 """What is so on both sides is left out; on one side alone it is a missing cell."""
@@ -46,6 +49,9 @@ class Comparison:
     problem: str | None  # why nothing can be judged, if so
     left_out: list[CantMeasure]  # cells that neither side can run, or that are new, and why
     notes: tuple[str, ...] = ()  # what else is to be said
+    cells: Sequence[Cell] = ()  # those that were compared
+    devices: Mapping[Cell, str] = field(default_factory=dict)  # where each of them computes
+    counts: Sequence[Count] = ()  # their instructions, where they were counted
 
 
 def software(sides: Sequence[Side]) -> list[messages.Software]:
@@ -72,9 +78,14 @@ def software(sides: Sequence[Side]) -> list[messages.Software]:
 
 
 def measurable(
-    cells: Sequence[Cell], sides: Sequence[Side], limit_s: float, judge: JudgeProcess
+    cells: Sequence[Cell],
+    sides: Sequence[Side],
+    limit_s: float,
+    judge: JudgeProcess,
+    devices: dict[Cell, str] | None = None,
 ) -> tuple[list[Cell], list[CantMeasure]]:
     """The cells that both sides run, the base within the limit a launch; why others are left out.
+    `devices` is told where each computes.
 
     A kernel that only the head has is left out: it can't have become slower. The head's launches
     may take any time, for that is what is asked. Raises BadInput where any other cell is there on
@@ -90,8 +101,11 @@ def measurable(
     on_base = _try([cell for cell in cells if cell not in new], base, limit_s, judge)
     slow = [cell for cell, problem in on_base.items() if problem.status == "skipped"]
     left_out += [on_base[cell] for cell in slow]
-    cells = [cell for cell in cells if cell not in new and cell not in slow]
-    on_head = _try(cells, head, math.inf, judge)
+    instead = narrower(slow, cells)
+    on_base |= _try(instead, base, limit_s, judge)
+    slow += [c for c in instead if c in on_base and on_base[c].status == "skipped"]
+    cells = [cell for cell in (*cells, *instead) if cell not in new and cell not in slow]
+    on_head = _try(cells, head, math.inf, judge, devices)
     good = []
     for cell in cells:
         missing = [found[cell] for found in (on_base, on_head) if cell in found]
@@ -108,6 +122,24 @@ def measurable(
     return good, left_out
 
 
+def narrower(slow: Sequence[Cell], cells: Sequence[Cell]) -> list[Cell]:
+    """Narrower cells in the place of square ones that are too slow: each half as wide, and half as
+    wide again, until there is no such cell yet. A slow machine would have few of a slow kernel.
+    """
+    known = set(cells)
+    found: list[Cell] = []
+    for cell in sorted(slow, key=lambda cell: cell.case.flops):
+        width = cell.case.n_units // 2
+        while width >= LEAST_WIDTH and cell.case.n_in == cell.case.n_units:
+            case = replace(cell.case, n_in=width, n_units=width)
+            if (smaller := replace(cell, case=case)) not in known:
+                known.add(smaller)
+                found.append(smaller)
+                break
+            width //= 2
+    return found
+
+
 def _nothing(problem: CantMeasure, sides: Sequence[Side]) -> BadInput:
     said = str(problem)
     for side in sides:  # where its files are is gone by the time that this is read
@@ -116,7 +148,11 @@ def _nothing(problem: CantMeasure, sides: Sequence[Side]) -> BadInput:
 
 
 def _try(
-    cells: Sequence[Cell], side: Side, limit_s: float, judge: JudgeProcess
+    cells: Sequence[Cell],
+    side: Side,
+    limit_s: float,
+    judge: JudgeProcess,
+    devices: dict[Cell, str] | None = None,
 ) -> dict[Cell, CantMeasure]:
     """The cells that a side can't run, and why."""
     problems: dict[Cell, CantMeasure] = {}
@@ -132,6 +168,8 @@ def _try(
             try:
                 opened = arm.open(cell, key, 0, limit_s=min(10 * limit_s, rounds.PATIENCE_S))
                 arm.close(cell, key)
+                if devices is not None:
+                    devices[cell] = opened.device
                 if opened.launch_s > limit_s:
                     problems[cell] = CantMeasure(cell, side.name, "skipped", limit)
                 elif opened.launch_s <= 0:
@@ -227,7 +265,8 @@ def compare(
     with JudgeProcess(1, rounds.SEED) as judge:
         work = _Work(sides, random.Random(seed), budget_s, watch, time.monotonic(), judge)
         watch("setting up", budget_s)
-        cells, left_out = measurable(cells, sides, limit_s, judge)
+        devices: dict[Cell, str] = {}
+        cells, left_out = measurable(cells, sides, limit_s, judge, devices)
         took = work.screen(cells, screen_rounds)
         by_name = {cell.label: cell for cell in cells}
         kernel_of = {cell.label: cell.kernel for cell in cells}
@@ -246,10 +285,24 @@ def compare(
                 work.run("confirm", undecided, CONFIRM_ROUNDS - decide.FIRST_LOOK)
         alike = len({side.python for side in sides}) == 1
     result = conclude(work.measured, spread, slower_than, left_out, alike=alike)
+    result = replace(result, cells=cells, devices=devices)
     if not (left := worth[count:]):
         return result
+    verdicts = [
+        decide.untold(v, "no time") if v.cell in left and v.says == "can't tell" else v
+        for v in result.verdicts
+    ]
     note = f"no time to measure {len(left)} of {len(worth)} doubtful cells again (longer --budget)"
-    return replace(result, notes=(*result.notes, note))
+    return replace(result, verdicts=verdicts, notes=(*result.notes, note))
+
+
+def untimed(cells: Sequence[Cell], sides: Sequence[Side], *, limit_s: float) -> Comparison:
+    """A comparison whose cells are tried on both sides, and not timed. Raises BadInput."""
+    devices: dict[Cell, str] = {}
+    with JudgeProcess(1, rounds.SEED) as judge:
+        cells, left_out = measurable(cells, sides, limit_s, judge, devices)
+    verdicts = [witnesses.unmeasured(cell.label, cell.kernel) for cell in cells]
+    return Comparison([], verdicts, None, left_out, cells=cells, devices=devices)
 
 
 def by_cell(measured: Sequence[Round], phase: str) -> dict[str, list[float]]:
@@ -274,18 +327,21 @@ def conclude(
     for row in measured:
         by_round[row.round_number].append(row.control_log_ratio)
     control = [fmean(its) for its in by_round.values()]
-    problem = decide.trouble(control, spread, slower_than, alike=alike)
+    trouble = decide.trouble(control, spread, slower_than, alike=alike)
     screen, confirm = by_cell(measured, "screen"), by_cell(measured, "confirm")
     kernel_of = {row.cell: row.kernel for row in measured}
 
     def said(off: float) -> list[Verdict]:
         return decide.verdicts(screen, confirm, kernel_of, spread, slower_than, off)
 
-    verdicts = said(0.0)
+    verdicts, problem = said(0.0), None
     notes: tuple[str, ...] = ()
-    if problem is None and alike and (off := decide.moved(control, spread)):
+    if trouble is not None:
+        verdicts = [decide.untold(v, trouble.why) for v in verdicts]
+        problem = trouble.words
+    elif alike and (off := decide.moved(control, spread)):
         far = {v.cell for v in said(decide.FAR * off) if v.says == "slower"}
-        verdicts = [v if v.cell in far else replace(v, says="can't tell") for v in verdicts]
+        verdicts = [v if v.cell in far else decide.untold(v, "fixed work moved") for v in verdicts]
         problem = decide.moved_by(control)
         if far:
             far_more = f"a cell is slower only if its change is above {decide.FAR} times that"

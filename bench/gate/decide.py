@@ -13,21 +13,28 @@ ratio of two like arms is). There are two looks, at half the error each: what is
 leaves the time to the rest. The margin covers what two runs of identical code differ by, which no
 number of rounds within one run can show; it is pooled over a kernel's cells. A cell is not slower
 if the whole interval of its median, and what runs differ by, lies below the slowdown that is asked
-about: each cell by itself, without a correction for their number. Else it can't be told.
+about, and if, among all that are called so, at most one in twenty is expected to be as slow
+(Benjamini and Hochberg's correction: with few cells that are clear, each needs more rounds). Else
+it can't be told, and a word says why.
 """
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
+from typing import NamedTuple
 
 from scipy import stats
 
-from bench.data.records import Says, Verdict
+from bench.data.records import Says, Untold, Verdict
 from bench.stats.interval import CONFIDENCE, left_out
 
 ALPHA = 0.01
 """A false alarm in any cell of a run: at most this often, if the margin is right."""
+
+WRONGLY_CLEARED = 0.05
+"""Of the cells that are called not slower, so many are expected to be as slow as is asked about, at
+most."""
 
 LEAST_ROUNDS = 6
 """Fewer have no interval: the smallest and the largest of five may both lie above the median."""
@@ -86,11 +93,9 @@ def worth_a_look(
     """The cells to confirm: those that moved, and those that the screen can't clear; the slowest
     first.
     """
+    clear = cleared(screen, kernel_of, spread, slower_than)
     chosen = [
-        cell
-        for cell, d in screen.items()
-        if abs(median(d)) > WORTH_A_LOOK
-        or not cleared(interval(d)[1], spread.of(kernel_of[cell]), slower_than)
+        cell for cell, d in screen.items() if abs(median(d)) > WORTH_A_LOOK or cell not in clear
     ]
     return sorted(chosen, key=lambda cell: -median(screen[cell]))
 
@@ -107,15 +112,35 @@ def affordable(cells: int, cell_rounds: float) -> int:
     return 1
 
 
-def cleared(high: float, spread: float, slower_than: float) -> bool:
-    """Whether all that an interval holds, up to `high`, and what runs differ by, is less than is
-    asked about.
+def cleared(
+    rounds: Mapping[str, Sequence[float]],
+    kernel_of: Mapping[str, str],
+    spread: Spread,
+    slower_than: float,
+) -> set[str]:
+    """The cells that are not slower, as far as their rounds say.
 
-    A slowdown of just that size passes where the interval misses it or the run happens to be off by
-    more than a standard deviation: at most one in six, if the rounds are very many and steady; 3 of
-    450 in trials (results/studies/gate_trials.csv).
+    All that a cell's interval holds, and what runs differ by, is less than is asked about; and of
+    the cells of which that is so, no more than WRONGLY_CLEARED are expected to be there by chance.
+    (Benjamini, Hochberg, Controlling the false discovery rate, 1995; the signed-rank test.)
     """
-    return high + spread < math.log1p(slower_than)
+    clear = {c for c in rounds if below(rounds[c], spread.of(kernel_of[c]), slower_than)}
+    if not clear:
+        return set()
+    limit = math.log1p(slower_than)
+    p = [
+        _p_above_zero([limit - spread.of(kernel_of[cell]) - x for x in d])
+        for cell, d in rounds.items()
+    ]
+    adjusted = dict(zip(rounds, stats.false_discovery_control(p), strict=True))
+    return {cell for cell in clear if adjusted[cell] <= WRONGLY_CLEARED}
+
+
+def below(d: Sequence[float], spread: float, slower_than: float) -> bool:
+    """Whether all that the interval of rounds holds, and what runs differ by, is less than is asked
+    about.
+    """
+    return interval(d)[1] + spread < math.log1p(slower_than)
 
 
 def verdicts(
@@ -136,21 +161,38 @@ def verdicts(
         first | above({c: d for c, d in shifted.items() if c not in first}, ALPHA / LOOKS)
         for shifted, first in _at_first_look(confirm, margins)
     )
+    # rounds that chose a cell would make it look worse than it is
+    rounds = {cell: list(confirm.get(cell) or screen[cell]) for cell in screen}
+    clear = cleared(rounds, kernel_of, spread, slower_than)
     return [
         _verdict(
             cell,
             kernel_of[cell],
-            # rounds that chose a cell would make it look worse than it is
-            list(confirm.get(cell) or screen[cell]),
-            spread.of(kernel_of[cell]),
+            d,
             margins[cell],
             slower_than,
-            slower=cell in slower,
-            faster=cell in faster,
+            says="slower"
+            if cell in slower
+            else "faster"
+            if cell in faster
+            else "not slower"
+            if cell in clear
+            else "can't tell",
+            why=_why(d, spread.of(kernel_of[cell]), slower_than),
             error=ALPHA / LOOKS / max(len(confirm), 1),
         )
-        for cell in screen
+        for cell, d in rounds.items()
     ]
+
+
+def _why(d: Sequence[float], spread: float, slower_than: float) -> Untold:
+    """Why rounds that show neither can't be told."""
+    low, high = interval(d)
+    if not math.isfinite(high - low):
+        return "few rounds"
+    if below(d, spread, slower_than):
+        return "many cells"
+    return "unsteady" if high - low > math.log1p(slower_than) else "near the limit"
 
 
 def decided(
@@ -218,26 +260,19 @@ def _verdict(
     cell: str,
     kernel: str,
     d: list[float],
-    spread: float,
     margin: float,
     slower_than: float,
     *,
-    slower: bool,
-    faster: bool,
+    says: Says,
+    why: Untold,
     error: float,
 ) -> Verdict:
     low, high = interval(d)
     known = math.isfinite(high - low)
     visible = _visible(d, margin, error)
-    says: Says = "can't tell"
-    if slower:
-        says = "slower"
-    elif faster:
-        says = "faster"
-    elif cleared(high, spread, slower_than):
-        says = "not slower"
-        # it was asked about, and it is ruled out
+    if says == "not slower":  # it was asked about, and it is ruled out
         visible = min(visible or slower_than, slower_than)
+    told = says != "can't tell"
     return Verdict(
         cell=cell,
         kernel=kernel,
@@ -247,7 +282,22 @@ def _verdict(
         change_high=math.expm1(high) if known else None,
         visible=visible,
         rounds=len(d),
+        by="time" if told else "",
+        time_says=says,
+        untold="" if told else why,
     )
+
+
+def untold(verdict: Verdict, why: Untold) -> Verdict:
+    """The verdict of a cell that can't be told after all."""
+    return replace(verdict, says="can't tell", by="", time_says="can't tell", untold=why)
+
+
+class Trouble(NamedTuple):
+    """Why no cell can be judged by its time: the word for a file, and the words for people."""
+
+    why: Untold
+    words: str
 
 
 def trouble(
@@ -256,7 +306,7 @@ def trouble(
     slower_than: float,
     *,
     alike: bool = True,
-) -> str | None:
+) -> Trouble | None:
     """Why the run can't be judged at all, if so; it sees no cell.
 
     `control`: d of fixed work that is the same on both sides, a number a round. `alike`: both
@@ -264,12 +314,13 @@ def trouble(
     only its steadiness is looked at.
     """
     if len(control) < LEAST_ROUNDS:
-        return f"{len(control)} rounds are too few to judge by"
+        return Trouble("few rounds", f"{len(control)} rounds are too few to judge by")
     low, high = interval(control if alike else [d - median(control) for d in control])
     if max(high, -low) > math.log1p(slower_than):
         if low > 0 or high < 0:
-            return moved_by(control)
-        return "fixed work that is the same on both sides is too unsteady to judge by"
+            return Trouble("fixed work moved", moved_by(control))
+        unsteady = "fixed work that is the same on both sides is too unsteady to judge by"
+        return Trouble("fixed work unsteady", unsteady)
     return None
 
 

@@ -8,7 +8,7 @@ from xml.etree import ElementTree as ET
 
 from bench.data.records import Verdict
 from bench.gate.compare import Comparison
-from bench.gate.report import Asked, change, ordered, sentence
+from bench.gate.report import Asked, ordered, said, sentence, why
 from bench.terminal.text import plain
 
 
@@ -18,10 +18,10 @@ def xml(comparison: Comparison, asked: Asked) -> str:
     suite = ET.SubElement(suites, "testsuite", name="gate")
     for verdict in ordered(comparison.verdicts):
         case = _case(suite, verdict.kernel, verdict.cell)
-        if why := _untold(comparison, verdict):
-            ET.SubElement(case, "skipped", message=plain(why))
+        if untold := _untold(comparison, verdict):
+            ET.SubElement(case, "skipped", message=plain(untold))
         elif verdict.says == "slower" and not verdict.accepted:
-            ET.SubElement(case, "failure", message=plain(f"slower: {change(verdict)}"))
+            ET.SubElement(case, "failure", message=plain(f"{said(verdict)}: {why(verdict)}"))
         elif verdict.accepted:
             ET.SubElement(case, "system-out").text = plain(f"accepted: {verdict.accepted}")
     for one in comparison.left_out:
@@ -44,4 +44,4 @@ def _case(suite: ET.Element, kernel: str, cell: str) -> ET.Element:
 def _untold(comparison: Comparison, verdict: Verdict) -> str | None:
     if comparison.problem:
         return f"can't tell: {comparison.problem}"
-    return f"can't tell: {change(verdict)}" if verdict.says == "can't tell" else None
+    return f"can't tell: {why(verdict)}" if verdict.says == "can't tell" else None

@@ -9,10 +9,11 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from bench.count.change import THRESHOLD
 from bench.data.records import Says, Verdict
-from bench.gate import decide
+from bench.gate import decide, witnesses
 from bench.gate.compare import Comparison
-from bench.terminal import streams
+from bench.terminal import streams, units
 from bench.terminal.text import markdown as escaped
 from bench.terminal.text import plain
 
@@ -25,11 +26,13 @@ class Asked:
     head: str
     slower_than: float
     locked: bool = False
+    witness: str = "time"  # or count, or both
 
     def words(self) -> str:
         """The comparison and its conditions in a line."""
         env = "each with its own lock's packages" if self.locked else "both with the same packages"
-        return f"{self.head[:12]} against {self.base[:12]}, {env}, one thread, one core"
+        core = ", one core" if self.witness != "count" else ""
+        return f"{self.head[:12]} against {self.base[:12]}, {env}, one thread{core}"
 
 
 ORDER: tuple[str, ...] = get_args(Says)
@@ -41,16 +44,43 @@ MOST_ANNOTATIONS = 10
 
 def ordered(verdicts: Sequence[Verdict]) -> list[Verdict]:
     """The worst first, and the largest change first among equals."""
-    return sorted(verdicts, key=lambda v: (ORDER.index(v.says), -v.change, v.cell))
+    return sorted(verdicts, key=lambda v: (ORDER.index(v.says), -v.size, v.cell))
 
 
 def said(verdict: Verdict) -> str:
-    """The verdict, and whether it was accepted on purpose."""
-    return f"{verdict.says} (accepted)" if verdict.accepted else verdict.says
+    """The verdict, what it rests on if not on time alone, and whether it was accepted on purpose:
+    "slower, by count (accepted)".
+    """
+    by = {"count": ", by count", "both": ", by time and count"}.get(verdict.by, "")
+    return f"{verdict.says}{by}{' (accepted)' if verdict.accepted else ''}"
+
+
+def why(verdict: Verdict) -> str:
+    """What a verdict rests on, or why there is none: "+5.1% (+4.2 to +6.0)"."""
+    parts = [verdict.untold, "" if verdict.by == "count" else change(verdict)]
+    if verdict.by in ("count", "both") or verdict.untold == "contradiction":
+        parts.append(f"instructions {instructions(verdict)}")
+    return ", ".join([*filter(None, parts)]) + (f"; {verdict.remark}" if verdict.remark else "")
+
+
+def instructions(verdict: Verdict) -> str:
+    """Instructions of one launch at the head, and their change as exactly as it is known:
+    "1.02 M, +2.0% ±0.1".
+    """
+    if verdict.head_instructions is None or verdict.count_change is None:
+        return ""
+    exact = 100 * (verdict.count_exact or 0.0)
+    return (
+        f"{units.si(verdict.head_instructions)}, {100 * verdict.count_change:+z.1f}% ±{exact:.1f}"
+    )
 
 
 def change(verdict: Verdict) -> str:
-    """The change with its interval, or how few rounds there were: "+5.1% (+4.2 to +6.0)"."""
+    """The change with its interval, or how few rounds there were: "+5.1% (+4.2 to +6.0)"; nothing
+    where no time was measured.
+    """
+    if verdict.change is None:
+        return ""
     if verdict.change_low is None or verdict.change_high is None:
         return f"({verdict.rounds} rounds: too few)"
     low, high = 100 * verdict.change_low, 100 * verdict.change_high
@@ -61,18 +91,30 @@ def change(verdict: Verdict) -> str:
 def visible(verdict: Verdict) -> str:
     """The smallest slowdown that these rounds could have shown."""
     seen = verdict.visible
+    if verdict.change is None:
+        return ""
     return "none" if seen is None or seen > 10 else f"{100 * seen:.1f}%"
 
 
 def show(comparison: Comparison, asked: Asked) -> None:
     """The table, what was left out, and the outcome, on stdout."""
-    console = streams.console(width=120)
+    console = streams.console(width=150 if witnesses.counted(comparison.verdicts) else 120)
     console.print(table(comparison.verdicts))
     console.print(plain(asked.words()), markup=False, soft_wrap=True, style="dim")
-    for why in (*left_out(comparison), *comparison.notes):
-        console.print(plain(why), markup=False, soft_wrap=True)
+    for line in (*remarks(comparison), *left_out(comparison), *comparison.notes):
+        console.print(plain(line), markup=False, soft_wrap=True)
     said = plain(sentence(comparison, asked.slower_than))
     console.print(said, style="bold", markup=False, soft_wrap=True)
+
+
+def remarks(comparison: Comparison) -> list[str]:
+    """A line for each remark and kernel, with the cells that it is about."""
+    alike: dict[tuple[str, str], list[str]] = {}
+    for verdict in ordered(comparison.verdicts):
+        if verdict.remark:
+            name = verdict.cell.removeprefix(f"{verdict.kernel} ")
+            alike.setdefault((verdict.remark, verdict.kernel), []).append(name)
+    return [f"{kernel} ({_counted(names)}): {remark}" for (remark, kernel), names in alike.items()]
 
 
 def left_out(comparison: Comparison) -> list[str]:
@@ -94,15 +136,19 @@ def _counted(names: Sequence[str]) -> str:
 def table(verdicts: Sequence[Verdict]) -> Table:
     """A row a cell."""
     shown = Table(header_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
-    for heading in ("cell", "verdict", "change", "detectable from", "rounds"):
+    with_counts = witnesses.counted(verdicts)
+    headings = ["cell", "verdict", "change", "detectable from", "rounds"]
+    for heading in [*headings, *(["instructions"] if with_counts else [])]:
         shown.add_column(heading, justify="left" if heading in ("cell", "verdict") else "right")
     for verdict in ordered(verdicts):
+        why_not = f": {verdict.untold}" if verdict.untold else ""
         shown.add_row(
             Text(verdict.cell),
-            Text(said(verdict), style="" if verdict.accepted else STYLES[verdict.says]),
+            Text(said(verdict) + why_not, style="" if verdict.accepted else STYLES[verdict.says]),
             change(verdict),
             visible(verdict),
-            str(verdict.rounds),
+            str(verdict.rounds or ""),
+            *([instructions(verdict)] if with_counts else []),
         )
     return shown
 
@@ -116,11 +162,14 @@ def sentence(comparison: Comparison, slower_than: float) -> str:
         case "slower":
             return f"slower: {tally}"
         case "can't tell":
-            why = comparison.problem or f"{tally} (a longer --budget gives more rounds)"
-            return f"can't tell: {why}"
+            timed = any(v.rounds for v in comparison.verdicts)
+            more = " (a longer --budget gives more rounds)" if timed else ""
+            return f"can't tell: {comparison.problem or tally + more}"
         case _:
             but = " but accepted ones" if any(v.accepted for v in comparison.verdicts) else ""
-            return f"no cell is {100 * slower_than:g}% slower{but}: {tally}"
+            if any(v.change is not None for v in comparison.verdicts):
+                return f"no cell is {100 * slower_than:g}% slower{but}: {tally}"
+            return f"no cell takes {100 * THRESHOLD:g}% more instructions{but}: {tally}"
 
 
 def markdown(comparison: Comparison, asked: Asked) -> str:
@@ -133,16 +182,20 @@ def markdown(comparison: Comparison, asked: Asked) -> str:
     ]
     listed = [v for v in ordered(comparison.verdicts) if v.says != "not slower"]
     if listed:
+        with_counts = witnesses.counted(comparison.verdicts)
+        last = " instructions |" if with_counts else ""
         lines += [
-            "| cell | verdict | change (95 %) | detectable from | rounds |",
-            "| --- | --- | --- | --- | --- |",
+            f"| cell | verdict | change (95 %) | detectable from | rounds |{last}",
+            f"| --- | --- | --- | --- | --- |{' --- |' if with_counts else ''}",
         ]
         lines += [
-            f"| {escaped(v.cell)} | {said(v)} | {change(v)} | {visible(v)} | {v.rounds} |"
+            f"| {escaped(v.cell)} | {said(v)}{f': {v.untold}' if v.untold else ''} | {change(v)} |"
+            f" {visible(v)} | {v.rounds} |{f' {instructions(v)} |' if with_counts else ''}"
             for v in listed
         ]
     lines += [f"- {escaped(v.cell)}: accepted: {escaped(v.accepted)}" for v in listed if v.accepted]
-    lines += [f"- {escaped(why)}" for why in (*left_out(comparison), *comparison.notes)]
+    said_too = (*remarks(comparison), *left_out(comparison), *comparison.notes)
+    lines += [f"- {escaped(line)}" for line in said_too]
     return "\n".join(lines) + "\n"
 
 
@@ -154,7 +207,7 @@ def annotations(comparison: Comparison, asked: Asked) -> list[str]:
         decide.outcome(comparison.verdicts, comparison.problem), "notice"
     )
     lines = [f"::{level} title=gate::{_escaped(sentence(comparison, asked.slower_than))}"]
-    lines += [f"::error title=slower::{_escaped(f'{v.cell}: {change(v)}')}" for v in slower]
+    lines += [f"::error title=slower::{_escaped(f'{v.cell}: {why(v)}')}" for v in slower]
     return lines[:MOST_ANNOTATIONS]
 
 

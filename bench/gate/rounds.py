@@ -31,6 +31,11 @@ round more than from block to block: more rounds make them steadier, longer ones
 PAIRS = 8
 LEAST_PAIRS = 4
 
+PAGES_BYTES = 2**19
+"""Cells whose arrays hold as much are opened twice a round, for half of the pairs each: beyond the
+nearest caches the time depends on which pages of memory they got, by chance, for as long as they
+are open."""
+
 PATIENCE_S = 60.0
 
 SEED = 0
@@ -51,14 +56,19 @@ class Arm:
     """One side's process, for one round."""
 
     def __init__(
-        self, side: Side, core: int | None, memory: DeviceMemory, judge: JudgeProcess
+        self,
+        side: Side,
+        core: int | None,
+        memory: DeviceMemory,
+        judge: JudgeProcess,
+        hash_seed: int | None = None,
     ) -> None:
         self.side = side.name
         self._memory = memory
         self._judge = judge
         self._lent: dict[int, Lent] = {}  # to the open cells, by their key
         self._devices: dict[int, str] = {}  # of the open cells, by their key
-        self._worker = worker_process.WorkerProcess(1, side.folder, core, side.python)
+        self._worker = worker_process.WorkerProcess(1, side.folder, core, side.python, hash_seed)
 
     def software(self) -> messages.Software:
         """What the process is made of."""
@@ -97,7 +107,9 @@ class Arm:
         return reply.seconds[0], reply.control_s
 
     def close(self, cell: Cell, key: int) -> None:
-        """Check the answers and let go of the cell."""
+        """Check the answers and let go of the cell. Raises CantMeasure, also for a kernel that
+        leaves threads or processes running: the other arm is on the same core.
+        """
         reply = self._call(cell, messages.Close(key))
         assert isinstance(reply, messages.Closed)
         lent = self._lent.pop(key)
@@ -109,6 +121,12 @@ class Arm:
             lent.close()
         if verdict.wrong:
             raise CantMeasure(cell, self.side, "wrong", verdict.wrong)
+        if not reply.quiet:
+            still = f"its threads still ran {reply.quiet_s:.1f} s after the last launch"
+            raise CantMeasure(cell, self.side, "error", still)
+        if self._worker.left_busy():
+            left = "it left a process running, which used a core after the last launch"
+            raise CantMeasure(cell, self.side, "error", left)
 
     def end(self) -> None:
         """End the process."""
@@ -142,7 +160,10 @@ def measure(
     is `judge`, which lends both the same inputs. `seen` is told of each cell before it is measured.
     """
     core = generator.choice(sorted(os.sched_getaffinity(0))) if _pins() else None
-    arms = [Arm(side, core, memory, judge) for side in generator.sample(list(sides), len(sides))]
+    seed = generator.randrange(2**32)  # a new one each round, and the same for both arms
+    arms = [
+        Arm(side, core, memory, judge, seed) for side in generator.sample(list(sides), len(sides))
+    ]
     try:
         rows = []
         for key, cell in enumerate(generator.sample(list(cells), len(cells)), start=1):
@@ -162,19 +183,22 @@ def _cell(
     arms: Sequence[Arm],
     generator: random.Random,
 ) -> Round:
-    offset = generator.randrange(64)
-    opened = [arm.open(cell, key, offset, PATIENCE_S) for arm in arms]
-    launch_s = max(one.launch_s for one in opened)
-    loops = math.ceil(BLOCK_S / launch_s)
-    pairs = min(max(round(PAIRS_S / (loops * launch_s)), LEAST_PAIRS), PAIRS)
     found: dict[str, list[tuple[float, float]]] = {arm.side: [] for arm in arms}
-    for pair in range(pairs):
-        # a coin for each: what drifts hits both arms alike in the long run
-        first = pair % 2 if generator.random() < 0.5 else 1 - pair % 2
-        for arm in (arms[first], arms[1 - first]):
-            found[arm.side].append(arm.block(cell, key, loops))
-    for arm in arms:
-        arm.close(cell, key)
+    times = 1 if cell.case.bytes < PAGES_BYTES else 2
+    for _ in range(times):
+        offset = generator.randrange(64)
+        opened = [arm.open(cell, key, offset, PATIENCE_S) for arm in arms]
+        launch_s = max(one.launch_s for one in opened)
+        loops = math.ceil(BLOCK_S / launch_s)
+        pairs = min(max(round(PAIRS_S / (loops * launch_s)), LEAST_PAIRS), PAIRS)
+        first = generator.randrange(2)
+        for pair in range(pairs // times):
+            # ABBA, so that what drifts hits both arms alike; which one begins is a coin's
+            turn = (first + pair) % 2
+            for arm in (arms[turn], arms[1 - turn]):
+                found[arm.side].append(arm.block(cell, key, loops))
+        for arm in arms:
+            arm.close(cell, key)
     return row(number, phase, cell, found)
 
 

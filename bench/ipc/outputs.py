@@ -12,17 +12,11 @@ from numpy.typing import NDArray
 
 from bench.ipc.arrays import Floating, Input
 
-Label = Literal["first", "last", "other", "ahead", "rewritten"]
+Label = Literal["first", "last", "other"]
 
 LABELS: tuple[Label, ...] = get_args(Label)
 
-INPUT_OF: dict[Label, Input] = {
-    "first": "strong",
-    "last": "plain",
-    "other": "loud",
-    "ahead": "strong",  # of a launch that was queued behind other work
-    "rewritten": "plain",  # of a launch after the output was overwritten
-}
+INPUT_OF: dict[Label, Input] = {"first": "strong", "last": "plain", "other": "loud"}
 """Which input each of them is the answer to."""
 
 

@@ -35,13 +35,6 @@ TRIES = 8
 SMALL = 2**20
 """Products up to which that may happen by chance."""
 
-SAID: dict[Label, str] = {
-    "other": "for another input, {}",
-    "ahead": "it answered before its input was there: its work is not on its device's stream",
-    "rewritten": "it launched and computed nothing: its output had been overwritten",
-}
-"""What is said of an output that is wrong, where its own words would not tell."""
-
 
 @dataclass(frozen=True, slots=True)
 class Layer:
@@ -127,7 +120,7 @@ class Judge:
             except Wrong:
                 continue
             return "it answered another input as it had answered the first"
-        return SAID.get(label, "{}").format(wrong)
+        return f"for another input, {wrong}" if label == "other" else wrong
 
     def _both(self, case: Case, own: Weights | None) -> tuple[Layer, Lent]:
         """A case's layer, inputs and answers: those that are kept, or new ones."""

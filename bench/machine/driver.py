@@ -9,6 +9,7 @@ GPU.
 import ctypes
 import json
 import sys
+import uuid
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -58,6 +59,7 @@ class Device:
     memory_clock_hz: int | None = None
     memory_bus_bits: int | None = None
     l2_bytes: int | None = None
+    uuid: str = ""  # like "GPU-3f2a...": the same in whichever slot and host; empty: not told
 
     @property
     def capability(self) -> tuple[int, int]:
@@ -165,11 +167,22 @@ def _device(cuda: ctypes.CDLL, index: int) -> Device:
         bus=bus.value.decode(errors="replace"),
         compute=f"{major}.{minor}",
         memory_bytes=_memory(cuda, device),
+        uuid=_uuid(cuda, device),
         **{
             field: _perhaps(cuda, which, factor, device)
             for field, (which, factor) in ATTRIBUTES.items()
         },
     )
+
+
+def _uuid(cuda: ctypes.CDLL, device: ctypes.c_int) -> str:
+    """As nvidia-smi -L says it."""
+    raw = (ctypes.c_ubyte * 16)()
+    try:
+        _call(cuda, "cuDeviceGetUuid", ctypes.byref(raw), device)
+    except Failed:
+        return ""
+    return f"GPU-{uuid.UUID(bytes=bytes(raw))}"
 
 
 def _memory(cuda: ctypes.CDLL, device: ctypes.c_int) -> int | None:

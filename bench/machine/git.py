@@ -55,7 +55,7 @@ class Answer:
 def git(*arguments: str, timeout_s: float = TIMEOUT_S) -> Answer:
     """Run git in the checkout, which may be a folder of a larger repository.
 
-    Raises FileNotFoundError where git is not installed.
+    Raises OSError where git can't be run: FileNotFoundError where it is not installed.
     """
     environment = {name: value for name, value in os.environ.items() if name not in ELSEWHERE}
     environment |= {"LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0"}

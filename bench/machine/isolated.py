@@ -8,6 +8,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import IO
 
 from bench import ROOT
 
@@ -47,7 +48,7 @@ def run(
 
     Its output goes to files: a process that can't be killed must not be able to block a reader.
     """
-    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+    with _file() as out, _file() as err:
         process = subprocess.Popen(
             command,
             cwd=ROOT,
@@ -72,6 +73,13 @@ def run(
             file.seek(0)
             texts.append(file.read().decode(errors="replace"))
     return Ended(code, *texts)
+
+
+def _file() -> IO[bytes]:
+    """A file without a name: in memory where Linux has that, for temporary folders may be full."""
+    if hasattr(os, "memfd_create"):
+        return os.fdopen(os.memfd_create("output"), "w+b")
+    return tempfile.TemporaryFile()
 
 
 def _signal_name(number: int) -> str:

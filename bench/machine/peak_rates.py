@@ -69,7 +69,8 @@ def of_cpu(precision: str, threads: int, machine: Machine, kept: Path) -> Peaks 
             text=True,
             check=True,
         )
-        flop_per_s, bytes_per_s = json.loads(done.stdout)
+        # the last line: what starts with every Python here may have printed, too
+        flop_per_s, bytes_per_s = json.loads(done.stdout.splitlines()[-1])
     except (OSError, subprocess.CalledProcessError):
         flop_per_s, bytes_per_s = 0.0, 0.0
     name = f"{machine.fingerprint} {precision} {threads}"

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import platform
+import re
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,12 +15,16 @@ from msgspec.structs import replace
 from bench.data.machine import Blas, Cpu, Gpus, Machine
 from bench.machine import driver, variables, wheel
 from bench.machine.git import git
+from bench.terminal import text
 from bench.worker.limits import usable_cores
 from bench.worker.messages import Software
 
 VECTOR_FLAGS = ("avx2", "fma", "avx512f", "amx_tile", "asimd", "sve")
 
 FREQUENCY = Path("/sys/devices/system/cpu/cpu0/cpufreq")
+
+CONTAINER = re.compile(r"[0-9a-f]{12}")
+"""The name that Docker and Podman give to a container."""
 
 CODE = (".", ":!results", ":!plots")
 """What git has to find unchanged: all but what runs leave behind."""
@@ -28,6 +33,7 @@ CODE = (".", ":!results", ":!plots")
 def survey(software: Software, threads: int) -> Machine:
     """The machine as it is now; its peak rates are measured later."""
     commit = _commit()
+    packages = wheel.installed()
     machine = Machine(
         started=datetime.now(UTC).isoformat(timespec="seconds"),
         cpu=_cpu(),
@@ -47,11 +53,13 @@ def survey(software: Software, threads: int) -> Machine:
         ),
         threads=threads,
         gpus=msgspec.convert(driver.record(driver.ask()), Gpus),
-        gpu_library=wheel.in_use(),
+        gpu_library=wheel.in_use(packages),
         commit=commit,
         clean=commit is not None and _git("status", "--porcelain", "--", *CODE) == "",
         load=round(os.getloadavg()[0], 2),
         overrides=variables.changing(os.environ),
+        host=_host(),
+        packages=packages,
     )
     digest = hashlib.sha256(repr(identity(machine)).encode()).hexdigest()[:12]
     return replace(machine, fingerprint=digest, warnings=tuple(warnings(machine)))
@@ -111,9 +119,22 @@ def identity(machine: Machine) -> dict[str, str]:
     return facts
 
 
+def _host() -> str:
+    """What BENCH_HOST says, or a hash of the machine's name: a run that is shown around doesn't
+    tell it. Nothing of a container, whose name is drawn anew each time.
+    """
+    if (said := os.environ.get("BENCH_HOST")) is not None:
+        return text.short(said)
+    name = platform.node()
+    return "" if CONTAINER.fullmatch(name) else hashlib.sha256(name.encode()).hexdigest()[:8]
+
+
 def _cpu() -> Cpu:
     info = _first_processor()
-    frequency = psutil.cpu_freq()
+    try:
+        frequency = psutil.cpu_freq()
+    except (OSError, NotImplementedError, ValueError):  # a virtual machine without some files
+        frequency = None
     governor, driver = FREQUENCY / "scaling_governor", FREQUENCY / "scaling_driver"
     flags = info.get("flags", info.get("Features", "")).split()
     return Cpu(
@@ -128,13 +149,16 @@ def _cpu() -> Cpu:
 
 
 def _line(path: Path) -> str:
-    return path.read_text().strip() if path.is_file() else ""
+    try:
+        return path.read_text().strip()
+    except (OSError, ValueError):
+        return ""
 
 
 def _first_processor() -> dict[str, str]:
     """The first paragraph of /proc/cpuinfo; empty where there is none."""
     try:
-        paragraph = Path("/proc/cpuinfo").read_text().split("\n\n")[0]
+        paragraph = Path("/proc/cpuinfo").read_text(errors="replace").split("\n\n")[0]
     except OSError:
         return {}
     pairs = (line.partition(":") for line in paragraph.splitlines())

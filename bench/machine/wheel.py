@@ -129,12 +129,15 @@ def beside(installed: Mapping[str, str], lock: str) -> list[str]:
 def installed() -> dict[str, str]:
     """The environment's packages, by the name that lock files use -> version."""
     found = ((each.metadata["Name"], each.version) for each in metadata.distributions())
-    return {re.sub(r"[-_.]+", "-", name).lower(): version for name, version in found if name}
+    names = sorted(
+        (re.sub(r"[-_.]+", "-", name).lower(), version) for name, version in found if name
+    )
+    return dict(names)
 
 
-def in_use() -> str:
-    """The CuPy that is installed, with its version; empty where there is none."""
-    found = sorted(installed().items())
+def in_use(packages: Mapping[str, str]) -> str:
+    """Of these packages CuPy, with its version; empty where there is none."""
+    found = sorted(packages.items())
     return ", ".join(f"{name} {version}" for name, version in found if CUPY.fullmatch(name))
 
 

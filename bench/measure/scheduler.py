@@ -24,7 +24,7 @@ from bench.measure.visit import refusal
 from bench.plan.case import Case
 from bench.plan.cell import Cell
 from bench.stats import prediction
-from bench.stats.measured import Measured, of_visit, spoiled
+from bench.stats.measured import Launches, Measured, of_visit, spoiled, waiting
 from bench.stats.run_data import RunData
 from bench.stats.times import times
 
@@ -44,6 +44,9 @@ MOST_PENDING = 1000
 
 LEAST_SHARE = 0.25
 """A case takes part in at least this share of the passes, however well it is known."""
+
+LEAST_ALONE = 0.1
+"""At least this part of a visit's time was its own: the waits of several threads add up."""
 
 REMEMBERED = LOOKS[-1]
 """Visits of a cell held in memory: enough for the last look. A long run's later ones are on disk
@@ -85,9 +88,15 @@ class Standing:
     known: bool = False  # the files have a row of it
     device: str = ""  # the name of the device that a visit reached
     fastest: float = math.inf  # seconds of a launch in its fastest block
+    alone_s: float = math.inf  # the same without what its threads waited for a core, at least
     looked: int = 0  # how many looks were reached when it was last looked at
     half_width: float = math.inf  # of its interval then, relative
     narrow: bool = False  # at that look, and at the one before
+
+    def add(self, launches: Launches, waited: float) -> None:
+        """Take note of a good visit whose threads waited for this share of the time."""
+        self.fastest = min(self.fastest, launches.fastest)
+        self.alone_s = min(self.alone_s, launches.fastest * max(1 - waited, LEAST_ALONE))
 
     @property
     def visited(self) -> bool:
@@ -155,9 +164,9 @@ class Scheduler:
                 standing.known = True
                 standing.device = before.device
                 standing.measured = before.measured
-                launches = before.measured.launches.values()
-                standing.fastest = min((its.fastest for its in launches), default=math.inf)
-                if launches:
+                for visit, launches in before.measured.launches.items():
+                    standing.add(launches, before.measured.waited[visit])
+                if standing.visited:
                     self._time(cell)
                 # one that was skipped for what its first launch took is not tried again
                 standing.skipped = last.status == "skipped" and last.predicted_s is not None
@@ -256,7 +265,7 @@ class Scheduler:
         if visit.status == "ok":
             measured = of_visit(blocks)
             assert measured.launches is not None
-            standing.fastest = min(standing.fastest, measured.launches.fastest)
+            standing.add(measured.launches, waiting(visit))
             if not spoiled(visit) and len(standing.measured.launches) < REMEMBERED:
                 standing.measured.add(visit, measured)
             self._time(cell)
@@ -316,12 +325,13 @@ class Scheduler:
     def _predict(self, cell: Cell) -> float | None:
         """Seconds of a launch: as measured before, or as smaller cases of the kernel suggest.
 
-        From the fastest visits: a disturbed one says little of what a cell needs.
+        From what the fastest visits took beside their waiting for a core: on a busy machine, too, a
+        cell is skipped for its own time alone.
         """
         if self._standing[cell].visited:
             return self._standing[cell].fastest
         timed = self._timed.get((cell.kernel, cell.device), {})
-        measured = {case: known.fastest for case, known in timed.items()}
+        measured = {case: known.alone_s for case, known in timed.items()}
         return prediction.predict(cell.case, measured)
 
     def _affordable(self, cell: Cell) -> bool:

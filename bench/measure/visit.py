@@ -293,7 +293,11 @@ class Visitor:
 
     def _worker(self, kernel: str, device: int) -> worker_process.WorkerProcess:
         if (kernel, device) not in self._workers:
-            worker = self._workers[kernel, device] = worker_process.WorkerProcess(self._threads)
+            try:
+                worker = worker_process.WorkerProcess(self._threads)
+            except BadInput as error:  # no reason to lose the other kernels' rows
+                raise worker_process.WorkerLost("crashed", str(error)) from error
+            self._workers[kernel, device] = worker
             worker.call(messages.AskSoftware(), FIRST_PATIENCE_S)
         return self._workers[kernel, device]
 
@@ -346,7 +350,9 @@ def _device_columns(state: messages.DeviceState | None) -> dict[str, Any]:
 
 def _refused(reply: Any) -> messages.Refused:
     if isinstance(reply, messages.Refused) and reply.status not in ("ok", "pending"):
-        return reply
+        limited = worker_process.NO_MORE.search(reply.reason)
+        reason = reply.reason or "the kernel gave no reason"
+        return structs.replace(reply, reason=reason + (worker_process.RAISE if limited else ""))
     # a kernel that found the socket and answered in the worker's place
     raise worker_process.WorkerLost(
         "crashed", f"the worker answered out of turn: {type(reply).__name__}"

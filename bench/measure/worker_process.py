@@ -21,6 +21,7 @@ import psutil
 
 from bench.data.records import Status
 from bench.ipc import lines
+from bench.terminal import errors
 from bench.terminal.errors import BadInput
 from bench.worker.environment import environment
 from bench.worker.messages import Reply, Request
@@ -51,6 +52,7 @@ LOOK_S = 0.1
 
 HINTS = {
     "SIGKILL": "; perhaps memory ran out, and Linux ended it: dmesg says so",
+    "SIGXCPU": "; its CPU time was up: raise the limit (ulimit -t)",
 }
 """What a death by signal suggests."""
 
@@ -61,14 +63,15 @@ NO_MORE = re.compile("can't start (a process|new thread)|Resource temporarily un
 NO_MEMORY = re.compile("Memory allocation still failed|std::bad_alloc|Cannot allocate memory")
 """What libraries print that end the process where memory runs out: OpenBLAS, C++."""
 
-RAISE = "; raise the limit on processes and threads (ulimit -u, or the container's pids limit)"
+RAISE = f"; {errors.PROCESSES}"
 
 
 class WorkerProcess:
     """The parent's handle on one worker process and its keeper.
 
     `kernels_at` is the directory of another `kernels` package than this checkout's; `core` the one
-    core that all of it shall run on; `python` the interpreter, whose packages it uses.
+    core that all of it shall run on; `python` the interpreter, whose packages it uses;
+    `hash_seed` that of Python's hashes.
     """
 
     def __init__(
@@ -77,24 +80,27 @@ class WorkerProcess:
         kernels_at: Path | None = None,
         core: int | None = None,
         python: str = sys.executable,
+        hash_seed: int | None = None,
     ) -> None:
-        ours, theirs = socket.socketpair()
         # -P: a working directory with packages of the same names must not come first
-        command = [python, "-P", "-m", "bench.worker.keeper", str(theirs.fileno()), str(threads)]
-        with theirs:
+        command = [python, "-P", "-m", "bench.worker.keeper"]
+        with contextlib.ExitStack() as undone:
             try:
+                ours, theirs = map(undone.enter_context, socket.socketpair())
                 self._keeper = subprocess.Popen(
-                    command,
+                    [*command, str(theirs.fileno()), str(threads)],
                     pass_fds=(theirs.fileno(),),
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.PIPE,
                     stderr=subprocess.STDOUT,
-                    env=environment(threads, kernels_at),
+                    env=environment(threads, kernels_at, hash_seed),
                     start_new_session=True,  # Ctrl-C is the parent's to handle
                 )
             except OSError as error:
-                ours.close()
-                raise BadInput(f"can't start a process ({error.strerror}){RAISE}") from error
+                why = errors.of_system(error) or error.strerror
+                raise BadInput(f"can't start a process: {why}") from error
+            undone.pop_all()
+        theirs.close()
         if core is not None:
             # long before the keeper has started its worker, which inherits it
             os.sched_setaffinity(self._keeper.pid, {core})

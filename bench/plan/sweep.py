@@ -1,6 +1,7 @@
 """Which cells: a sweep file -> cases, and the one formula for the work of a case."""
 
 import math
+import re
 import tomllib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -114,14 +115,14 @@ def read(name_or_file: str) -> Sweep:
     except OSError as error:
         raise BadInput(f"{path} can't be read: {error.strerror}") from error
     try:
-        return make(tomllib.loads(_text(content)))
+        return make(tomllib.loads(text_of(content)))
     except BadInput as error:
         raise BadInput(f"{path}: {error}") from error
     except (ValueError, RecursionError) as error:  # a number of thousands of digits, [[[[[
         raise BadInput(f"{path}: not TOML: {error}") from error
 
 
-def _text(content: bytes) -> str:
+def text_of(content: bytes) -> str:
     """A file's text: UTF-8, with the mark in front that Windows' editors put there, or without."""
     try:
         return content.decode("utf-8-sig")
@@ -154,6 +155,23 @@ def make(fields: dict[str, Any]) -> Sweep:
         said = f"two are called {twins[0]!r}, rows go by that name"
         raise BadInput(f"Expected a name for each layer - at `name`: {said}")
     return sweep
+
+
+OPTIONS = {"kernels": "kernel", "layers": "layer", "name": "layer", "budget_s": "budget"}
+"""Fields that the option of `run` which sets them calls otherwise."""
+
+
+def settled(fields: dict[str, Any]) -> Sweep:
+    """A sweep from fields that were right until options changed them: an error names the option."""
+    try:
+        return make(fields)
+    except BadInput as error:
+        what, _, place = str(error).partition(" - at `")
+        field = re.match(r"\w*", place)
+        assert field is not None
+        name = OPTIONS.get(field[0], field[0])
+        hint = place.partition("`")[2]
+        raise BadInput(f"--{name}: {what}{hint}" if name else str(error)) from error
 
 
 def changed(sweep: Sweep, changes: dict[str, Any]) -> dict[str, Any]:

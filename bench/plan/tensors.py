@@ -110,7 +110,15 @@ def _kind(path: Path) -> "Callable[[Path], File]":
     if suffix in PICKLES:
         said = "is a pickle by its name, which can run code when it is read"
         raise BadInput(f"{path} {said}: save it with safetensors, where you trust it")
-    raise BadInput(f"{path} should be an .npz or a .safetensors file")
+    said = "should be an .npz or a .safetensors file"
+    raise BadInput(f"{path} {said}: numpy.savez makes one of arrays W and b")
+
+
+_HEADERS = {
+    (1, 0): np.lib.format.read_array_header_1_0,
+    (2, 0): np.lib.format.read_array_header_2_0,
+    (3, 0): np.lib.format.read_array_header_2_0,  # as the second, its fields' names in UTF-8
+}
 
 
 class _Npz:
@@ -121,10 +129,10 @@ class _Npz:
         if not zipfile.is_zipfile(path):
             raise BadInput(f"{path} is no .npz file, or is cut short: numpy.savez writes one")
         try:
-            with zipfile.ZipFile(path) as archive:
-                self._members = {
-                    info.filename.removesuffix(".npy"): info for info in archive.infolist()
-                }
+            self._archive = zipfile.ZipFile(path)  # a directory of thousands is read once
+            self._members = {
+                info.filename.removesuffix(".npy"): info for info in self._archive.infolist()
+            }
         except Exception as error:  # of as many kinds as there are ways to break a ZIP file
             raise BadInput(f"{path} can't be read: {reason(error)}") from error
         self.names: Sequence[str] = list(self._members)
@@ -135,11 +143,12 @@ class _Npz:
         if not info.filename.endswith(".npy"):
             raise BadInput(f"{where} is no array")
         try:
-            with zipfile.ZipFile(self._path) as archive, archive.open(info) as member:
+            with self._archive.open(info) as member:
                 version = np.lib.format.read_magic(member)
-                reader = f"read_array_header_{version[0]}_{version[1]}"
-                shape, columns_first, dtype = getattr(np.lib.format, reader)(member)
+                shape, columns_first, dtype = _HEADERS[version](member)
                 begin = member.tell()
+        except KeyError as error:
+            raise BadInput(f"{where} is of an unknown version of NumPy's format") from error
         except Exception as error:  # likewise
             raise BadInput(f"{where} can't be read: {reason(error)}") from error
         if dtype.hasobject:
@@ -172,7 +181,7 @@ class _Npz:
     ) -> Array:
         info = self._members[name]
         try:
-            with zipfile.ZipFile(self._path) as archive, archive.open(info) as member:
+            with self._archive.open(info) as member:
                 if info.compress_type != zipfile.ZIP_STORED:
                     member.read(begin)
                     held = np.frombuffer(member.read(), dtype, math.prod(shape))

@@ -10,6 +10,7 @@ of b tells which, unless W is square or has no b: then nothing tells, so the ord
 import difflib
 import hashlib
 import math
+import os
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -258,7 +259,10 @@ def _split(asked: str) -> tuple[str, Path, str]:
     path = Path(spec[: colon.start()] if colon else spec)
     if not colon and not path.exists() and ":" in spec:
         path = Path(spec.rpartition(":")[0])
-    what = "is a directory" if path.is_dir() else "no such file"
+    if "://" in asked:
+        raise BadInput(f"--layer {asked}: is an address: download the file, and {GIVE}")
+    what = "is no regular file" if os.path.lexists(path) else "no such file"
+    what = "is a directory" if path.is_dir() else what
     raise BadInput(f"--layer {asked}: {what}: {path}; {GIVE}")
 
 

@@ -6,15 +6,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bench.terminal import errors
 from bench.terminal.errors import BadInput
 
 if TYPE_CHECKING:
     from bench.stats.run_data import RunData
 
 
-def renew(folder: Path) -> "RunData":
+def renew(folder: Path, tell: Callable[[str], None] | None = None) -> "RunData":
     """Read a run, and write its cells.csv anew where it has the visits that it follows from, and
-    where it may be written: an archive of runs may not.
+    where it may be written: an archive of runs may not. Raises BadInput where that fails, or tells.
     """
     from bench.data import store
     from bench.data.records import Visit
@@ -22,7 +23,12 @@ def renew(folder: Path) -> "RunData":
 
     run = run_data.read(folder)
     if (folder / store.FILES[Visit]).is_file() and os.access(folder, os.W_OK):
-        store.write_cells(folder, run.cells)
+        try:
+            store.write_cells(folder, run.cells)
+        except BadInput as error:
+            if tell is None:
+                raise
+            tell(f"note: {error}")
     return run
 
 
@@ -42,6 +48,14 @@ def draw_comparison(folder: Path, out: Path, *looks: Any) -> list[Path]:
         return charts.draw_comparison(folder, out, *looks)
 
 
+def page(runs: "Sequence[RunData]", path: Path) -> list[Path]:
+    """Make the page of one or several runs -> its file. Raises BadInput where that can't be."""
+    from bench.show import page
+
+    written(path, runs[0].folder, lambda: page.write(runs, path))
+    return [path]
+
+
 @contextmanager
 def _drawn(folder: Path, out: Path) -> Iterator[None]:
     """Inside, a chart that can't be drawn or written is one line with the remedy: BadInput."""
@@ -50,6 +64,8 @@ def _drawn(folder: Path, out: Path) -> Iterator[None]:
     except ValueError as error:
         raise BadInput(str(error)) from error
     except OSError as error:
+        if error.errno is None:  # Matplotlib has no folder for itself, and says which it wants
+            raise BadInput(f"charts can't be drawn: {error}") from error
         where = error.filename or out
         if isinstance(error, FileExistsError | NotADirectoryError):
             raise BadInput(
@@ -57,9 +73,14 @@ def _drawn(folder: Path, out: Path) -> Iterator[None]:
                 f" python -m bench plot {folder}: what was measured is kept"
             ) from error
         raise BadInput(
-            f"{where} can't be written ({error.strerror}): make room or make it writable, then"
-            f" python -m bench plot {folder} (or --out elsewhere): what was measured is kept"
+            f"{_unwritten(error, where)}, then python -m bench plot {folder} (or --out elsewhere):"
+            " what was measured is kept"
         ) from error
+
+
+def _unwritten(error: OSError, where: object) -> str:
+    remedy = errors.WRITABLE.get(error.errno or 0, "make it writable")
+    return f"{errors.shown(where)} can't be written ({error.strerror or error}): {remedy}"
 
 
 def written(path: Path, folder: Path, write: Callable[[], object]) -> None:
@@ -68,6 +89,6 @@ def written(path: Path, folder: Path, write: Callable[[], object]) -> None:
         write()
     except OSError as error:
         raise BadInput(
-            f"{error.filename or path} can't be written ({error.strerror}): make it writable or"
-            f" take another --out, then python -m bench report {folder}"
+            f"{_unwritten(error, error.filename or path)} or take another --out, then"
+            f" python -m bench report {folder}"
         ) from error

@@ -64,12 +64,13 @@ def table(cells: Sequence[CellRow]) -> Table:
     has none, for `reasons` says why.
     """
     there = [cell for cell in cells if cell.status != "unavailable"] or cells
+    numbers = "time, rate, speed-up" if compared(cells) else "time, rate"
     places = columns(there)
     shown = Table(header_style="bold", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     shown.add_column("layer\n", justify="right")
     for heading in places.values():
         # as Text: a name with brackets in it is no markup
-        shown.add_column(Text(f"{heading}\ntime, rate, speed-up"), justify="right")
+        shown.add_column(Text(f"{heading}\n{numbers}"), justify="right")
     for case, group in groupby(sorted(cells, key=row), row):
         here = {column(c): c for c in group}
         entries = [entry(here[place]) if place in here else Text("-") for place in places]
@@ -116,6 +117,11 @@ def entry(cell: CellRow) -> Text:
     return Text(f"{mark}{time} {spread(cell)}\n{rate} {speedup(cell)}".strip())
 
 
+def compared(cells: Sequence[CellRow]) -> bool:
+    """Whether there are speed-ups: python_loop is among the kernels."""
+    return any(cell.speedup is not None for cell in cells)
+
+
 def waited(cell: CellRow) -> bool:
     """Whether a cell's number rests on visits alone that waited for a core."""
     return 0 < cell.visits <= cell.waited
@@ -144,10 +150,11 @@ def caption(cells: Sequence[CellRow]) -> str:
         )
         for c in cells
     }
-    words = (
-        f"{'; '.join(sorted(conditions))}; ± is half the 95 % interval of time and rate;"
-        " speed-ups are over python_loop; ~ its time is predicted; =1x no difference was found"
-    )
+    words = f"{'; '.join(sorted(conditions))}; ± is half the 95 % interval of time and rate"
+    if compared(cells):
+        words += (
+            "; speed-ups are over python_loop; ~ its time is predicted; =1x no difference was found"
+        )
     if any(c.launch_bound == "yes" for c in cells):
         words += (
             f"; {LAUNCH_BOUND} launch-bound: the GPU waited because Python could not submit work"

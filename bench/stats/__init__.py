@@ -7,7 +7,7 @@ times.py         the same from a run's cells: a GPU's own time is left as it is
 estimate.py      a cell's visits and time -> its status
 speedup.py       its speed-up over python_loop
 interval.py      numbers, one a round -> their median and its 95 % interval
-prediction.py    what a launch will take, from what smaller cases took
+prediction.py    what a launch will take: a model of its cost, fitted to what other cases took
 cells.py         all of it as rows of cells.csv
 run_data.py      a run on disk, read once: what show/ and a resumed run are made from
 """

@@ -6,8 +6,9 @@ from statistics import median
 
 from msgspec.structs import replace
 
-from bench.data.machine import Peaks
-from bench.data.records import CellRow, Quantity
+from bench.data.machine import CPU, Peaks
+from bench.data.records import CellRow, Count, Quantity
+from bench.plan.case import Case
 from bench.plan.cell import Cell
 from bench.stats import adjust
 from bench.stats.cell_visits import CellVisits
@@ -15,13 +16,17 @@ from bench.stats.estimate import Estimate, estimate
 from bench.stats.speedup import BASELINE, speedup
 from bench.stats.times import launch_bound
 
+Counted = tuple[str, Case]
+"""A kernel and its case: what a count of instructions is of."""
+
 
 def rows(
     by_cell: Mapping[Cell, CellVisits],
     times: Mapping[Cell, adjust.Estimate],
     peaks_by_device: Mapping[str, Peaks],
+    instructions: Mapping[Counted, float] | None = None,
 ) -> list[CellRow]:
-    """One row a cell, by layer, batch and kernel."""
+    """One row a cell, by layer, batch and kernel. `instructions`: those of a launch (`counted`)."""
     estimates = [
         estimate(visits, times.get(cell), peaks_by_device) for cell, visits in by_cell.items()
     ]
@@ -29,7 +34,7 @@ def rows(
     estimates = [_at_least(cell, reached.get(cell.visits.device, 0.0)) for cell in estimates]
     loops = [cell for cell in estimates if cell.visits.last.kernel == BASELINE]
     return sorted(
-        (_row(cell, loops) for cell in estimates),
+        (_row(cell, loops, instructions or {}) for cell in estimates),
         key=lambda row: (row.n_in, row.n_units, row.batch, row.kernel),
     )
 
@@ -52,7 +57,19 @@ def _at_least(cell: Estimate, rate: float) -> Estimate:
     return changed(cell, peaks=replace(cell.peaks, measured_flop_per_s=rate))
 
 
-def _row(cell: Estimate, loops: Sequence[Estimate]) -> CellRow:
+def counted(counts: Iterable[Count]) -> dict[Counted, float]:
+    """The instructions of a launch, by kernel and case: the median of the processes' counts."""
+    numbers: dict[Counted, list[float]] = {}
+    for row in counts:
+        if row.instructions is not None:
+            case = Case(row.n_in, row.n_units, row.batch, row.precision, row.activation, row.layer)
+            numbers.setdefault((row.kernel, case), []).append(row.instructions)
+    return {cell: median(each) for cell, each in numbers.items()}
+
+
+def _row(
+    cell: Estimate, loops: Sequence[Estimate], instructions: Mapping[Counted, float]
+) -> CellRow:
     visits, case, peaks, time = cell.visits, cell.case, cell.peaks, cell.time
     last, measured = visits.last, visits.measured
     ratio, basis = speedup(cell, loops)
@@ -63,7 +80,8 @@ def _row(cell: Estimate, loops: Sequence[Estimate]) -> CellRow:
     def trip_s(quantity: Quantity) -> float | None:
         return measured.trip_s(quantity) if time else None
 
-    counted = visits.counted if time else []
+    behind = visits.counted if time else []
+    executed = instructions.get((last.kernel, case)) if visits.device == CPU and time else None
     launches = list(measured.counted.values()) if time else []
     known_time = time if time and time.known else None
     known_ratio = ratio if ratio and ratio.known else None
@@ -81,14 +99,14 @@ def _row(cell: Estimate, loops: Sequence[Estimate]) -> CellRow:
         cache=last.cache,
         status=cell.status,
         reason=cell.reason,
-        visits=len(counted),
+        visits=len(behind),
         disturbed=visits.set_aside,
         time_s=time.value if time else None,
         time_low_s=known_time.low if known_time else None,
         time_high_s=known_time.high if known_time else None,
         median_s=_middle(median(its.seconds) for its in launches),
         best_s=min((its.fastest for its in launches), default=None),
-        cores_busy=_middle(v.cores_busy for v in counted),
+        cores_busy=_middle(v.cores_busy for v in behind),
         latency_s=trip_s("latency"),
         launch_s=trip_s("launch"),
         send_s=trip_s("send"),
@@ -109,15 +127,17 @@ def _row(cell: Estimate, loops: Sequence[Estimate]) -> CellRow:
         percent_of_measured=share(peaks.measured_flop_per_s),
         percent_of_stated=share(peaks.theoretical_flop_per_s),
         launch_bound=launch_bound(measured) if time else "",
-        device_mhz=_middle(v.device_mhz for v in counted),
-        device_celsius=_middle(v.device_celsius for v in counted),
-        device_watts=_middle(v.device_watts for v in counted),
-        throttled=sum(v.device_throttled != () for v in counted),
+        device_mhz=_middle(v.device_mhz for v in behind),
+        device_celsius=_middle(v.device_celsius for v in behind),
+        device_watts=_middle(v.device_watts for v in behind),
+        throttled=sum(v.device_throttled != () for v in behind),
         layer=case.layer,
         as_found_s=time.as_found if time else None,
         as_found_ratio=time.factor if time else None,
         probe_slope=time.slope if time else None,
         waited=visits.waited if time else 0,
+        instructions=executed,
+        instructions_per_flop=executed / case.flops if executed else None,
     )
 
 

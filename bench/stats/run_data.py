@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bench.data import fit, store
 from bench.data.machine import Machine
-from bench.data.records import Block, CellRow, Visit
+from bench.data.records import Block, CellRow, Count, Visit
 from bench.plan.cell import Cell
 from bench.stats import cell_visits, cells, measured
 from bench.stats.cell_visits import CellVisits
@@ -43,6 +43,12 @@ def derive(
     by_visit = measured.by_visit(blocks)
     by_cell = cell_visits.gather(visits, by_visit)
     estimated = times({cell: its.measured for cell, its in by_cell.items()}, machine.speed_history)
-    rows = cells.rows(by_cell, estimated.by_cell, machine.peaks_by_device)
+    instructions = cells.counted(_counts(folder))
+    rows = cells.rows(by_cell, estimated.by_cell, machine.peaks_by_device, instructions)
     written = store.as_written(map(fit.derived, rows))
     return RunData(folder, machine, visits, by_visit, by_cell, estimated, written)
+
+
+def _counts(folder: Path) -> list[Count]:
+    """What was counted in a run; nothing in most."""
+    return store.load(folder, Count) if os.path.lexists(folder / store.FILES[Count]) else []

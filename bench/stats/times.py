@@ -15,15 +15,11 @@ from bench.data.machine import CPU
 from bench.plan.cell import Cell
 from bench.stats import adjust
 from bench.stats.adjust import Blocks, Estimate, History, MachineState
-from bench.stats.measured import Measured
+from bench.stats.measured import LEFT, Measured
 
 LAUNCH_BOUND = 0.8
 """From this share of its time on, the host's launch is what a cell on a device consists of. Below
 1, because a launch by itself may be found quicker than one of many that follow each other."""
-
-LEFT = 0.5
-"""A device that still works for this share of the time once a single launch has returned is the
-slower one. (On an H100: under 0.25 of the time for small layers, 0.6 and more for large ones.)"""
 
 STEADY = 0.02
 """A GPU's cell whose middle half of visits lies within this share of its time is left alone."""

@@ -119,11 +119,11 @@ def code() -> str:
     digest = hashlib.sha256(repr(decisions()).encode())
     for name in MEASURING:
         text = (ROOT / "bench" / f"{name}.py").read_text(encoding="utf-8")
-        digest.update(ast.unparse(_Wordless().visit(ast.parse(text))).encode())
+        digest.update(ast.unparse(Wordless().visit(ast.parse(text))).encode())
     return digest.hexdigest()[:12]
 
 
-class _Wordless(ast.NodeTransformer):
+class Wordless(ast.NodeTransformer):
     """Takes the docstrings out of a program; comments are not in its tree."""
 
     def visit_Expr(self, node: ast.Expr) -> ast.Expr | None:
@@ -193,7 +193,7 @@ def one(*, planted: bool) -> None:
         percent = percent_of[verdict.cell]
         its = tally[verdict.kernel, percent]
         its[says] += 1
-        changes[verdict.kernel, percent].append(100 * verdict.change)
+        changes[verdict.kernel, percent].append(100 * (verdict.change or 0.0))
         if verdict.visible is not None and 0 < 100 * verdict.visible <= percent:
             its["visible"] += 1
             its["visible, slower"] += says == "slower"
@@ -201,7 +201,7 @@ def one(*, planted: bool) -> None:
         tally[NOTHING, 0] = Counter()
     seconds = round(time.monotonic() - start)
     now, run = code(), f"{time.time_ns():x}"
-    _add(
+    add(
         TRIALS,
         [
             {
@@ -234,7 +234,7 @@ def record() -> None:
     for row in found.rounds:
         rows[row.cell, row.kernel].append(f"{1e5 * row.log_ratio:.0f}")
     run = f"{time.time_ns():x}"
-    _add(
+    add(
         ROUNDS,
         [
             {"run": run, "cell": cell, "kernel": kernel, "log_ratios_1e5": " ".join(its)}
@@ -247,7 +247,7 @@ def record() -> None:
 def recorded() -> list[dict[str, list[float]]]:
     """The recorded runs: log(head / base) of each round, by cell."""
     runs: dict[str, dict[str, list[float]]] = defaultdict(dict)
-    for row in _read(ROUNDS):
+    for row in read(ROUNDS):
         found = [float(number) / 1e5 for number in row["log_ratios_1e5"].split()]
         runs[row["run"]][row["cell"]] = found
     return list(runs.values())
@@ -273,14 +273,16 @@ def _compared(both: Sequence[checkouts.Side], **how: Any) -> compare.Comparison:
     )
 
 
-def _read(path: Path) -> list[dict[str, str]]:
+def read(path: Path) -> list[dict[str, str]]:
+    """The rows of a tally; none where it has not begun."""
     if not path.exists():
         return []
     with path.open(newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
 
 
-def _add(path: Path, rows: Sequence[dict[str, Any]]) -> None:
+def add(path: Path, rows: Sequence[dict[str, Any]]) -> None:
+    """Add rows to a tally."""
     new = not path.exists()
     with path.open("a", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
@@ -292,7 +294,7 @@ def _add(path: Path, rows: Sequence[dict[str, Any]]) -> None:
 def tell() -> None:
     """What the tally says of the code as it is."""
     now = code()
-    rows = [row for row in _read(TRIALS) if row["code"] == now]
+    rows = [row for row in read(TRIALS) if row["code"] == now]
     runs = {row["run"] for row in rows if row["kind"] == "identical"}
     alarms = {row["run"] for row in rows if row["run"] in runs and int(row["slower"])}
     most = stats.binomtest(len(alarms), max(len(runs), 1)).proportion_ci(0.9, "exact").high

@@ -2,9 +2,9 @@
 
     python -m bench.studies.judge_cost [SECONDS]
 
-Passes over the default sweep, as a run makes them, with kernels that run on a CPU. Told of each case
-is how much of the time of its visits was spent waiting for the judge: to draw inputs and work out
-the answers, in the first visit to a case, and to compare outputs, in every one.
+Passes over the default sweep, as a run makes them, with kernels that run on a CPU. Told of each
+case is how much of the time of its visits was spent waiting for the judge: to draw inputs and work
+out the answers, in the first visit to a case, and to compare outputs, in every one.
 """
 
 import sys

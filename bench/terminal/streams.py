@@ -11,6 +11,7 @@ import sys
 from typing import TYPE_CHECKING, Any, Literal
 
 from bench.terminal.errors import BadInput
+from bench.terminal.text import plain
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -51,13 +52,20 @@ def replace() -> None:
         setattr(sys, name, text)
 
 
-def product(text: str) -> None:
-    """Write what a command was asked for to stdout. Raises BadInput where that can't be written."""
+def product(text: str = "") -> None:
+    """Write what a command was asked for to stdout, or make sure of what was printed there.
+    Raises BadInput where it can't be written.
+    """
     sys.stdout.write(text)
     sys.stdout.flush()
     raw = getattr(getattr(sys.stdout, "buffer", None), "raw", None)
     if isinstance(raw, Lasting) and raw.lost is not None:
         raise BadInput(f"stdout can't be written: {raw.lost.strerror}")
+
+
+def note(text: str) -> None:
+    """Say something on stderr beside what a command was asked for."""
+    console(stderr=True).print(plain(text), markup=False, soft_wrap=True)
 
 
 def _plain(error: UnicodeError) -> tuple[str, int]:

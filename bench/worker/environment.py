@@ -17,10 +17,13 @@ THREAD_VARIABLES = (
 """What libraries read how many threads they may use from. PyTorch reads OpenMP's."""
 
 
-def environment(threads: int, kernels_at: Path | None = None) -> dict[str, str]:
+def environment(
+    threads: int, kernels_at: Path | None = None, hash_seed: int | None = None
+) -> dict[str, str]:
     """The environment of a worker: how many threads, and where `bench` and `kernels` are.
 
-    `kernels_at` is where `kernels` is, if not in this checkout.
+    `kernels_at` is where `kernels` is, if not in this checkout; `hash_seed` that of Python's
+    hashes, which decide how its dictionaries lie in memory (none: another one each time).
 
     OpenBLAS threads spin on after a product, for work that may come. OPENBLAS_THREAD_TIMEOUT is
     the power of two of clock cycles that they do; 2**20 is far longer than the gap between two
@@ -36,4 +39,5 @@ def environment(threads: int, kernels_at: Path | None = None) -> dict[str, str]:
         **own,
         **dict.fromkeys(THREAD_VARIABLES, str(threads)),
         "PYTHONPATH": path,
+        **({} if hash_seed is None else {"PYTHONHASHSEED": str(hash_seed)}),
     }

@@ -35,6 +35,15 @@ def limit(free_bytes: int) -> None:
     resource.setrlimit(resource.RLIMIT_DATA, (allowed, most))
 
 
+NO_MEMORY = ("out of memory", "alloc_failed", "resource_exhausted")
+"""How libraries say it that raise no MemoryError: CUDA's runtime and PyTorch, cuBLAS, JAX."""
+
+
+def is_memory(error: Exception, said: str) -> bool:
+    """Whether an error with these words is a lack of memory, here or on a device."""
+    return isinstance(error, MemoryError) or any(words in said.lower() for words in NO_MEMORY)
+
+
 def usable_cores() -> int:
     """Cores that this process may keep busy: its affinity, and the quotas of its containers."""
     affinity = getattr(os, "sched_getaffinity", None)

@@ -50,6 +50,10 @@ class FileChanged(Exception):
     """What was loaded is no longer what stands on disk."""
 
 
+class NoStep(Exception):
+    """What `prepare` returned is nothing that can be launched."""
+
+
 class TooSlow(Exception):
     """The first launch took far longer than the sweep allows; the argument is its seconds."""
 
@@ -202,6 +206,8 @@ class Server:
         self, kernel: kernels.Kernel, request: messages.Open, layer: kernels.Layer
     ) -> kernels.Step:
         step = kernel.prepare(layer, request.case.batch, request.device)
+        if not isinstance(step, kernels.Step) or not callable(step.launch):
+            raise NoStep(f"prepare returned {reprlib.repr(step)}, should be a Step that launches")
         self._shared_state.watch(step.device)
         try:
             self._shared_state.hold("in prepare", but=self._excused(request.kernel))
@@ -229,8 +235,11 @@ class Server:
         if known_s is not None and self._warm_already(step.device, first_s, known_s, rest):
             cell.lead = known_s < timing.LEAD_S
             return 1, known_s
-        begin = max(int(timing.BLOCK_S / known_s) // 2, 1) if known_s else 1
-        loops, launch_s = timing.find_loops(step, x, begin, first_s)
+        if known_s:  # one block shows whether a visit's blocks are long enough as they were before
+            begin = math.ceil(timing.KNOWN_IS_OFF * timing.BLOCK_S / known_s)
+            loops, launch_s = timing.find_loops(step, x, begin, known_s)
+        else:
+            loops, launch_s = timing.find_loops(step, x, 1, first_s)
         if launch_s >= timing.WARM_CAP_S:
             return loops, launch_s
         if not rest.needs_none(step.device):
@@ -428,7 +437,9 @@ def refusal(error: Exception, kernel: kernels.Kernel | None) -> messages.Refused
             return messages.Refused("unavailable", said, digest)
         case kernels.Unsupported():
             return messages.Refused("unsupported", said, digest)
-        case Changed() | FileChanged() | TooManyCores() | OddDevice() | timing.OddClock():
+        case Changed() | FileChanged() | TooManyCores() | OddDevice():
+            return messages.Refused("error", said, digest)
+        case NoStep() | timing.OddClock():
             return messages.Refused("error", said, digest)
         case Wrong():
             return messages.Refused("wrong", said, digest)
@@ -436,7 +447,7 @@ def refusal(error: Exception, kernel: kernels.Kernel | None) -> messages.Refused
             return messages.Refused(
                 "skipped", f"took {error.args[0]:.3g} s for its first launch", digest
             )
-        case MemoryError() | RuntimeError() if _is_memory(error, said):
+        case MemoryError() | RuntimeError() if limits.is_memory(error, said):
             return messages.Refused("out_of_memory", said or "out of memory", digest)
         case ImportError() | LookupError() if kernel is None:
             return messages.Refused("error", said)
@@ -456,14 +467,6 @@ def _said(error: Exception) -> str:
     except Exception as trouble:  # noqa: BLE001 - a kernel's own class
         return f"(no words: its str() raised {type(trouble).__name__})"
     return text.short(" ".join(words.split()))
-
-
-NO_MEMORY = ("out of memory", "alloc_failed", "resource_exhausted")
-"""How libraries say it that raise no MemoryError: CUDA's runtime and PyTorch, cuBLAS, JAX."""
-
-
-def _is_memory(error: Exception, said: str) -> bool:
-    return isinstance(error, MemoryError) or any(words in said.lower() for words in NO_MEMORY)
 
 
 def main(descriptor: int, threads: int) -> None:

@@ -396,7 +396,8 @@ def test_a_file_system_without_locks_is_named(
 
     monkeypatch.setattr(fcntl, "flock", refuse)
     with pytest.raises(BadInput, match=r"can't be locked \(No locks available\): take another"):
-        Run(tmp_path)
+        Run.create(tmp_path / "run", SWEEP)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_signal_waits_until_a_visit_is_on_disk(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

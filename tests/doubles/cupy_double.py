@@ -108,6 +108,9 @@ class Stream:
     def use(self) -> None:
         self._machine.stream = self
 
+    def __cuda_stream__(self) -> tuple[int, int]:
+        return 0, id(self)
+
     def __enter__(self) -> Self:
         self._machine.entered.append(self)
         self.use()
@@ -271,6 +274,13 @@ class Array:
     @property
     def T(self) -> "Array":  # noqa: N802 - NumPy's name
         return Array(self._machine, self._values.T, self)
+
+    def __getitem__(self, rows: slice) -> "Array":
+        return Array(self._machine, self._values[rows], self)
+
+    @property
+    def flags(self) -> Any:
+        return self._values.flags
 
     @property
     def nbytes(self) -> int:
@@ -446,6 +456,7 @@ class CuPy:
     def __init__(self, machine: Machine) -> None:
         self._machine = machine
         self._core = Core(machine)
+        self.ndarray: Any = Array
         self.cuda = Cuda(machine)
         self.ElementwiseKernel = partial(ElementwiseKernel, machine)
         self.add = partial(self._elementwise, np.add)

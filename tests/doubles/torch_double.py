@@ -5,6 +5,8 @@ somebody waits for it; until then a tensor holds NaN. It cannot show that PyTorc
 same.
 """
 
+import contextlib
+from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -37,11 +39,16 @@ class Tensor:
 
     @property
     def device(self) -> Any:
-        return SimpleNamespace(index=self._held.device.id)
+        return SimpleNamespace(index=getattr(self._held.device, "id", None))
 
     def fill_(self, value: float) -> None:
         held = self._held
         self._machine.stream._add(MEMSET_NS, lambda: held._values.fill(value), held)
+
+    def copy_(self, other: "Tensor") -> "Tensor":
+        held, source = self._held, other._held
+        self._machine.stream._add(MEMSET_NS, lambda: np.copyto(held._values, source._values), held)
+        return self
 
     def zero_(self) -> None:
         held = self._held
@@ -60,6 +67,18 @@ class Event(cupy_double.Event):
     def elapsed_time(self, stop: "Event") -> float:
         """In milliseconds."""
         return self._machine.cupy.cuda.get_elapsed_time(self, stop)
+
+
+class Captured:
+    """torch.cuda.CUDAGraph: what was captured, to be queued again on the current stream."""
+
+    def __init__(self, machine: Machine) -> None:
+        self._machine = machine
+        self._captured: cupy_double.Graph | None = None
+
+    def replay(self) -> None:
+        assert self._captured is not None
+        self._captured.launch(self._machine.stream)
 
 
 class Cuda:
@@ -89,6 +108,21 @@ class Cuda:
 
     def set_stream(self, stream: cupy_double.Stream) -> None:
         self._machine.stream = stream
+
+    @contextlib.contextmanager
+    def stream(self, stream: cupy_double.Stream) -> Iterator[None]:
+        before, self._machine.stream = self._machine.stream, stream
+        yield
+        self._machine.stream = before
+
+    def CUDAGraph(self) -> "Captured":  # noqa: N802
+        return Captured(self._machine)
+
+    @contextlib.contextmanager
+    def graph(self, graph: "Captured", *, stream: cupy_double.Stream) -> Iterator[None]:
+        stream.begin_capture()
+        yield
+        graph._captured = stream.end_capture()
 
     def Event(self, *, enable_timing: bool) -> Event:  # noqa: N802
         assert enable_timing, "an event without has no time"
@@ -124,6 +158,7 @@ class Torch:
     def __init__(self, machine: Machine) -> None:
         self._machine = machine
         self.cuda = Cuda(machine)
+        self.Tensor: Any = Tensor
         self.matmul = SimpleNamespace(fp32_precision="none")
         self.backends = SimpleNamespace(cuda=SimpleNamespace(matmul=self.matmul))
 

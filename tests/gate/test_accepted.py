@@ -107,3 +107,12 @@ def test_a_slowdown_over_the_limit_is_no_reason_to_remove_the_entry() -> None:
 
 def test_an_entry_stays_while_it_cannot_be_told() -> None:
     assert accepted.apply([verdict(says="can't tell")], [entry()], TODAY).notes == []
+
+
+def test_the_mark_that_windows_editors_begin_a_file_with_is_no_mistake(tmp_path: Path) -> None:
+    path = file(tmp_path, f"[[accepted]]\n{GOOD}")
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert [entry.cell for entry in accepted.read(path)] == ["numpy_dot *"]
+    path.write_bytes(path.read_bytes()[3:].decode().encode("utf-16"))
+    with pytest.raises(BadInput, match=r"looks like UTF-16\): save it as UTF-8"):
+        accepted.read(path)

@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 
 from bench.data import store
+from bench.data.machine import Machine
 from bench.data.records import Phase, Round, Verdict
 from bench.gate import calibration, command, compare, decide
 from bench.gate.command import What
+from bench.history import database
 from bench.machine import survey
 from bench.measure import visit
 from bench.terminal.errors import BadInput
@@ -114,6 +116,29 @@ def test_what_was_found_is_written_and_its_code_is_red(
     assert "margins for a machine that was not calibrated" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("head", ["HEAD", "worktree"])
+def test_the_head_side_is_kept_in_the_history(
+    head: str, compared: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    db = tmp_path / "history.sqlite"
+    sweep = tmp_path / "sweep.toml"
+    sweep.write_text('widths = [16]\nbatches = [1]\nprecision = "float64"\n')
+    monkeypatch.setenv("BENCH_HISTORY", str(db))
+    what = replace(WHAT, sweep=str(sweep))
+    command.compare_commits(what, "HEAD", head, tmp_path / "out", locked=False)
+    (only,) = database.series(db, database.Asked())
+    assert only.subject.label == "numpy_dot 16x16 batch 1 float64 relu 1 thread gate"
+    assert (only.values, only.lows, only.highs) == ((1.0,), [1.0], [1.0])
+    here = store.machine(tmp_path / "out")
+    assert (only.runs[0].name, only.runs[0].commit) == ("out", here.commit)
+    assert only.runs[0].clean == (head == "HEAD" or here.clean)
+
+
+def test_rounds_that_are_not_relied_on_are_not_kept(tmp_path: Path) -> None:
+    noisy = replace(made(random.Random(1)), problem="too noisy")
+    assert command._head(WHAT, Machine(), "out", "worktree", noisy)[1] == []
+
+
 def test_a_summary_that_cannot_be_written_leaves_the_verdict(
     compared: list[Any], tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -129,7 +154,7 @@ def test_a_directory_that_cannot_be_made_is_refused_before_anything_is_measured(
     compared: list[Any], tmp_path: Path
 ) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(BadInput, match="or take another --out"):
+    with pytest.raises(BadInput, match="take another --out"):
         command.compare_commits(WHAT, "HEAD", "HEAD", tmp_path / "file" / "out", locked=False)
     assert not compared
 

@@ -4,7 +4,6 @@ import errno
 import math
 import os
 import random
-import shutil
 import subprocess
 import sys
 import sysconfig
@@ -17,6 +16,7 @@ from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
+from kernel_sides import a_side
 
 from bench import ROOT
 from bench.data.records import Phase, Round
@@ -46,15 +46,6 @@ def prepare(layer, batch, device=0):
 
 def cell(kernel: str = "numpy_matmul", width: int = 16) -> Cell:
     return Cell(kernel, Case(width, width, 2, "float32", "relu"))
-
-
-def a_side(folder: Path, name: str, **files: str) -> Side:
-    """The kernels of this checkout, with some files more or other ones."""
-    side = folder / name
-    shutil.copytree(ROOT / "kernels", side / "kernels")
-    for stem, text in files.items():
-        (side / "kernels" / f"{stem}.py").write_text(text, encoding="utf-8")
-    return Side(name, side, name)
 
 
 def committed(folder: Path) -> None:
@@ -213,9 +204,18 @@ class TestMeasurable:
         both = [a_side(tmp_path, name) for name in ("base", "head")]
         cells = [cell("python_loop", width) for width in (8, 200, 300)]
         good, left_out = compare.measurable(cells, both, 1e-3, JUDGE)
-        assert good == cells[:1]
+        assert good[0] == cells[0]
         assert [one.cell for one in left_out] == cells[1:]
         assert {one.status for one in left_out} == {"skipped"}
+
+    def test_narrower_cells_stand_in_for_those_that_are_too_slow(self) -> None:
+        cells = [cell("python_loop", width) for width in (16, 32, 256, 512)]
+        instead = compare.narrower(cells[1:], cells)
+        assert [one.case.n_units for one in instead] == [8, 128, 64]
+        assert {one.case.n_in == one.case.n_units for one in instead} == {True}
+        assert {one.case.batch for one in instead} == {2}
+        tiny = [cell("python_loop", 4), Cell("k", Case(64, 32, 1, "float32", "relu"))]
+        assert compare.narrower(tiny, tiny) == []
 
     @pytest.mark.parametrize(
         ("text", "words"),

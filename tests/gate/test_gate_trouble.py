@@ -6,7 +6,7 @@ pace too, unless the trouble is of a kind that it can't feel.
 
 import math
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -59,7 +59,7 @@ class Machine:
     def __post_init__(self) -> None:
         self.random = random.Random(self.seed)
 
-    def arm(self, side: Side, core: int | None, memory: object, judge: object) -> "SimulatedArm":
+    def arm(self, side: Side, core: int | None, memory: object, *_: object) -> "SimulatedArm":
         return SimulatedArm(self, side.name)
 
 
@@ -290,11 +290,24 @@ def test_the_command_exits_with_what_was_found(
     assert (tmp_path / "gate").exists() == (code != 2)
 
 
+JUDGE = JudgeProcess(1, rounds.SEED)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _judge() -> Iterator[None]:
+    yield
+    JUDGE.end()
+
+
 class Answering:
     """Stands for a worker on a GPU whose clock is 1980 MHz; keeps what it was asked."""
 
-    def __init__(self, asked: list[messages.Request]) -> None:
+    def __init__(
+        self, asked: list[messages.Request], *, quiet: bool = True, busy: bool = False
+    ) -> None:
         self.asked = asked
+        self.quiet = quiet
+        self.busy = busy
 
     def call(
         self, request: messages.Request, patience_s: float, files: Sequence[int] = ()
@@ -306,7 +319,10 @@ class Answering:
             case messages.Measure():
                 state = messages.DeviceState(1980.0, None, None, None, ())
                 return messages.Times((1e-3,), 1.0, 4e-5, 1e-3, None, (), state)
-        return messages.Closed((), 0.0, 0, 0.0, quiet=True)
+        return messages.Closed((), 0.0, 0, 0.0, quiet=self.quiet)
+
+    def left_busy(self) -> bool:
+        return self.busy
 
     def kill(self) -> None:
         pass
@@ -320,12 +336,69 @@ def test_a_gpu_that_one_side_has_warmed_up_is_warm_for_the_other(
     monkeypatch.setattr(worker_process, "WorkerProcess", lambda *_: Answering(asked))
     sides = [Side(name, ROOT, "HEAD") for name in ("base", "head")]
     memory = DeviceMemory()
-    with JudgeProcess(1, 0) as judge:
-        for number in (1, 2):
-            rounds.measure(number, "screen", CELLS[:2], sides, random.Random(1), memory, judge)
+    for number in (1, 2):
+        rounds.measure(number, "screen", CELLS[:2], sides, random.Random(1), memory, JUDGE)
     opens = [request for request in asked if isinstance(request, messages.Open)]
     assert len(opens) == 8
     assert opens[0].rested_s is None
     assert [request.load_mhz for request in opens[:2]] == [None, None]
     assert {request.load_mhz for request in opens[2:]} == {1980.0}
     assert all(request.rested_s is not None and request.rested_s < 60 for request in opens[1:])
+
+
+SIDES = [Side(name, ROOT, "HEAD") for name in ("base", "head")]
+
+
+@pytest.mark.parametrize(
+    ("left", "words"),
+    [
+        ({"quiet": False}, "error on the .*'s side: its threads still ran 0.0 s after the last"),
+        ({"busy": True}, "error on the .*'s side: it left a process running"),
+    ],
+)
+def test_a_kernel_that_leaves_work_running_beside_the_other_arm_is_refused(
+    left: dict[str, bool], words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker_process, "WorkerProcess", lambda *_: Answering([], **left))
+    with pytest.raises(CantMeasure, match=words):
+        rounds.measure(1, "screen", CELLS[:1], SIDES, random.Random(1), DeviceMemory(), JUDGE)
+
+
+def test_arms_take_turns_abba_and_share_their_hashes_seed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And a cell whose pages matter is opened twice."""
+    seeds: list[int] = []
+    order: list[str] = []
+
+    class Arm(SimulatedArm):
+        def __init__(self, side: Side, _: Any, __: Any, ___: Any, seed: int) -> None:
+            super().__init__(Machine(0), side.name)
+            seeds.append(seed)
+
+        def open(self, *arguments: Any) -> messages.Opened:
+            order.append("open")
+            return super().open(*arguments)
+
+        def block(self, *arguments: Any) -> tuple[float, float]:
+            order.append(self.side)
+            return super().block(*arguments)
+
+    monkeypatch.setattr(rounds, "Arm", Arm)
+    begun = set()
+    for number in range(12):
+        order.clear()
+        rounds.measure(
+            number, "screen", CELLS[:1], SIDES, random.Random(number), DeviceMemory(), JUDGE
+        )
+        assert order[:2] == ["open", "open"]
+        blocks = order[2:]
+        assert len(blocks) >= 2 * rounds.LEAST_PAIRS
+        for first, second, third, fourth in zip(*(blocks[i::4] for i in range(4)), strict=True):
+            assert first == fourth != second == third
+        begun.add(blocks[0])
+    assert begun == {"base", "head"}
+    assert seeds[::2] == seeds[1::2]
+    assert len(set(seeds)) == 12
+    order.clear()
+    large = Cell("numpy_matmul", Case(512, 512, 1, "float32", "relu"))
+    rounds.measure(1, "screen", [large], SIDES, random.Random(1), DeviceMemory(), JUDGE)
+    assert order.count("open") == 4

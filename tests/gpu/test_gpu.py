@@ -22,6 +22,7 @@ from bench import ROOT
 from bench.ipc.arrays import Arrays
 from bench.judge import answers, check, inputs
 from bench.plan.case import Case
+from bench.studies import clocks
 from bench.worker import messages, timing
 from bench.worker.server import Server
 from kernels import Layer, Step, Unavailable, Unsupported
@@ -97,6 +98,21 @@ def test_a_large_layer_takes_what_cupys_own_profiler_says(
         f" {case.flops / np.median(ours) / 1e12:.3g} TFLOP/s"
     )
     assert np.median(ours) == pytest.approx(np.median(theirs), rel=0.05)
+
+
+@pytest.mark.parametrize("clock", ["PyTorch's events", "nvbench, batch"])
+@pytest.mark.parametrize("name", ["cupy_matmul", "nvmath_fused"])
+def test_a_second_clock_agrees(
+    name: str, clock: str, gpu: CudaDevice, width: int, numbers: Numbers
+) -> None:
+    case = Case(width, width, width, "float32", "relu")
+    theirs = clocks.apart(clock, name, case)
+    if theirs.seconds is None:
+        pytest.skip(theirs.why)
+    ours = clocks.apart("harness", name, case)
+    assert ours.seconds is not None, ours.why
+    numbers(f"{1e6 * ours.seconds:.4g} us, {clock} {1e6 * theirs.seconds:.4g} us on {gpu.name}")
+    assert ours.seconds < 50e-6 or theirs.seconds == pytest.approx(ours.seconds, rel=0.02)
 
 
 def test_events_and_the_hosts_clock_agree_on_a_long_block(

@@ -238,6 +238,37 @@ class TestTransfers:
         step.fetch(out)
         assert machine.transfers == before + 2
 
+    @every_kernel
+    @pytest.mark.parametrize("threads", ["3", "1", "", "0", "many"])
+    def test_a_large_input_goes_in_pieces_that_are_copied_by_the_threads_it_was_given(
+        self, name: str, threads: str, machine: Machine, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("OMP_NUM_THREADS", threads)
+        monkeypatch.setattr(_cupy, "PIECE_BYTES", 2 * CASE.n_in * 4)  # of nine rows: five pieces
+        _cupy._copiers.cache_clear()
+        step = prepared(name=name)
+        drawn = arrays()
+        for factor in (1.0, 2.0):  # the second may not overwrite what has yet to leave
+            before = machine.transfers
+            A_in = drawn.A_in * factor
+            x = step.send(A_in)
+            A_in.fill(0)
+            assert machine.transfers == before + 5
+            out = step.launch(x)
+            step.device.fence(out)
+            parts = answers.expected(replace(drawn, A_in=drawn.A_in * np.float32(factor)))
+            assert check.check(step.fetch(out), CASE, np.float32, parts) < 1
+        assert _cupy._copiers()._max_workers == (3 if threads == "3" else 1)
+        _cupy._copiers.cache_clear()
+
+    @pytest.mark.usefixtures("machine")
+    def test_an_input_of_another_kind_is_refused_piece_by_piece_too(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(_cupy, "PIECE_BYTES", 24)
+        with pytest.raises(TypeError, match="Cannot cast"):
+            prepared().send(arrays().A_in * 1j)
+
 
 class TestPrecisions:
     """What each one takes, and what is said where it can't be had."""

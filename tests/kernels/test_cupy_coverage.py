@@ -67,9 +67,13 @@ def everything(machine: Machine, helper: Any, folder: Path) -> None:
         assert device.seconds(start, device.mark(out)) > 0
         device.fence(out)
         step.fetch(out)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(helper, "PIECE_BYTES", 24)
+            step.send(arrays(case).A_in)
         device.flush()
         assert device.free_bytes() > 0
         device.state()
+        device.joules()
         device.stated(precision)
         for ceiling in (device.product(2, precision), device.copy(64)):
             device.fence(ceiling.launch(None))

@@ -36,6 +36,7 @@ class Nvml:
 
     def __init__(self) -> None:
         self.answers: dict[str, Any] = {"sm": 1980, "mem": 2619, "gpu": 64, "mw": 698_250, "why": 0}
+        self.answers["mj"] = 12_345_678
         self.library = True
 
     def _answer(self, name: str) -> int:
@@ -61,6 +62,9 @@ class Nvml:
 
     def nvmlDeviceGetPowerUsage(self, handle: str) -> int:  # noqa: N802
         return self._answer("mw")
+
+    def nvmlDeviceGetTotalEnergyConsumption(self, handle: str) -> int:  # noqa: N802
+        return self._answer("mj")
 
     def nvmlDeviceGetCurrentClocksThrottleReasons(self, handle: str) -> int:  # noqa: N802
         return self._answer("why")
@@ -111,6 +115,13 @@ class TestNvml:
     def test_a_card_that_does_not_tell_everything_tells_the_rest(self, nvml: Nvml) -> None:
         nvml.answers |= {"mw": None, "why": None, "mem": None}
         assert state_of() == DeviceState(1980.0, None, 64.0, None, ())
+
+    def test_energy_is_told_in_joules_where_the_card_tells_it(self, nvml: Nvml) -> None:
+        monitor = _nvml.monitor(BUS)
+        assert monitor is not None
+        assert monitor.joules() == 12_345.678
+        nvml.answers["mj"] = None
+        assert monitor.joules() is None
 
     def test_a_device_is_found_by_its_bus_id_and_by_nothing_else(self, nvml: Nvml) -> None:
         assert _nvml.monitor(BUS) is not None

@@ -140,6 +140,59 @@ class TestSwitches:
         assert isinstance(worker.answer(messages.Close(1)), messages.Closed)
 
 
+def times_nothing(layer: Layer, batch: int, device: int = 0) -> Step:
+    """Reads what its output held, times 0, as a product does that is added to nothing."""
+    parts = Parts(layer, batch, device)
+
+    def launch(A_in: Any) -> Any:
+        out = parts.out
+        held = out._values
+        parts.gpu.stream._add(0, lambda: np.multiply(held, 0, out=held), out)
+        kept = machine_copy(parts, out)
+        parts.compute(A_in)
+        return parts.cupy.add(out, kept, out=out)
+
+    return parts.step(launch)
+
+
+def machine_copy(parts: Parts, array: Any) -> Any:
+    copy = parts.cupy.empty(array.shape, array.dtype)
+    copy.data.copy_from_device_async(array.data, array.nbytes, parts.gpu.stream)
+    return copy
+
+
+def two_buffers(layer: Layer, batch: int, device: int = 0) -> Step:
+    """Writes into one buffer and into the other in turn."""
+    parts = Parts(layer, batch, device)
+    buffers = [parts.out, parts.cupy.empty(parts.out.shape, parts.out.dtype)]
+
+    def launch(A_in: Any) -> Any:
+        parts.out = buffers[0]
+        buffers.reverse()
+        return parts.compute(A_in)
+
+    return parts.step(launch)
+
+
+def answer_on_the_host(layer: Layer, batch: int, device: int = 0) -> Step:
+    """Fetches in its launch: the output is a NumPy array."""
+    parts = Parts(layer, batch, device)
+
+    def launch(A_in: Any) -> Any:
+        out = parts.compute(A_in)
+        parts.gpu.fence(out)
+        return parts.bus.fetch(out)
+
+    return parts.step(launch, fetch=np.asarray)
+
+
+HONEST = {
+    "reads what its output held, times 0": times_nothing,
+    "two buffers in turn": two_buffers,
+    "answers on the host": answer_on_the_host,
+}
+
+
 class TestCheats:
     """Ways to be fast on a GPU without the work (tests/doubles/device_cheats.py)."""
 
@@ -156,6 +209,37 @@ class TestCheats:
         assert isinstance(reply, messages.Refused), reply
         assert reply.status == status
         assert words in reply.reason
+
+    @pytest.mark.parametrize("what", HONEST)
+    def test_what_an_honest_kernel_may_do_is_not_taken_for_a_cheat(
+        self, what: str, machine: Machine
+    ) -> None:
+        reply = visited(worker_with(machine, HONEST[what]))
+        assert isinstance(reply, messages.Closed), reply
+
+    @pytest.mark.parametrize(
+        "trouble", [MemoryError("none left"), RuntimeError("CUDA out of memory")]
+    )
+    def test_no_room_to_keep_the_device_busy_is_no_fault_of_the_kernel(
+        self, trouble: Exception, machine: Machine, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def flush(device: _cupy.CudaDevice) -> None:
+            raise trouble
+
+        monkeypatch.setattr(_cupy.CudaDevice, "flush", flush)
+        assert isinstance(visited(worker_with(machine, device_cheats.honest)), messages.Closed)
+
+    def test_only_what_lies_in_one_piece_on_the_device_is_overwritten(
+        self, machine: Machine
+    ) -> None:
+        gpu = _cupy.open_device(0)
+        a = machine.cupy.ones((4, 4), "float32")
+        halves = cupy_double.Array(machine, a._values[:, :2], a)
+        host = np.ones(3)
+        assert [gpu.spoil(out) for out in (halves, host, None, a)] == [False, False, False, True]
+        gpu.drain(host)
+        assert (a._values > 1e28).all()
+        assert (host == 1).all()
 
     def test_a_side_stream_for_work_so_short_that_nobody_waits_for_it(
         self, machine: Machine, monkeypatch: pytest.MonkeyPatch

@@ -96,10 +96,26 @@ def test_a_cached_loop_of_one_thread_is_not_taken_for_that_of_all(tmp_path: Path
     assert done.stdout.split() == ["1", "2"]
 
 
-def test_one_that_is_not_there_is_named_with_the_command_that_installs_it() -> None:
+@pytest.mark.parametrize(
+    ("name", "kernel", "command"),
+    [
+        ("numba", "numba_loop", "make setup KERNELS=numba_loop"),
+        ("numba", "numba_mine", "make setup KERNELS=numba_mine"),
+        ("numba", "mine", ".venv/bin/python -m pip install numba"),
+        ("mylib", "mylib_dense", ".venv/bin/python -m pip install mylib"),
+        ("mylib.linear", "mylib_dense", ".venv/bin/python -m pip install mylib"),
+    ],
+)
+def test_one_that_is_not_there_is_named_with_the_command_that_installs_it(
+    name: str, kernel: str, command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def absent(name: str) -> None:
+        raise ModuleNotFoundError(name=name)
+
+    monkeypatch.setattr("importlib.import_module", absent)
     with pytest.raises(Unavailable) as caught:
-        kernels.library("no_such_library", "numba_loop")
-    assert str(caught.value) == "no_such_library is not installed: make setup KERNELS=numba_loop"
+        kernels.library(name, kernel)
+    assert str(caught.value) == f"{name} is not installed: {command}"
 
 
 @pytest.mark.parametrize(

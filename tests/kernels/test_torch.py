@@ -7,11 +7,13 @@ PyTorch, where that is installed (tests/test_kernels.py).
 
 import ast
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from asked import an_open, visit
 from cupy_double import ELEMENTWISE_NS, MATMUL_NS, MEMSET_NS, Machine
 from torch_double import Tensor, Torch
 
@@ -19,7 +21,9 @@ import kernels
 from bench.ipc.arrays import Arrays
 from bench.judge import answers, check, inputs
 from bench.plan.case import Case
-from kernels import HOST, Layer, Step, Unavailable, Unsupported
+from bench.worker import messages
+from bench.worker.server import Server
+from kernels import HOST, Layer, Step, Unavailable, Unsupported, torch_graph, torch_linear
 
 # more examples than units, so that a mix-up of the two axes can't pass
 CASE = Case(n_in=6, n_units=5, batch=9, precision="float32", activation="relu")
@@ -29,6 +33,7 @@ CASE = Case(n_in=6, n_units=5, batch=9, precision="float32", activation="relu")
 def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
     """A machine with two GPUs, and PyTorch."""
     machine = Machine(devices=2)
+    torch_linear._open_device.cache_clear()
     monkeypatch.setitem(sys.modules, "torch", Torch(machine))
     return machine
 
@@ -176,14 +181,17 @@ def test_with_the_real_pytorch_the_input_is_not_copied_on_the_cpu() -> None:
 
 
 def test_the_double_offers_nothing_that_the_kernel_does_not_use() -> None:
-    source = Path(kernels.__file__).parent / "torch_linear.py"
-    tree = ast.parse(source.read_text(encoding="utf-8"))
-    used = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    used = {
+        node.attr
+        for source in Path(kernels.__file__).parent.glob("torch_*.py")
+        for node in ast.walk(ast.parse(source.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Attribute)
+    }
     used |= {"float64", "float32", "float16"}  # by a precision's name
     torch = Torch(Machine())
     offered = {
         name
-        for thing in (torch, torch.cuda, Tensor)
+        for thing in (torch, torch.cuda, torch.cuda.CUDAGraph(), Tensor)
         for name in dir(thing)
         if not name.startswith("_")
     }
@@ -215,9 +223,64 @@ def test_what_it_drains_and_spoils(machine: Machine) -> None:
     step = prepared()
     device: Any = step.device
     out = step.launch(step.send(arrays().A_in))
-    device.spoil(out)
+    assert device.spoil(out)
     device.drain(out)
-    assert np.isnan(step.fetch(out)).all()
+    assert (step.fetch(out) == torch_linear.SPOILT).all()
+    for host in (
+        Tensor(machine, np.ones((2, 2))),
+        None,
+    ):  # not on a device: nothing to wait for or to overwrite
+        device.drain(host)
+        assert not device.spoil(host)
     machine.device = 1
     with pytest.raises(RuntimeError, match="its output is on CUDA device 1"):
         device.drain(Tensor(machine, machine.cupy.empty(1, "float32")))
+
+
+class TestGraph:
+    """kernels/torch_graph.py: the same layer, replayed."""
+
+    @pytest.mark.parametrize("precision", ["float32", "float64"])
+    def test_its_answers_are_right_for_each_input(self, precision: str, machine: Machine) -> None:
+        case = Case(6, 5, 9, precision, "relu")
+        drawn = arrays(case)
+        layer = Layer(drawn.W, drawn.b, case.activation, case.precision)
+        step = torch_graph.prepare(layer, case.batch)
+        before = machine.allocations
+        out = step.launch(None)
+        assert machine.allocations == before
+        for factor in (1.0, -16.0):
+            out = step.launch(step.send(drawn.A_in * factor))
+            step.device.fence(out)
+            parts = answers.expected(
+                replace(drawn, A_in=drawn.A_in * drawn.A_in.dtype.type(factor))
+            )
+            dtype = kernels.DTYPES[precision]
+            assert check.check(step.fetch(out), case, dtype, parts) < 1
+
+    def test_a_launch_is_one_short_call(self, machine: Machine) -> None:
+        drawn = arrays()
+        layer = Layer(drawn.W, drawn.b, CASE.activation, CASE.precision)
+        took = []
+        for prepare in (torch_linear.prepare, torch_graph.prepare):
+            step = prepare(layer, CASE.batch)
+            x = step.send(drawn.A_in)
+            step.device.fence(step.launch(x))
+            before = machine.now_ns
+            step.launch(x)
+            took.append(machine.now_ns - before)
+        assert took[1] < took[0]
+
+    def test_without_a_gpu_it_is_unavailable(self, machine: Machine) -> None:
+        machine.devices = 0
+        drawn = arrays()
+        with pytest.raises(Unavailable, match="needs a GPU, and PyTorch sees none"):
+            torch_graph.prepare(Layer(drawn.W, drawn.b, "relu"), CASE.batch)
+
+    def test_a_whole_visit_finds_nothing_wrong(
+        self, machine: Machine, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(torch_linear.CudaDevice, "warm_s", 0.0)
+        worker = Server(clock=machine.clock, sleep=machine.sleep)
+        reply = visit(worker, an_open("torch_graph", CASE))
+        assert isinstance(reply, messages.Closed), reply

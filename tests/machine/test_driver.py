@@ -83,6 +83,7 @@ def test_each_device_has_all_that_is_asked(here: pytest.MonkeyPatch) -> None:
             memory_clock_hz=2_619_000_000,
             memory_bus_bits=5120,
             l2_bytes=50 * 2**20,
+            uuid="GPU-a0a0a0a0-a0a0-a0a0-a0a0-a0a0a0a0a0a0",
         ),
         Device(
             index=1,
@@ -95,6 +96,7 @@ def test_each_device_has_all_that_is_asked(here: pytest.MonkeyPatch) -> None:
             memory_clock_hz=2_619_000_000,
             memory_bus_bits=5120,
             l2_bytes=50 * 2**20,
+            uuid="GPU-a1a1a1a1-a1a1-a1a1-a1a1-a1a1a1a1a1a1",
         ),
     )
 
@@ -125,14 +127,16 @@ def test_a_call_that_fails_is_named_with_its_error(call: str, here: pytest.Monke
     assert found.version == (None if call == "cuDriverGetVersion" else 13000)
 
 
-@pytest.mark.parametrize("call", ["cuDeviceTotalMem_v2", "cuDeviceGetAttribute"])
+@pytest.mark.parametrize("call", ["cuDeviceTotalMem_v2", "cuDeviceGetAttribute", "cuDeviceGetUuid"])
 def test_what_a_device_does_not_tell_is_unknown(call: str, here: pytest.MonkeyPatch) -> None:
     here.setenv("STUB_FAILS", f"{call}=1")
     found = driver.ask_here()
     if call == "cuDeviceGetAttribute":  # the compute capability is one
         assert found.trouble == f"{call}: CUDA error 1, which has no name here"
     else:
-        assert found.devices[0].memory_bytes is None
+        (device,) = found.devices
+        assert (device.memory_bytes is None) == (call == "cuDeviceTotalMem_v2")
+        assert (device.uuid == "") == (call == "cuDeviceGetUuid")
 
 
 @pytest.mark.parametrize(

@@ -131,3 +131,29 @@ def test_a_clone_without_files_gets_them_or_says_why_not(
     (tmp_path / "gone").rename(own)
     with checkouts.both("HEAD~1", "HEAD") as (base, _):
         assert (base.folder / "kernels" / "mine.py").is_file()
+
+
+def test_a_git_that_cannot_be_run_is_named_with_its_reason(at: pytest.MonkeyPatch) -> None:
+    for error, said in (
+        (FileNotFoundError(2, "No such file or directory", "git"), "is git installed?"),
+        (PermissionError(13, "Permission denied", "git"), r"git can't be used \(Permission denied"),
+        (BlockingIOError(11, "Resource temporarily unavailable"), "raise the limit on processes"),
+    ):
+
+        def fail(*_: object, error: OSError = error, **__: object) -> None:
+            raise error
+
+        at.setattr(subprocess, "run", fail)
+        with pytest.raises(BadInput, match=said):
+            checkouts.both("HEAD", "worktree").__enter__()
+
+
+def test_a_checkout_of_another_user_says_what_git_wants(
+    tmp_path: Path, at: pytest.MonkeyPatch
+) -> None:
+    own = repository(project(tmp_path / "own"))
+    stand_in(at, own)
+    at.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")  # git's own tests use it
+    assert survey._commit() is None
+    with pytest.raises(BadInput, match=r"dubious ownership .*: git config --global --add safe"):
+        checkouts.both("HEAD", "worktree").__enter__()

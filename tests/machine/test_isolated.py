@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import tempfile
 import time
 
 import pytest
@@ -18,6 +19,15 @@ def test_what_it_says_and_its_exit_code() -> None:
     ended = python("import sys; print('out'); sys.exit('it\\nfailed')")
     assert ended == isolated.Ended(1, "out\n", "it\nfailed\n")
     assert ended.how == "ended with exit code 1: failed"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs Linux's files in memory")
+def test_it_needs_no_temporary_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nowhere() -> None:
+        raise FileNotFoundError(2, "No usable temporary directory found")
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", nowhere)
+    assert python("print('out')").out == "out\n"
 
 
 def test_one_that_says_nothing() -> None:

@@ -68,7 +68,9 @@ class Child:
     ) -> subprocess.CompletedProcess[str]:
         assert check, "a child that failed must not be read"
         self.asked.append((command, env))
-        return subprocess.CompletedProcess(command, 0, json.dumps(self.rates) + "\n", "")
+        return subprocess.CompletedProcess(
+            command, 0, f"a greeting\n{json.dumps(self.rates)}\n", ""
+        )
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 import psutil
 import pytest
 from machine_facts import HONEST, WORKER
@@ -160,6 +161,22 @@ class TestSurvey:
         assert "somebody" not in text
         assert str(Path.home()) not in text
 
+    def test_hosts_are_told_apart(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        hosts = {}
+        for name in ("one", "two", "two", "0123456789ab"):
+            monkeypatch.setattr(platform, "node", lambda name=name: name)
+            hosts[name] = survey.survey(WORKER, threads=4).host
+        assert len(set(hosts.values())) == 3
+        assert re.fullmatch("[0-9a-f]{8}", hosts["one"])
+        assert hosts["0123456789ab"] == ""  # a container's
+        monkeypatch.setenv("BENCH_HOST", "node7")
+        assert survey.survey(WORKER, threads=4).host == "node7"
+
+    def test_the_environments_packages_are_listed(self) -> None:
+        packages = survey.survey(WORKER, threads=4).packages
+        assert packages["numpy"] == np.__version__
+        assert list(packages) == sorted(packages)
+
     def test_the_fingerprint_is_the_identitys(self) -> None:
         fingerprint = survey.survey(WORKER, threads=4).fingerprint
         assert re.fullmatch("[0-9a-f]{12}", fingerprint)
@@ -208,6 +225,37 @@ class TestSurvey:
         assert cpu.model
         assert cpu.mhz is None
         assert cpu.vector_flags == ()
+
+    def test_facts_that_cannot_be_read_are_left_out(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def lacking() -> None:
+            raise NotImplementedError("can't find current frequency file")  # psutil's words
+
+        monkeypatch.setattr(psutil, "cpu_freq", lacking)
+        (tmp_path / "scaling_governor").mkdir()
+        (tmp_path / "scaling_driver").write_bytes(b"\xff")
+        monkeypatch.setattr(survey, "FREQUENCY", tmp_path)
+        cpu = survey.survey(WORKER, threads=4).cpu
+        assert (cpu.mhz, cpu.governor) == (None, None)
+
+
+@pytest.mark.parametrize("held", [False, True])
+def test_the_commit_is_that_of_a_repository_that_holds_this_code_or_none(
+    held: bool,  # noqa: FBT001
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    inside = tmp_path / "project"
+    (inside / "bench").mkdir(parents=True)
+    (inside / "bench" / "__init__.py").touch()
+    monkeypatch.setattr("bench.machine.git.ROOT", inside)
+    git = ["git", "-c", "user.name=a", "-c", "user.email=a@b", "-C", str(tmp_path)]
+    adding = [["add", "-A"]] if held else []
+    for arguments in (["init", "-q"], *adding, ["commit", "-q", "--allow-empty", "-m", "all"]):
+        subprocess.run([*git, *arguments], check=True)
+    commit = survey.survey(WORKER, threads=4).commit
+    assert (len(commit or "") == 40) is held
 
 
 def test_what_runs_leave_behind_does_not_make_the_tree_unclean(

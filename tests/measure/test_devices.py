@@ -499,17 +499,16 @@ class TestIdentity:
         older = msgspec.convert({"cpu": {"model": "a", "cores_usable": 2}}, Machine)
         assert survey.identity(older) == survey.identity(self.machine(None, ""))
 
-    def test_the_cupy_that_is_installed_is_named(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_the_cupy_that_is_installed_is_named(self) -> None:
         there = {"numpy": "2.4.0", "cupy-cuda13x": "14.2.0"}
-        monkeypatch.setattr(wheel, "installed", lambda: there)
-        assert wheel.in_use() == "cupy-cuda13x 14.2.0"
+        assert wheel.in_use(there) == "cupy-cuda13x 14.2.0"
         del there["cupy-cuda13x"]
-        assert wheel.in_use() == ""
+        assert wheel.in_use(there) == ""
 
     def test_a_run_does_not_go_on_with_another_cupy(
         self, a_run: tuple[Done, Path], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(wheel, "in_use", lambda: "cupy-cuda12x 13.0.0")
+        monkeypatch.setattr(wheel, "in_use", lambda _: "cupy-cuda12x 13.0.0")
         assert "the GPU's library is 'cupy-cuda12x 13.0.0' here and was " in refused(
             "run", "--resume", str(a_run[1])
         )

@@ -122,7 +122,6 @@ def test_a_signal_in_the_middle_of_an_endless_launch_ends_the_run(tmp_path: Path
     assert [cell.status for cell in store.load(out, records.CellRow)] == ["ok", "pending"]
 
 
-@pytest.mark.usefixtures("no_charts")
 def test_a_signal_before_the_first_visit_leaves_a_run_that_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -133,6 +132,8 @@ def test_a_signal_before_the_first_visit_leaves_a_run_that_goes_on(
     assert done.code == 130, done
     assert "nothing was measured" in done.out
     assert store.load(out, records.CellRow) == []
+    assert not (out / "plots").exists()
+    monkeypatch.setattr(charts, "draw_all", lambda *_: [])
     assert bench("run", "--resume", str(out), "--budget", "0.5s").code == 0
     assert good(out)
 
@@ -152,6 +153,7 @@ def test_a_second_signal_spares_the_charts_and_leaves_no_half(
     monkeypatch.setattr(Path, "replace", interrupted)
     done = run(out, *ENDLESS)
     assert (done.code, done.err.splitlines()[-1]) == (130, "stopped: Ctrl-C"), done
+    assert f"charts are missing: python -m bench plot {out} draws them" in done.err
     assert store.machine(out).stopped == "interrupted"
     assert len(store.load(out, records.CellRow)) == 1
     assert [path.name for path in (out / "plots").iterdir()] == ["batching.png"]

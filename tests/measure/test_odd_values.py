@@ -49,6 +49,11 @@ EXPECTED = {
     "group": (ERROR, "ExceptionGroup: many (2 sub-exceptions)"),
     "recursion": (ERROR, "RecursionError: maximum recursion depth exceeded"),
     "unavailable": ("unavailable", "zzz"),
+    "silently_unavailable": ("unavailable", "the kernel gave no reason"),
+    "not_callable": (ERROR, "prepare returned Step(launch=3"),
+    "no_step": (ERROR, "prepare returned None, should be a Step that launches"),
+    "step_class": (ERROR, "prepare returned <class 'kernels.Step'>, should be a Step"),
+    "a_function": (ERROR, "prepare returned <function rai"),
     "float32_seconds": (
         ERROR,
         "the device's seconds() returned a numpy.float32, should be",
@@ -78,6 +83,8 @@ EXPECTED = {
     "nan_state": (OK, ""),
     "huge_state": (OK, ""),
     "no_state": (ERROR, "the device's state is 'asleep', should be a DeviceState"),
+    "no_device": (ERROR, "AttributeError: 'NoneType' object has no attribute"),
+    "bare_device": (ERROR, "AttributeError: 'object' object has no attribute"),
 }
 
 

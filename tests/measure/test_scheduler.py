@@ -182,13 +182,39 @@ def test_a_cell_over_the_limit_is_skipped_with_the_prediction_as_the_reason() ->
 def test_a_cell_skipped_for_a_disturbed_visit_gets_its_chance() -> None:
     class Disturbed(Bench):
         def visit(self, cell, number, pass_number, launch_s):  # type: ignore[no-untyped-def]
-            self.rates["fast"] = 1e-6 if pass_number == 1 and cell.case.n_units == 64 else 1e-9
+            self.rates["fast"] = 1e-6 if pass_number == 1 and cell.case.n_units <= 64 else 1e-9
             return super().visit(cell, number, pass_number, launch_s)
 
     bench = Disturbed(fast=1e-9)
     bench.scheduler(cells(FAST), limit_s=0.02).run()
     assert "skipped" in {row.status for row in bench.rows}
     assert set(bench.statuses().values()) == {"ok"}
+
+
+@pytest.mark.parametrize("resumed", [False, True])
+def test_a_cell_is_not_skipped_for_what_others_waited_for_a_core(resumed: bool) -> None:  # noqa: FBT001
+    class Busy(Bench):
+        """A machine on which every visit takes four times as long, three of them waiting."""
+
+        def visit(self, cell: Cell, *how: Any) -> tuple[Visit, list[Block]]:
+            row, blocks = super().visit(cell, *how)
+            return replace(row, measured_s=1.0, waited_s=0.75), blocks
+
+    small, large = cells(FAST, widths=(16, 64)), cells(FAST, widths=(256,))
+    limit_s = 4e-9 * large[0].case.flops / 2  # twice what it takes alone
+    bench = Busy(fast=4e-9)
+    if resumed:
+        bench.scheduler(small, budget_s=5).run()
+        again = bench.scheduler(small + large, budget_s=5, limit_s=limit_s)
+        again.restore(run_of(bench.rows, bench.blocks))
+        again.run()
+    else:
+        bench.scheduler(small + large, budget_s=5, limit_s=limit_s).run()
+    assert bench.statuses()[FAST, 256] == "ok"
+    assert "skipped" not in {row.status for row in bench.rows}
+    bench = Busy(fast=4e-9)  # and one that is too slow by itself still is
+    bench.scheduler(small + large, budget_s=5, limit_s=limit_s / 4).run()
+    assert bench.statuses()[FAST, 256] == "skipped"
 
 
 def test_an_unavailable_kernel_is_asked_for_two_layers_and_every_cell_of_it_is_named() -> None:

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -61,6 +62,7 @@ def until(true: Callable[[], object], limit_s: float = 10.0) -> bool:
         ("leave", "crashed", "the worker died: exit code 3; it last printed: a last word"),
         ("sys_exit", "crashed", "exit code 1; it last printed: enough"),
         ("be_killed", "crashed", "killed by SIGKILL; perhaps memory ran out"),
+        ("use_up_time", "crashed", "killed by SIGXCPU; its CPU time was up: raise the limit"),
         ("nameless_signal", "crashed", "killed by signal 36"),
         ("kill_group", "crashed", "killed by SIGKILL"),
         ("reserve", "out_of_memory", "Unable to allocate 256. MiB"),
@@ -165,8 +167,32 @@ def test_a_machine_that_allows_no_more_processes_is_named(
         raise BlockingIOError(11, "Resource temporarily unavailable")
 
     monkeypatch.setattr(subprocess, "Popen", refuse)
-    with pytest.raises(BadInput, match="can't start a process"):
+    with pytest.raises(BadInput, match=r"can't start a process: .*: raise the limit on processes"):
         worker_process.WorkerProcess(1)
+
+
+def test_a_process_that_may_open_no_more_files_loses_that_visit_alone(
+    visitor: visit.Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse() -> None:
+        raise OSError(24, "Too many open files")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(socket, "socketpair", refuse)
+        row, _ = visitor.visit(cell("nothing"), 1, 1, None)
+    assert row.status == "crashed"
+    assert row.reason == (
+        "can't start a process: Too many open files: raise the limit on open files (ulimit -n)"
+    )
+    assert visitor.visit(cell("nothing"), 2, 1, None)[0].status == "ok"
+
+
+def test_a_thread_that_cannot_start_in_a_worker_has_the_remedy_too() -> None:
+    refused = visit._refused(messages.Refused("error", "RuntimeError: can't start new thread"))
+    assert refused.reason.endswith(
+        "can't start new thread; raise the limit on processes and"
+        " threads (ulimit -u, or the container's pids limit)"
+    )
 
 
 def test_a_worker_that_cannot_start_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 import errno
 import io
 import json
+import os
 import random
 import struct
 import tracemalloc
@@ -205,6 +206,16 @@ def written(path: Path, content: bytes) -> Path:
     return path
 
 
+def pipe(path: Path) -> Path:
+    os.mkfifo(path)
+    return path
+
+
+def loop(path: Path) -> Path:
+    path.symlink_to(path.name)
+    return path
+
+
 def spoilt(**places: float) -> NDArray[Any]:
     bad = W.copy()
     for place, value in places.items():
@@ -226,6 +237,13 @@ HUGE = npy(np.zeros((1, 1))).replace(b"(1, 1)", b"(9999999, 9999999)")
 BAD: dict[str, tuple[Callable[[Path], Path | str], str]] = {
     "no file": (lambda p: p / "a.npz", "no such file: "),
     "a directory": (lambda p: p, "is a directory"),
+    "an address": (lambda p: "https://x.org/a.npz", "is an address: download the file, and give"),
+    "a pipe": (lambda p: pipe(p / "a.npz"), "is no regular file"),
+    "a link to itself": (lambda p: loop(p / "a.npz"), "is no regular file"),
+    "a later format": (
+        lambda p: zipped(p / "a.npz", "W.npy", b"\x93NUMPY\x09\x00" + bytes(99)),
+        "a.npz:W is of an unknown version of NumPy's format",
+    ),
     "another suffix": (lambda p: written(p / "a.h5", b"x"), "should be an .npz or a .safetensors"),
     "PyTorch's pickle": (lambda p: written(p / "a.pt", b"x"), "can run code when it is read: save"),
     "not a ZIP": (lambda p: written(p / "a.npz", b"hello"), "is no .npz file, or is cut short"),
@@ -531,7 +549,7 @@ def test_a_users_layer_is_measured_under_its_name_and_goes_on_unchanged_only(
     assert "measured in float32" in done.err
     cells = pd.read_csv(out / "cells.csv")
     assert set(cells["layer"]) == {"my model fc"}
-    assert set(cells["status"]) == {"ok"}
+    assert set(cells["status"]) in ({"ok"}, {"ok", "pending"})  # a busy machine gets no further
     assert set(cells["activation"]) == {"tanh"}
     assert sorted(cells["batch"]) == [1, 2]
     assert {(row.n_in, row.n_units) for row in cells.itertuples()} == {(4, 3)}
@@ -541,7 +559,7 @@ def test_a_users_layer_is_measured_under_its_name_and_goes_on_unchanged_only(
     assert layer.weights.file == str(path)
 
     go_on = ["run", "--resume", str(out), "--budget", "1s"]
-    assert "leave out layer" in refused(*go_on, "--layer", str(path))
+    assert "leave out --layer" in refused(*go_on, "--layer", str(path))
     safe(path, {**arrays, "fc.bias": -B})
     assert f"{path}:fc.weight has changed since this run began" in refused(*go_on)
     path.unlink()
@@ -557,6 +575,27 @@ def test_bfloat16_that_an_npz_has_no_name_for_is_read_exactly_and_said(tmp_path:
     found = weights.find(str(npz(tmp_path / "a.npz", {"W": bits, "b": B})))
     assert "W is bfloat16 (4, 3)" in found.said
     np.testing.assert_array_equal(own(found).W, W)
+
+
+@pytest.mark.parametrize("version", [(1, 0), (2, 0), (3, 0)])
+def test_each_version_of_numpys_format_is_read(version: tuple[int, int], tmp_path: Path) -> None:
+    array = io.BytesIO()
+    np.lib.format.write_array(array, W, version=version)
+    found = weights.find(str(zipped(tmp_path / "a.npz", "W.npy", array.getvalue())))
+    assert found.layer.weights is not None
+    assert np.array_equal(weights.load(found.layer.weights, found.layer).W, W)
+
+
+def test_a_file_of_thousands_of_layers_is_opened_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = npz(tmp_path / "a.npz", {f"h.{i}.weight": W for i in range(30)})
+    opened: list[Path] = []
+    zip_file = zipfile.ZipFile
+    monkeypatch.setattr(zipfile, "ZipFile", lambda p: opened.append(p) or zip_file(p))  # type: ignore[func-returns-value]
+    with pytest.raises(BadInput, match="has 30 layers"):
+        weights.find(str(path))
+    assert opened == [path]
 
 
 def test_shards_are_one_model(tmp_path: Path) -> None:

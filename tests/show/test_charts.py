@@ -441,7 +441,7 @@ def test_speedup_tells_what_one_matmul_is() -> None:
     assert "batch 1024" in text
     assert "176x to 183x" in text
     assert text.count("predicted loop") == 3  # the two kernels and the baseline, at batch 1024
-    assert "cupy_matmul: unavailable (all 2 cells)" in text
+    assert "cupy_matmul: unavailable (both cells)" in text
     assert (
         "AMD EPYC 9R14 96-Core Processor · 2 threads · float32 · 2026-11-22 · commit a1b2c3d"
         " · 5 visits a cell" in text
@@ -487,7 +487,7 @@ def test_a_run_without_a_number_says_so() -> None:
     for chart in CHARTS.values():
         text = said(draw(chart, run))
         assert "no cell has a number" in text
-        assert "numpy_matmul: error (all 2 cells)" in text
+        assert "numpy_matmul: error (both cells)" in text
 
 
 def test_a_run_without_a_loop_says_so() -> None:

@@ -289,7 +289,7 @@ def test_a_run_without_a_number_says_why() -> None:
         "How it was measured",
     ]
     text = " ".join(s.text_frame.text for s in opened("every cell skipped").slides[1].shapes)
-    assert all(f"{kernel}: skipped (all 2 cells)" in text for kernel in FORTY[:9])
+    assert all(f"{kernel}: skipped (both cells)" in text for kernel in FORTY[:9])
 
 
 def test_a_log_axis_says_so() -> None:

@@ -9,7 +9,7 @@ from decks import AWKWARD, REFERENCE, cell, folder_of, grid
 
 from bench.data import store
 from bench.data.records import CellRow, Verdict
-from bench.show import deck, markdown, table
+from bench.show import deck, markdown, page, table
 from bench.stats import run_data
 from bench.terminal.text import markdown as escaped
 
@@ -90,12 +90,14 @@ def test_where_no_cell_has_a_number_the_kernels_stand_there_with_their_status() 
     assert markdown.markdown([]).startswith("| layer | batch |")
 
 
-def test_report_makes_both_and_says_where(tmp_path: Path) -> None:
+def test_report_makes_all_and_says_where(tmp_path: Path) -> None:
     run = folder_of(AWKWARD["as usual"], tmp_path / "results" / "mine")
     done = bench("report", str(run))
     assert done.code == 0
     there = run / "plots"
     assert done.out.split() == [
+        "page:",
+        str(there / page.NAME),
         "slides:",
         str(there / deck.NAME),
         "table:",
@@ -122,7 +124,7 @@ def test_the_deck_alone_goes_where_it_is_asked_for(tmp_path: Path) -> None:
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.pptx", "mine"]
 
 
-@pytest.mark.parametrize("choice", ["--pptx", "--markdown"])
+@pytest.mark.parametrize("choice", ["--html", "--pptx", "--markdown"])
 def test_a_place_that_cannot_be_written_is_one_line(choice: str, tmp_path: Path) -> None:
     run = folder_of(AWKWARD["one cell"], tmp_path / "mine")
     (tmp_path / "file").write_text("")

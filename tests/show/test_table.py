@@ -132,6 +132,13 @@ class TestTable:
         said = table.caption([cell(), cell("numpy_matmul"), cold])
         assert said.startswith("float32, relu, 2 threads, warm caches; float64, relu, 2 threads,")
 
+    def test_without_the_loop_nobody_speaks_of_speed_ups(self) -> None:
+        alone = [cell()]
+        assert "speed-up" not in printed(alone) + table.caption(alone)
+        beside = [replace(cell(), speedup=3.0), *alone]
+        assert "speed-up" in printed(beside)
+        assert "speed-up" in table.caption(beside)
+
     def test_an_empty_run_has_an_empty_table(self) -> None:
         assert "layer" in printed([])
 

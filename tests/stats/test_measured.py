@@ -54,6 +54,23 @@ def test_of_a_visit_of_which_nothing_is_known_nothing_is_claimed() -> None:
 
 
 @pytest.mark.parametrize(
+    ("device", "latency_s", "set_aside"),
+    [("gpu:0", 1.2, 0), ("gpu:0", 0.3, 4), ("cpu", 1.2, 4)],
+    ids=["a GPU that works on", "a launch-bound one", "a CPU"],
+)
+def test_what_the_host_waits_for_is_no_part_of_a_devices_own_time(
+    device: str, latency_s: float, set_aside: int
+) -> None:
+    result = Measured()
+    for number in range(1, 11):
+        quantities = {"time": 1.0, "launch": 0.1, "latency": latency_s}
+        blocks = [Block(number, name, 1, s) for name, s in quantities.items()]  # type: ignore[arg-type]
+        waits = 0.05 if number > 6 else 0.0
+        result.add(replace(visit(number, waited_s=waits), device=device), of_visit(blocks))
+    assert len(result.launches) - len(result.counted) == set_aside
+
+
+@pytest.mark.parametrize(
     ("known", "is_spoiled"),
     [
         ({"suspended_s": 2.0}, True),

@@ -5,12 +5,16 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import pytest
 
 from bench import ROOT
+from bench import __main__ as commands
+from bench.measure import visit
 from bench.terminal import streams
+from bench.worker import messages
 
 TEXT = "5 µs ±2% “x”"
 SAY = f"from bench.terminal import streams; streams.replace(); import sys; print({TEXT!a}); "
@@ -53,6 +57,24 @@ def test_what_a_command_was_asked_for_is_not_lost_in_silence(shell: str, *, lost
     done = say("streams.product('x' * 100_000)", shell)
     assert ("stdout can't be written: No space left on device" in done.stderr) is lost
     assert (done.returncode != 0) is lost
+
+
+@pytest.mark.parametrize("command", [["kernels"], ["doctor"], ["doctor", "--json"]])
+def test_neither_is_an_answer_that_a_full_disk_does_not_take(
+    command: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(visit, "describe", lambda *_: ("what it is", messages.Loaded("", "")))
+    monkeypatch.setattr(sys, "argv", ["bench", *command, "--kernel", "numpy_dot"])
+    err = io.StringIO()
+    with (
+        io.TextIOWrapper(io.BufferedWriter(streams.Lasting("/dev/full", "w"))) as full,
+        redirect_stdout(full),
+        redirect_stderr(err),
+        pytest.raises(SystemExit) as stop,
+    ):
+        commands.main()
+    assert stop.value.code == 2
+    assert err.getvalue() == "error: stdout can't be written: No space left on device\n"
 
 
 @pytest.mark.parametrize(

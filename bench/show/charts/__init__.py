@@ -21,7 +21,7 @@ from bench.show import pictures
 from bench.show.pictures import CELL, Run, names, read
 from bench.show.pictures.parts.picture import Picture
 
-__all__ = ["CELL", "Run", "draw_all", "draw_comparison", "names", "read"]
+__all__ = ["CELL", "Run", "draw", "draw_all", "draw_comparison", "names", "read"]
 
 # Matplotlib refuses to be imported with a backend that isn't installed here, such as a notebook's,
 # and no backend is used: each figure has a canvas of its own
@@ -58,7 +58,7 @@ def draw_all(
         if name in only and hasattr(chart, "compare") and len(mine) < 2:
             raise ValueError(f"{name} shows several runs side by side: give two or more")
         for picture, out in _pictures(chart, mine):
-            written += _save(picture, out, name, theme, size, formats)
+            written += draw(picture, out, name, theme, size, formats)
     return written
 
 
@@ -83,17 +83,25 @@ def draw_comparison(
     from bench.data import store
     from bench.show.pictures import gate
 
-    _check((), theme, size, formats)
     picture = gate.picture(store.load(folder, Verdict), store.machine(folder))
-    return _save(picture, out, "gate", theme, size, formats)
+    return draw(picture, out, "gate", theme, size, formats)
 
 
-def _save(
-    picture: Picture, out: Path, name: str, theme: str, size: str, formats: Sequence[str]
+def draw(
+    picture: Picture,
+    out: Path,
+    name: str,
+    theme: str = "light",
+    size: str = "slide",
+    formats: Sequence[str] = ("png", "svg"),
 ) -> list[Path]:
-    """The usual charts have the plain names, which their dark and paper versions don't take."""
+    """Draw one picture into a folder, under this name -> what was written.
+
+    The usual charts have the plain names, which their dark and paper versions don't take.
+    """
     from bench.show.charts import page, pen, save  # Matplotlib, and only now
 
+    _check((), theme, size, formats)
     out.mkdir(parents=True, exist_ok=True)
     suffix = "".join(f"-{word}" for word in (theme, size) if word not in ("light", "slide"))
     figure = pen.draw(picture, page.Sheet(theme, size))

@@ -59,13 +59,16 @@ class Layout:
     @cached_property
     def x(self) -> tuple[float, float]:
         places = [x for p in self.panels for line in p.lines for x in line.x]
+        if not self.along.log:
+            pad = 0.04 * (max(places) - min(places)) + 0.5
+            return min(places) - pad, max(places) + pad
         return _padded(min(places), max(places), 0.04, 1.15)
 
     @cached_property
     def y(self) -> tuple[float, float]:
         """From the lowest interval to the highest, or the guides; at least about two decades."""
         if self.up.share:
-            return 0.0, 108.0
+            return self.up.ends or (0.0, 108.0)
         lines = [line for panel in self.panels for line in panel.lines]
         numbers = [n for line in lines for part in (line.y, line.low, line.high) for n in part]
         numbers += [n for panel in self.panels for guide in panel.guides for n in guide.y]
@@ -87,9 +90,10 @@ class Layout:
 
     @cached_property
     def heading(self) -> float:
-        """The height that the panels' titles take."""
+        """The height that the panels' titles take, and the letters of moments below them."""
         lines = max(self.title(panel).count("\n") + 1 for panel in self.panels)
-        return lines * TITLE_SIZE * fit.LEADING / 72 + 0.1
+        letters = ROW * any(panel.moments for panel in self.panels)
+        return lines * TITLE_SIZE * fit.LEADING / 72 + 0.1 + letters
 
     @cached_property
     def gap(self) -> float:
@@ -117,6 +121,8 @@ class Layout:
     def place(self, x: float) -> float:
         """Inches from a panel's left edge."""
         low, high = self.x
+        if not self.along.log:
+            return self.wide * (x - low) / (high - low)
         return self.wide * math.log(x / low) / math.log(high / low)
 
     @cached_property

@@ -11,9 +11,10 @@ from bench.show.charts import fit, key
 from bench.show.charts.layout import ROW, TITLE_SIZE, End, Layout, ends_of, height, said
 from bench.show.charts.page import Page, linestyle
 from bench.show.pictures.parts.picture import Guide, Lines, Panel
-from bench.show.pictures.parts.ticks import log_ticks
+from bench.show.pictures.parts.ticks import even_ticks, log_ticks
 
 ONE_ROW = 4  # more panels stand in two rows
+MANY = 25  # points of a line, from which on they are drawn small
 
 
 def draw(page: Page, body: Lines) -> None:
@@ -29,6 +30,7 @@ def draw(page: Page, body: Lines) -> None:
         for c, panel in enumerate(row):
             axes = _axes(layout, r, c)
             _paint(page, axes, panel, joined=body.joined)
+            _moments(layout, axes, r, panel)
             _label(page, axes, [end for end in layout.ends[r] if end.column == c])
     middle = (page.left + layout.axis_left + page.right - layout.gutters[-1]) / 2
     how: dict[str, Any] = {"color": page.theme.muted}
@@ -44,7 +46,8 @@ def _axes(layout: Layout, r: int, c: int) -> Axes:
     left = page.left + layout.axis_left + c * wide + sum(layout.gutters[:c])
     bottom = page.top - (r + 1) * (tall + layout.heading)
     axes = page.axes(left, bottom, wide, tall)
-    axes.set_xscale("log", base=2)
+    if layout.along.log:
+        axes.set_xscale("log", base=2)
     axes.set_xlim(*layout.x)
     fit.fix_ticks(axes.xaxis, list(layout.along.ticks), [""] * len(layout.along.ticks))
     if r == len(layout.grid) - 1:
@@ -54,15 +57,17 @@ def _axes(layout: Layout, r: int, c: int) -> Axes:
                 how: dict[str, Any] = {"ha": "center", "va": "top", "color": page.theme.muted}
                 page.write(left + x, y, layout.along.ticks[tick], **how)
     heights = [0.0, 25.0, 50.0, 75.0, 100.0]
-    if not layout.up.share:
+    if layout.up.ends:
+        heights = even_ticks(*layout.y, int(tall / 0.4))
+    elif not layout.up.share:
         axes.set_yscale("log")
         heights = log_ticks(*layout.y, int(tall / 0.3))
     axes.set_ylim(*layout.y)
     fit.fix_ticks(axes.yaxis, heights, [said(layout.up, height) for height in heights])
     axes.tick_params(labelleft=c == 0)
-    page.write(
-        left, bottom + tall + 0.1, layout.title(layout.grid[r][c]), TITLE_SIZE, weight="bold"
-    )
+    panel = layout.grid[r][c]
+    above = bottom + tall + 0.1 + ROW * bool(panel.moments)
+    page.write(left, above, layout.title(panel), TITLE_SIZE, weight="bold")
     return axes
 
 
@@ -93,7 +98,31 @@ def _paint(page: Page, axes: Axes, panel: Panel, *, joined: bool) -> None:
             low, high = (np.asarray(side, float) for side in (line.low, line.high))
             spread = np.fmax([y - low, high - y], 0)
         how = page.drawn(line.kernel) if joined else page.mark(line.kernel)
-        axes.errorbar(line.x, y, yerr=spread, label=line.kernel, capsize=5, elinewidth=2, **how)
+        caps = 5
+        if len(y) > MANY:
+            how, caps = how | {"markersize": 5, "linewidth": 1.5}, 0
+        axes.errorbar(line.x, y, yerr=spread, label=line.kernel, capsize=caps, elinewidth=2, **how)
+
+
+def _moments(layout: Layout, axes: Axes, r: int, panel: Panel) -> None:
+    """An upright a moment, its letter above it; a ring around each point that it is about."""
+    if not panel.moments:
+        return
+    page = layout.page
+    to_inches = page.figure.dpi_scale_trans.inverted()
+    left = axes.get_window_extent().transformed(to_inches).x0
+    top = page.top - r * (layout.tall + layout.heading) - layout.heading
+    widths = [fit.width_of(moment.letter, weight="bold") + 0.06 for moment in panel.moments]
+    wanted = [layout.place(moment.x) for moment in panel.moments]
+    places = fit.apart(wanted, widths, 0.0, layout.wide)
+    for moment, place in zip(panel.moments, places, strict=True):
+        axes.axvline(moment.x, color=page.theme.muted, linewidth=1.5, linestyle=(0, (2, 2)))
+        how: dict[str, Any] = {"ha": "center", "weight": "bold", "color": page.theme.ink}
+        page.write(left + place, top + 0.06, moment.letter, **how)
+        if moment.points:
+            x, y = zip(*moment.points, strict=True)
+            ring: dict[str, Any] = {"markerfacecolor": "none", "markeredgecolor": page.theme.ink}
+            axes.plot(x, y, "o", markersize=16, markeredgewidth=1.5, zorder=4, **ring)
 
 
 def _label(page: Page, axes: Axes, ends: list[End]) -> None:

@@ -22,6 +22,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
+    from bench.show.deck.story import Story
+    from bench.show.pictures.parts.picture import Picture
     from bench.stats.run_data import RunData
 
 NAME = "deck.pptx"
@@ -29,9 +33,22 @@ NAME = "deck.pptx"
 
 def write(run: "RunData", path: Path) -> Path:
     """Make the deck of a run."""
-    from bench.show.deck import pages, story
+    from bench.show.deck import story
 
-    content = pages.deck(story.read(run))
+    return _write(story.read(run), path)
+
+
+def write_picture(picture: "Picture", made: "datetime", path: Path) -> Path:
+    """Make the deck of one picture, dated so."""
+    from bench.show.deck import story
+
+    return _write(story.alone(picture, made), path)
+
+
+def _write(told: "Story", path: Path) -> Path:
+    from bench.show.deck import pages
+
+    content = pages.deck(told)
     path.parent.mkdir(parents=True, exist_ok=True)
     half = path.with_name(f"{path.name}.half")
     try:

@@ -17,7 +17,8 @@ from bench.show.charts import fit
 from bench.show.deck import brush, oxml
 from bench.show.deck import scale as scales
 from bench.show.pictures.parts import looks
-from bench.show.pictures.parts.picture import Line, Lines
+from bench.show.pictures.parts.picture import Line, Lines, Moment
+from bench.show.pictures.parts.ticks import even_ticks
 
 PLAIN = (1e-5, 1e6)  # what an axis says in plain digits
 
@@ -60,6 +61,10 @@ def draw(slide: Any, body: Lines, box: brush.Box) -> tuple[Any, dict[str, str]]:
                     for g in panel.guides
                 ),
                 *((n.kernel, list(zip(n.x, scale.of(n.y), strict=True))) for n in panel.lines),
+                *(
+                    (m.letter, [(m.x, scale.back(0)), (m.x, scale.back(scale.plot.height))])
+                    for m in panel.moments
+                ),
             ]
         ),
     )
@@ -71,8 +76,11 @@ def draw(slide: Any, body: Lines, box: brush.Box) -> tuple[Any, dict[str, str]]:
     for series, guide in zip(drawn, panel.guides, strict=False):
         brush.stroke(series, brush.THEME.muted, 1.5, guide.dash)
         series.marker.style = XL_MARKER_STYLE.NONE
-    for series, line in zip(drawn[len(panel.guides) :], panel.lines, strict=True):
+    del drawn[: len(panel.guides)]
+    for series, line in zip(drawn, panel.lines, strict=False):
         _draw_line(series, line, scale)
+    for series, moment in zip(drawn[len(panel.lines) :], panel.moments, strict=True):
+        _draw_moment(series, moment)
     return frame, _headings(chart, scale)
 
 
@@ -100,7 +108,8 @@ def _axes(chart: Any, scale: scales.Scale) -> None:
         axis.format.line.color.rgb = brush.rgb(brush.THEME.muted)
         axis.tick_labels.font.size = Pt(fit.SIZE)
         oxml.cross_at(axis, scale.x[0] if axis is y else scale.y[0])
-    oxml.log_scale(x)
+    if scale.body.x.log:
+        oxml.log_scale(x)
     x.tick_label_position = XL_TICK_LABEL_POSITION.NONE
     y.tick_label_position = XL_TICK_LABEL_POSITION.LOW
     y.has_major_gridlines = True
@@ -111,7 +120,9 @@ def _axes(chart: Any, scale: scales.Scale) -> None:
         y.tick_labels.number_format = "General" if plain else "0E+0"
         y.tick_labels.number_format_is_linked = False
     else:
-        y.major_unit = 25
+        ticks = even_ticks(*scale.y, int(plot.height / 0.4)) if scale.body.y.ends else (0, 25)
+        y.major_unit = ticks[1] - ticks[0]
+        y.tick_labels.number_format, y.tick_labels.number_format_is_linked = "0", False
     room = (plot.top - 0.45) / box.height
     brush.title(y, _y_title(scale), 0.0, room)
     # under the text of the ticks
@@ -166,6 +177,15 @@ def _draw_line(series: Any, line: Line, scale: scales.Scale) -> None:
             below.append(max(y - low, 0.0) if known else None)
             above.append(max(high - y, 0.0) if known else None)
         oxml.error_bars(series, below, above, colour, 2.0)
+
+
+def _draw_moment(series: Any, moment: Moment) -> None:
+    """An upright, and its letter above it."""
+    brush.stroke(series, brush.THEME.muted, 1.5, looks.DASHED)
+    series.marker.style = XL_MARKER_STYLE.NONE
+    label = series.points[1].data_label
+    brush.write(label.text_frame, moment.letter, fit.SIZE, brush.THEME.ink, bold=True)
+    label.position = XL_LABEL_POSITION.ABOVE
 
 
 def _headings(chart: Any, scale: scales.Scale) -> dict[str, str]:

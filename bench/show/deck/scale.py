@@ -55,6 +55,8 @@ class Scale:
     def x(self) -> tuple[float, float]:
         places = [x for line in self.panel.lines for x in line.x]
         low, high = min(places), max(places)
+        if not self.body.x.log:
+            return low - 0.5, high + 0.5
         factor = max((high / low) ** 0.04, 1.15)
         ticks = self.body.x.ticks  # those of all parts of a picture
         return min(low / factor, min(ticks) / 1.02), max(high * factor, max(ticks) * 1.02)
@@ -63,7 +65,7 @@ class Scale:
     def y(self) -> tuple[float, float]:
         """Whole decades, which is what PowerPoint puts its ticks at; a share up to 110 %."""
         if self.body.y.share:
-            return 0.0, 110.0
+            return self.body.y.ends or (0.0, 110.0)
         parts = [part for line in self.panel.lines for part in (line.y, line.low, line.high)]
         parts += [guide.y for guide in self.panel.guides]
         known = [n for part in parts for n in self.of(part) if n is not None and n > 0]
@@ -101,24 +103,21 @@ class Scale:
 
     def up(self, y: float) -> float:
         """Inches above the lower axis."""
-        low, high = self.y
-        part = math.log(y / low) / math.log(high / low) if not self.body.y.share else y / high
-        return part * self.plot.height
+        return _part(y, self.y, log=not self.body.y.share) * self.plot.height
 
     def back(self, inches: float) -> float:
         """The number at this height, if only just between the ends of the axis."""
         low, high = self.y
         part = min(max(inches / self.plot.height, 1 - INSIDE), INSIDE)
-        return low * (high / low) ** part if not self.body.y.share else high * part
+        return low + (high - low) * part if self.body.y.share else low * (high / low) ** part
 
     @cached_property
     def ticks(self) -> list[tuple[float, str]]:
         """The text of each tick of x; none where it would touch the next one's."""
-        low, high = self.x
         edge, found = math.inf, []
         for tick, said in sorted(self.body.x.ticks.items(), reverse=True):
             half = fit.width_of(said) / 2 + 0.04
-            middle = self.plot.width * math.log(tick / low) / math.log(high / low)
+            middle = self.plot.width * _part(tick, self.x, log=self.body.x.log)
             fits = middle + half <= edge
             found.append((float(tick), said if fits else ""))
             edge = middle - half if fits else edge
@@ -130,3 +129,11 @@ class Scale:
         low, high = self.back(0), self.back(TICK)
         ups = ([(x, low), (x, high), (x, None)] for x, _ in self.ticks)
         return [place for up in ups for place in up]
+
+
+def _part(place: float, ends: tuple[float, float], *, log: bool) -> float:
+    """How far along an axis a place is: 0 to 1."""
+    low, high = ends
+    if log:
+        return math.log(place / low) / math.log(high / low)
+    return (place - low) / (high - low)

@@ -24,7 +24,7 @@ from bench.show.pictures.parts.picture import (
 from bench.stats.run_data import RunData
 from bench.terminal import units
 
-ORDER = ("speedup", "throughput", "batching", "roofline", "time", "layers")
+ORDER = ("speedup", "instructions", "throughput", "batching", "roofline", "time", "layers")
 """The charts as a speaker needs them; others come after these."""
 
 MOST_KERNELS = 8
@@ -83,6 +83,16 @@ def tell(run: Run, headline: str | None, state: str | None) -> Story:
         _started(run),
         [*(slides or [_nothing(run)]), last],
     )
+
+
+def alone(picture: Picture, made: datetime) -> Story:
+    """The slides of one picture that is no run's, the last of them what stands below it."""
+    slides = list(of_picture(picture))
+    if picture.note:
+        what = Points(picture.note.split("; "))
+        last = picture.title, picture.subtitle[0], what, "", picture.method, picture.footer
+        slides.append(Slide(*last))
+    return Story(picture.title, [picture.footer], picture.method, picture.footer, made, slides)
 
 
 def _started(run: Run) -> datetime:

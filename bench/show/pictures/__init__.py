@@ -3,19 +3,22 @@
     a run's cells -> a chart of this folder -> Picture: data and words
         | bench.show.charts   Matplotlib: PNG, SVG, PDF
         | bench.show.deck     PowerPoint's own charts, that its user can edit
+        | bench.show.page     one HTML page: Vega's charts, and tables
 
 To add a chart, add a file: it is found by its name, and no other file needs a touch. It has
 `picture(run) -> Picture`, or `compare(runs) -> Picture` for several runs. What else it may have:
 
     slides(run)     the pictures that a deck takes instead: its titles are those of one panel each
+    NEEDS = "..."   a column: of a run that has no number in it there is no such chart
     LAYERS = True   it is given the layers with names; else the squares of a run's widths, for an
                     axis of widths means nothing for layers
 
 `parts/` is what charts share: records (picture), choosing cells and saying what is missing (cells),
 lines from rows (lines), wording (words, footer), a kernel's looks (looks), what the machine can do
 (ceilings), round numbers (ticks). A body of a new type needs help from each pen: Matplotlib's draws
-all, PowerPoint's lines, bars and, in sentences, dots. `gate.py` is the picture of a comparison of
-two commits, which is no run's. Nothing heavy is imported here.
+all, PowerPoint's lines, bars and, in sentences, dots, the page's all that a run has. `gate.py` is
+the picture of a comparison of two commits and `history.py` that of many runs: neither is a run's.
+Nothing heavy is imported here.
 """
 
 from __future__ import annotations
@@ -33,7 +36,7 @@ if TYPE_CHECKING:
 
     from bench.stats.run_data import RunData
 
-NOT_OF_A_RUN = "gate"
+NOT_OF_A_RUN = ("gate", "history")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +79,7 @@ CELL = [
 def names() -> tuple[str, ...]:
     """The charts there are, by file name."""
     modules = (found for found in pkgutil.iter_modules(__path__) if not found.ispkg)
-    return tuple(sorted(found.name for found in modules if found.name != NOT_OF_A_RUN))
+    return tuple(sorted(found.name for found in modules if found.name not in NOT_OF_A_RUN))
 
 
 def load(name: str) -> ModuleType:
@@ -86,6 +89,9 @@ def load(name: str) -> ModuleType:
 
 def part(run: Run, chart: Any) -> Run | None:
     """What a chart shows of a run; None where the run has cells, and none of those."""
+    needed = getattr(chart, "NEEDS", None)
+    if needed is not None and len(run.cells) and run.cells[needed].isna().all():
+        return None
     named = run.cells["layer"] != ""
     about_layers = getattr(chart, "LAYERS", False)
     cells = run.cells[named if about_layers else ~named]

@@ -15,14 +15,14 @@ def picture(verdicts: Sequence[Verdict], machine: Machine) -> Picture:
     `machine` is that of machine.json, with its comparison.
     """
     asked = machine.comparison or Comparison()
-    known = [verdict for verdict in verdicts if verdict.change_low is not None]
+    known = [v for v in verdicts if v.change_low is not None]
     return Picture(
         title(verdicts, asked),
         ["Change of a launch's time with its 95 % interval", _conditions(asked)],
         _body(known, asked.slower_than)
         if known
         else Nothing("no cell has rounds enough for an interval"),
-        [f"{v.cell} (too few rounds)" for v in verdicts if v.change_low is None],
+        [f"{v.cell} ({_missing(v)})" for v in verdicts if v.change_low is None],
         _footer(verdicts, machine),
     )
 
@@ -32,10 +32,14 @@ def _body(known: Sequence[Verdict], margin: float) -> Changes:
     calm = dict[str, list[Dot]]()
     for verdict in sorted(known, key=lambda verdict: verdict.kernel):
         if verdict.says == "not slower":
-            dot = Dot(verdict.cell, verdict.change, *_interval(verdict))
+            dot = Dot(verdict.cell, verdict.change or 0.0, *_interval(verdict))
             calm.setdefault(verdict.kernel, []).append(dot)
-    moved.sort(key=lambda verdict: -verdict.change)
+    moved.sort(key=lambda verdict: -(verdict.change or 0.0))
     return Changes([_change(verdict) for verdict in moved], calm, margin)
+
+
+def _missing(verdict: Verdict) -> str:
+    return "too few rounds" if verdict.rounds else f"{verdict.says}, by count"
 
 
 def _interval(verdict: Verdict) -> tuple[float, float]:
@@ -45,10 +49,13 @@ def _interval(verdict: Verdict) -> tuple[float, float]:
 def _change(verdict: Verdict) -> Change:
     low, high = _interval(verdict)
     interval = f"({100 * low:+z.1f} to {100 * high:+z.1f})"
-    text = f"{100 * verdict.change:+z.1f} % {interval}{', accepted' * bool(verdict.accepted)}"
-    return Change(
-        verdict.cell, verdict.says, verdict.change, low, high, bool(verdict.accepted), text
-    )
+    change = verdict.change or 0.0
+    counted = ""
+    if verdict.by == "count" and verdict.count_change is not None:
+        counted = f", {100 * verdict.count_change:+z.1f} % instructions"
+    accepted = ", accepted" * bool(verdict.accepted)
+    text = f"{100 * change:+z.1f} % {interval}{counted}{accepted}"
+    return Change(verdict.cell, verdict.says, change, low, high, bool(verdict.accepted), text)
 
 
 def title(verdicts: Sequence[Verdict], asked: Comparison) -> str:
@@ -57,9 +64,9 @@ def title(verdicts: Sequence[Verdict], asked: Comparison) -> str:
         return plain(f"Can't tell: {asked.problem}")
     red = [verdict for verdict in verdicts if verdict.says == "slower" and not verdict.accepted]
     if red:
-        worst = max(red, key=lambda verdict: verdict.change)
+        worst = max(red, key=lambda verdict: verdict.size)
         count = f"{len(red)} of {len(verdicts)} cells got slower"
-        return f"{count}: {words.name_of(worst.cell)} by {100 * worst.change:.0f} %"
+        return f"{count}: {words.name_of(worst.cell)} by {100 * worst.size:.0f} %"
     unknown = sum(verdict.says == "can't tell" for verdict in verdicts)
     if unknown:
         return f"{unknown} of {len(verdicts)} cells can't be told"

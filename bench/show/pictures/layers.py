@@ -82,8 +82,7 @@ def missing(rows: pd.DataFrame) -> list[str]:
     for key, group in lacks.groupby(["kernel", "status"], sort=False):
         kernel, status = map(str, key)
         mine = int((rows["kernel"] == kernel).sum())
-        many = f"{len(group)} of {mine}" if len(group) < mine else f"all {mine}"
         why = words.of_status(status, "no number")
-        where = "its only cell" if mine == 1 else f"{many} cells"
+        where = f"{len(group)} of {mine} cells" if len(group) < mine else words.all_of(mine)
         phrases.append(f"{words.name_of(kernel)}: {why} ({where})")
     return phrases

@@ -11,11 +11,15 @@ from bench.show.pictures.parts.picture import Lines, Nothing, Panel, Picture, Y
 from bench.terminal import units
 
 NUMBER = "flop_per_s"
+MOST = 8
+"""Panels that can be read."""
+
 TITLE = "Throughput of one dense layer, run by run"
 
 
 def compare(runs: Sequence[Run]) -> Picture:
     """A panel a run, a line a kernel, each with its machine's own ceilings."""
+    runs, left = runs[:MOST], runs[MOST:]
     views = [cells.choose(run.cells, NUMBER) for run in runs]
     batch = max(set.intersection(*(set(view.shown["batch"]) for view in views)), default=None)
     shown = [view.shown[view.shown["batch"] == batch] for view in views]
@@ -31,7 +35,8 @@ def compare(runs: Sequence[Run]) -> Picture:
             f"{words.name_of(run.name)}: {phrase}"
             for run, rows in zip(runs, shown, strict=True)
             for phrase in ceilings.unknown(run.machine, rows)
-        ],
+        ]
+        + [f"{words.name_of(run.name)}: no room" for run in left],
         "; ".join(footer(view.cells, run.machine) for run, view in zip(runs, views, strict=True)),
         kernels=cells.fastest_first(pd.concat(shown), NUMBER),
     )

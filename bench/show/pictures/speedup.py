@@ -40,7 +40,7 @@ def picture(run: Run, batch: int | None = None) -> Picture:
     timed = cells.has_number(view.cells, "time_s").any()
     body = Bars(
         {
-            _case(batch): [_bar(rows, batch, kernel, whole=whole) for kernel, whole in steps]
+            case_words(batch): [_bar(rows, batch, kernel, whole=whole) for kernel, whole in steps]
             for batch in batches
         },
         "times the Python loop (log scale)",
@@ -73,7 +73,7 @@ def _batches(rows: pd.DataFrame) -> list[int]:
     return cells.first_and_last(rows.loc[cells.has_number(rows, NUMBER), "batch"])
 
 
-def _case(batch: int) -> str:
+def case_words(batch: int) -> str:
     return "one example (batch 1)" if batch == 1 else f"batch {batch}"
 
 

@@ -84,7 +84,10 @@ LAUNCHES = {
     "group": raising(ExceptionGroup("many", [ValueError("a"), TypeError("b")])),
     "recursion": recursion,
     "unavailable": raising(Unavailable("z" * 200_000)),
+    "silently_unavailable": raising(Unavailable),
+    "not_callable": 3,
 }
+STEPS = {"no_step": None, "step_class": Step, "a_function": raising(ValueError())}
 DEVICES = {
     "float32_seconds": lambda: clock(np.float32),
     "float64_seconds": lambda: clock(np.float64),
@@ -111,12 +114,16 @@ DEVICES = {
     "no_state": lambda: device(state=lambda self: "asleep"),
     "zero_rates": lambda: rated(0.0, math.nan),
 }
-ODD = ["honest", "zero_rates", *LAUNCHES, *(name for name in DEVICES if name != "zero_rates")]
+DEVICES["no_device"] = lambda: None
+DEVICES["bare_device"] = object
+ODD = ["honest", "zero_rates", *LAUNCHES, *STEPS, *(n for n in DEVICES if n != "zero_rates")]
 """The first is that of batch 1; a device is asked for its rates at batch 2."""
 
 
 def prepare(layer, batch, device=0):
     name = ODD[batch - 1]
+    if name in STEPS:
+        return STEPS[name]
 
     def launch(A_in):
         return np.maximum(A_in @ layer.W + layer.b, 0)

@@ -41,6 +41,10 @@ def be_killed():
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+def use_up_time():
+    os.kill(os.getpid(), signal.SIGXCPU)
+
+
 def nameless_signal():
     os.kill(os.getpid(), signal.SIGRTMIN + 2)
 
@@ -151,6 +155,7 @@ TROUBLES = [
     sys_exit,
     be_killed,
     nameless_signal,
+    use_up_time,
     kill_group,
     loop,
     deadlock,

@@ -119,7 +119,7 @@ def _where(gone: Places, mine: Places) -> str:
     """Which of a kernel's cells `gone` are, in as few words as are true."""
     lost, cells = (sum(map(len, places.values())) for places in (gone, mine))
     if lost == cells:
-        return "its only cell" if cells == 1 else f"all {cells} cells"
+        return words.all_of(cells)
     batches: dict[str, list[int]] = {}
     for batch in sorted(gone):
         part, widths = sorted(gone[batch]), sorted(mine[batch])

@@ -42,28 +42,40 @@ class Guide:
 
 
 @dataclass(frozen=True, slots=True)
+class Moment:
+    """A place of x where something happened: a grey upright with a letter, explained in words."""
+
+    x: float
+    letter: str
+    points: Sequence[tuple[float, float]] = ()  # of the lines that changed there
+
+
+@dataclass(frozen=True, slots=True)
 class Panel:
     """Lines that are compared with each other."""
 
     title: str
     lines: Sequence[Line]
     guides: Sequence[Guide] = ()
+    moments: Sequence[Moment] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class X:
-    """The axis that all panels share, on a log scale: its words, and the text of each tick."""
+    """The axis that all panels share: its words, and the text of each tick."""
 
     title: str
     ticks: Mapping[float, str]
+    log: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Y:
-    """The other axis: on a log scale unless its unit is %, then from 0 to 100."""
+    """The other axis: on a log scale unless its unit is %, then from 0 to 100 or between `ends`."""
 
     title: str
     unit: str
+    ends: tuple[float, float] | None = None
 
     @property
     def share(self) -> bool:

@@ -11,3 +11,11 @@ def log_ticks(low: float, high: float, most: int) -> list[float]:
     tenths = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     ticks = [m * 10.0**d for d in tenths for m in (1, 2, 5)]
     return [tick for tick in ticks if low <= tick <= high][:most]
+
+
+def even_ticks(low: float, high: float, most: int) -> list[float]:
+    """Round numbers for a linear axis, at most so many: multiples of 1, 2 or 5 times a decade."""
+    decade = 10.0 ** math.floor(math.log10(high - low) - 1)
+    steps = (m * decade * 10**power for power in range(3) for m in (1, 2, 5))
+    step = next(step for step in steps if (high - low) / step <= max(most, 2) - 1)
+    return [n * step for n in range(math.ceil(low / step), math.floor(high / step) + 1)]

@@ -57,6 +57,11 @@ def of_status(status: str, unsaid: str) -> str:
     return unsaid if status in ("ok", "") else status.replace("_", " ")
 
 
+def all_of(cells: int) -> str:
+    """All of a kernel's cells, as a phrase."""
+    return {1: "its only cell", 2: "both cells"}.get(cells, f"all {cells} cells")
+
+
 def from_to(numbers: list[int], one: str, many: str) -> str:
     """[2] -> "2 threads", [1, 2, 8] -> "1 to 8 threads"; nothing of none."""
     if not numbers:

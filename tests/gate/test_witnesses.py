@@ -1,0 +1,242 @@
+"""The rules of time and count: every pair of them has an outcome, and records reach each."""
+
+import datetime as dt
+import itertools
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from msgspec import structs
+
+from bench.count import change, counting, events
+from bench.count.change import Change, Level
+from bench.count.counting import Counts
+from bench.count.sources import Nothing, Source
+from bench.data.records import UNTOLD, Verdict
+from bench.gate import accepted, compare, counts, decide, junit, report, witnesses
+from bench.gate.checkouts import Side
+from bench.gate.report import Asked
+from bench.gate.witnesses import COUNTS, RULES, TIMES, Time
+from bench.plan.case import Case
+from bench.plan.cell import Cell
+
+NAME = "numpy_dot 16x16 batch 1"
+CELL = Cell("numpy_dot", Case(16, 16, 1, "float32", "relu"))
+SPREAD = decide.Spread()
+TODAY = dt.date(2026, 1, 1)
+VALGRIND = Source("callgrind", "Valgrind 3.19.0")
+ASKED = Asked("b" * 40, "h" * 40, 0.05, witness="both")
+
+
+def by_time(says: Time | None) -> Verdict:
+    """A cell's verdict as its rounds would give it."""
+    rounds: dict[Time, list[float]] = {
+        "slower": [0.2, 0.21] * 20,
+        "longer": [0.001, 0.05] * 6,
+        "can't tell": [-0.2, 0.2] * 20,
+        "faster": [-0.2, -0.21] * 20,
+        "not slower": [0.001, -0.001] * 20,
+    }
+    if says is None:
+        return witnesses.unmeasured(NAME, "numpy_dot")
+    (verdict,) = decide.verdicts(
+        {NAME: rounds[says][:6]}, {NAME: rounds[says]}, {NAME: "numpy_dot"}, SPREAD, 0.05
+    )
+    return verdict
+
+
+def by_count(level: Level | None) -> Change | None:
+    heads: dict[Level, float] = {"more": 1030, "changed": 1005, "equal": 1000, "fewer": 970}
+    return None if level is None else Change(1000, heads[level], 0.001, 2)
+
+
+@pytest.mark.parametrize(("time", "count"), list(itertools.product(TIMES, COUNTS)))
+def test_every_pair_of_witnesses_has_one_outcome_and_is_reached(
+    time: Time | None, count: Level | None
+) -> None:
+    verdict = witnesses.together(by_time(time), by_count(count), "no Valgrind")
+    rule = RULES[time, count]
+    assert (verdict.says, verdict.by) == (rule.says, rule.by)
+    assert verdict.count_says == (count or "")
+    assert (verdict.untold in UNTOLD) == (verdict.says == "can't tell")
+    assert rule.remark in verdict.remark
+    assert ("not counted: no Valgrind" in verdict.remark) == (count is None)
+
+
+def test_the_table_has_no_pair_too_many() -> None:
+    assert set(RULES) == set(itertools.product(TIMES, COUNTS))
+
+
+def test_what_agrees_is_never_red_and_what_one_surely_sees_is_never_green() -> None:
+    for (time, count), rule in RULES.items():
+        if time != "slower" and count != "more":
+            assert rule.says != "slower"
+        if "slower" in (time, "slower" if count == "more" else None):
+            assert rule.says in ("slower", "can't tell")
+
+
+def test_a_count_that_is_unsteady_says_nothing_and_that_is_said() -> None:
+    verdict = witnesses.together(by_time("can't tell"), Change(1000, 1020, 0.05, 3))
+    assert (verdict.says, verdict.count_says) == ("can't tell", "")
+    assert verdict.remark == "not counted: its count is unsteady (within 5.1%)"
+    again = witnesses.together(by_time("can't tell"), Change(1000, 1020, 0.001, 1))
+    assert "no time to count again" in again.remark
+
+
+def test_fixed_work_that_moved_is_no_reason_to_doubt_an_equal_count() -> None:
+    leaning = by_time("longer")
+    moved = decide.untold(leaning, "fixed work moved")
+    assert witnesses.together(leaning, by_count("equal")).says == "can't tell"
+    assert witnesses.together(moved, by_count("equal")).says == "not slower"
+
+
+def counted(folder: Path, base: float, head: float, **more: Any) -> compare.Comparison:
+    """A comparison of one cell that can't be told by time, with counts of the two sides."""
+    comparison = compare.Comparison(
+        [], [by_time("can't tell")], "too noisy", [], cells=[CELL], devices={CELL: "cpu"}
+    )
+    return judged(comparison, {"base": base, "head": head}, **more)
+
+
+def judged(
+    comparison: compare.Comparison,
+    instructions: dict[str, float],
+    source: Source | Nothing = VALGRIND,
+    **facts: dict[str, str],
+) -> compare.Comparison:
+    asked: list[int] = []
+
+    def count(cells: Any, places: Any, *_: Any, repeats: int, **__: Any) -> list[Counts]:
+        asked.append(repeats)
+        return [
+            Counts(
+                {
+                    cell: [events.Counted(0, "h", 1, (events.Events(instructions[place.name]),))]
+                    * repeats
+                    for cell in cells
+                },
+                {},
+                facts.get(place.name, {}),
+            )
+            for place in places
+        ]
+
+    sides = [Side(name, Path(name), name) for name in ("base", "head")]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(counting, "count", count)
+        found = counts.judged(comparison, sides, source)
+    assert asked in ([], [1], [1, counts.AGAIN])
+    return found
+
+
+@pytest.mark.parametrize(
+    ("head", "says"), [(1000.0, "not slower"), (1020.0, "slower"), (980.0, "can't tell")]
+)
+def test_where_times_are_too_noisy_counts_judge(head: float, says: str, tmp_path: Path) -> None:
+    found = counted(tmp_path, 1000.0, head)
+    (verdict,) = found.verdicts
+    assert verdict.says == says
+    assert found.problem is None
+    assert "by time nothing can be told: too noisy" in found.notes
+    assert {row.side for row in found.counts} == {"base", "head"}
+    assert {row.instructions for row in found.counts} == {1000.0, head}
+
+
+def test_what_was_counted_is_told_in_every_form(tmp_path: Path) -> None:
+    found = counted(tmp_path, 1000.0, 1020.0)
+    assert report.sentence(found, 0.05) == "slower: 1 slower, by count"
+    assert "| slower, by count |" in report.markdown(found, ASKED)
+    assert "1.02 k, +2.0% ±0.1 |" in report.markdown(found, ASKED)
+    assert report.annotations(found, ASKED)[1] == (
+        f"::error title=slower::{NAME}: instructions 1.02 k, +2.0%25 ±0.1"
+    )
+    assert "slower, by count: instructions 1.02 k, +2.0% ±0.1" in junit.xml(found, ASKED)
+    entry = accepted.Entry(cell=NAME, reason="on purpose", until=dt.date.max, up_to="3%")
+    (verdict,) = accepted.apply(found.verdicts, [entry], TODAY).verdicts
+    assert verdict.accepted == "on purpose"
+    strict = structs.replace(entry, up_to="1%")
+    (verdict,) = accepted.apply(found.verdicts, [strict], TODAY).verdicts
+    assert verdict.accepted == ""
+
+
+def test_a_contradiction_is_said_in_words() -> None:
+    verdict = witnesses.together(by_time("slower"), by_count("fewer"))
+    found = compare.Comparison([], [verdict], None, [])
+    assert verdict.untold == "contradiction"
+    summary = report.markdown(found, ASKED)
+    assert "can't tell: contradiction" in summary
+    assert "time and count contradict each other: slower by time, with fewer" in summary
+    assert "contradict each other" in junit.xml(found, ASKED)
+
+
+@pytest.mark.parametrize("what", ["Python", "NumPy", "BLAS"])
+def test_a_count_by_another_library_or_cpu_is_never_compared(what: str, tmp_path: Path) -> None:
+    found = judged(
+        compare.Comparison([], [by_time("can't tell")], None, [], cells=[CELL]),
+        {"base": 1000.0, "head": 1500.0},
+        base={what: "1"},
+        head={what: "2"},
+    )
+    (verdict,) = found.verdicts
+    assert (verdict.says, verdict.count_says) == ("can't tell", "")
+    assert f"counts are not compared: {what} is 2 on the head's side and was 1" in found.notes
+    assert len(found.counts) == 2  # they are kept all the same
+
+
+def test_without_anything_that_counts_time_goes_on_alone_and_it_is_said_once() -> None:
+    before = compare.Comparison([], [by_time("slower")] * 3, None, [], cells=[CELL])
+    found = judged(before, {}, Nothing("Valgrind is not installed", "install it"))
+    assert found.notes == ("nothing was counted: Valgrind is not installed: install it",)
+    assert [verdict.says for verdict in found.verdicts] == ["slower"] * 3
+    assert found.counts == ()
+
+
+def test_a_kernel_on_a_device_of_its_own_is_not_counted() -> None:
+    before = compare.Comparison(
+        [], [by_time("slower")], None, [], cells=[CELL], devices={CELL: "cuda:0 a card"}
+    )
+    found = judged(before, {})
+    (verdict,) = found.verdicts
+    assert verdict.remark == "not counted: it computes on cuda:0 a card"
+    assert report.remarks(found) == [
+        "numpy_dot (16x16 batch 1): not counted: it computes on cuda:0 a card"
+    ]
+
+
+def test_a_verdict_by_count_alone_has_no_time() -> None:
+    verdict = witnesses.together(by_time(None), by_count("more"))
+    assert (verdict.says, verdict.by, verdict.change) == ("slower", "count", None)
+    assert verdict.size == pytest.approx(0.03)
+    found = compare.Comparison([], [verdict], None, [])
+    assert report.change(verdict) == report.visible(verdict) == ""
+    calm = replace(found, verdicts=[witnesses.together(by_time(None), by_count("equal"))])
+    said = report.sentence(calm, 0.05)
+    assert said == "no cell takes 1% more instructions: 1 not slower, by count"
+    none = replace(found, verdicts=[witnesses.together(by_time(None), None, "why")])
+    assert report.sentence(none, 0.05) == "can't tell: 1 can't tell"
+    assert none.verdicts[0].untold == "no count"
+
+
+@pytest.mark.parametrize(
+    ("rounds", "cells", "why"),
+    [
+        ([0.0] * 5, 1, "few rounds"),
+        ([-0.2, 0.2] * 20, 1, "unsteady"),
+        ([0.03, 0.06] * 20, 1, "near the limit"),
+        ([0.0, 0.001] * 3, 9, "many cells"),
+    ],
+)
+def test_each_word_for_what_cannot_be_told_is_reached_by_rounds(
+    rounds: list[float], cells: int, why: str
+) -> None:
+    screen = {"this": rounds} | {f"slow {i}": [0.3] * 6 for i in range(cells - 1)}
+    first, *_ = decide.verdicts(screen, {}, dict.fromkeys(screen, "k"), SPREAD, 0.05)
+    assert (first.says, first.untold) == ("can't tell", why)
+    alone, *_ = decide.verdicts({"this": rounds}, {}, {"this": "k"}, SPREAD, 0.05)
+    assert (alone.says == "not slower") == (why == "many cells")
+
+
+def test_a_change_within_one_percent_is_not_asked_to_be_exact() -> None:
+    assert math.log1p(change.THRESHOLD) > change.LEAST_EXACT * change.FACTOR
