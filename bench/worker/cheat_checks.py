@@ -55,6 +55,9 @@ MISSED = 1.2
 COUNTED = 1.02
 """And those that took so many times as long on the device's clock as on the host's."""
 
+ROW = 8
+"""So many launches on one input, if they are short, are enough for one who remembers."""
+
 TWICE = 2.0
 """What takes more than so many times as long as it should is looked into."""
 
@@ -309,7 +312,8 @@ def _launch(step: "Step", x: Any) -> tuple[float, Any]:
 
 def _forgets(cell: OpenCell) -> None:
     """An input that it has seen must take about as long as one that it has not."""
-    times = timing.recall(cell.step, cell.x, cell.given.A_in, cell.loops)
+    row = max(cell.loops, min(int(timing.WARM_CAP_S / cell.launch_s), ROW))
+    times = timing.recall(cell.step, cell.x, cell.given.A_in, row)
     if times > 1:
         raise Wrong(
             f"it answers an input that it has seen {times:.3g} times faster than a new one:"
