@@ -86,7 +86,8 @@ def run(
         typer.Option(help="Stop when each time is known to within this, like 0.02 for ±2 %."),
     ] = None,
     seed: Annotated[
-        int | None, typer.Option(help="Seed of the random numbers in the inputs.")
+        int | None,
+        typer.Option(help="Seed of the layers' random weights, and of the order of visits."),
     ] = None,
     count: Annotated[  # noqa: FBT002 - a flag
         bool,

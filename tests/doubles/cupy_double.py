@@ -8,6 +8,7 @@ is a whole number of nanoseconds: the host spends HOST_NS on queueing anything, 
 through its queue behind the host's back.
 """
 
+import ctypes
 import math
 import random
 import time
@@ -308,14 +309,14 @@ class Array:
     def set(self, arr: NDArray[Any], *, stream: Stream) -> None:
         """Copied when the stream comes to it: what the host writes there meanwhile is copied."""
         _same(self, arr)
-        assert isinstance(arr, Pinned), "from memory that is not page-locked"
+        assert pinned(arr), "from memory that is not page-locked"
         self._machine.transfers += 1
         stream._add(COPY_NS, lambda: np.copyto(self._values, arr), self)
 
     def get(self, *, stream: Stream, out: NDArray[Any]) -> None:
         """What the memory holds now. CuPy's own would wait; this one shows that nobody waited."""
         _same(self, out)
-        assert isinstance(out, Pinned), "into memory that is not page-locked"
+        assert pinned(out), "into memory that is not page-locked"
         self._machine.transfers += 1
         self._machine.now_ns += COPY_NS
         np.copyto(out, self._values)
@@ -329,8 +330,15 @@ def _same(a: Any, b: Any) -> None:
     assert a.shape == b.shape, f"{a.shape} is not {b.shape}"
 
 
-class Pinned(np.ndarray[Any, np.dtype[Any]]):
-    """Page-locked memory on the host."""
+class PinnedMemory:
+    """Mixed into what lies behind an array in page-locked memory, itself a plain one."""
+
+
+def pinned(array: Any) -> bool:
+    """Whether an array lies in page-locked memory."""
+    while isinstance(array, np.ndarray):
+        array = array.base
+    return isinstance(array, PinnedMemory)
 
 
 class Pointer:
@@ -586,8 +594,10 @@ class CuPyX:
         self._machine = machine
         self.profiler = Profiler(machine)
 
-    def empty_pinned(self, shape: Any, dtype: Any) -> Pinned:
-        array = np.empty(shape, dtype).view(Pinned)
+    def empty_pinned(self, shape: Any, dtype: Any) -> NDArray[Any]:
+        size = max(math.prod(shape) * np.dtype(dtype).itemsize, 1)
+        memory = type("Memory", (ctypes.c_char * size, PinnedMemory), {})()
+        array: NDArray[Any] = np.ndarray(shape, dtype, buffer=memory)
         self._machine.pinned_unused += array.nbytes
         return array
 

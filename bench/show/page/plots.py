@@ -13,11 +13,6 @@ from typing import Any
 from bench.show.page import kernels as looks_of
 from bench.show.page.said import number
 from bench.show.pictures.parts import words
-<<<<<<< HEAD
-from bench.show.pictures.parts.picture import Dots, Guide, Line, Lines, Panel, Picture, Visits, Y
-from bench.show.pictures.parts.ticks import log_ticks
-=======
-from bench.show.pictures.parts.looks import look
 from bench.show.pictures.parts.picture import (
     Dots,
     Guide,
@@ -30,7 +25,6 @@ from bench.show.pictures.parts.picture import (
     Y,
 )
 from bench.show.pictures.parts.ticks import even_ticks, log_ticks
->>>>>>> history
 
 Spec = dict[str, Any]
 HEIGHT, TALL = 300, 400  # of lines, and of scattered points
