@@ -370,7 +370,7 @@ class TestRun:
         assert cells[NAMES[0]].throttled == cells["cpu"].throttled == 0
         held = sum(v.device_throttled != () for v in rows)
         assert f"{NAMES[1]} was throttled in {held} of {held} visits (power cap {held})" in done.out
-        assert f"{NAMES[0]}: float32 ceiling: " in done.out
+        assert f"{NAMES[0]}: float32: best product " in done.out
         assert f"{NAMES[0]} was throttled" not in done.out
 
 
@@ -443,10 +443,10 @@ class TestSaid:
         machine = Machine(peaks=known(1e9, None), device_peaks=others)
         first, second = table.device_peaks(machine)
         assert first == (
-            f"{NAMES[0]}: float32 ceiling: 1.00 TFLOP/s (2.00 TFLOP/s by its units and clock);"
-            " memory: not measured"
+            f"{NAMES[0]}: float32: best product 1.00 TFLOP/s (2.00 TFLOP/s by its units and clock);"
+            " memory not measured"
         )
-        assert second.endswith("ceiling: not measured; memory: not measured")
+        assert second.endswith("best product not measured; memory not measured")
 
 
 def known(measured: float | None, stated: float | None) -> Peaks:
