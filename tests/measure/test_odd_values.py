@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 import pytest
+import scipy.optimize  # noqa: F401 - the scheduler's, not the kernel's: here both are one process
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
