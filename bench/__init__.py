@@ -24,7 +24,11 @@ terminal/. `session.py` is a run from its options to its last chart, `__main__.p
 `suite.py` times the same cells under pytest-benchmark.
 """
 
+import sys
 from pathlib import Path
+
+if sys.version_info < (3, 11):  # noqa: UP036 - said in one line, before an import fails
+    sys.exit("error: Python 3.11 or newer is needed, and this is " + sys.version.split()[0])
 
 ROOT = Path(__file__).parent.parent
 """The checkout."""
