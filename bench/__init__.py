@@ -26,7 +26,11 @@ from its options to its last chart, `__main__.py` the commands; `suite.py` times
 under pytest-benchmark.
 """
 
+import sys
 from pathlib import Path
+
+if sys.version_info < (3, 11):  # noqa: UP036 - said in one line, before an import fails
+    sys.exit("error: Python 3.11 or newer is needed, and this is " + sys.version.split()[0])
 
 ROOT = Path(__file__).parent.parent
 """The checkout."""

@@ -34,7 +34,8 @@ TRY_S, TRIES = 0.5, 5
 """A clock that doesn't agree is tried again for so long, and so often at least."""
 
 PATIENCE_S = 5.0
-"""For so long no try counts against a device in which this process waited for a core."""
+"""Where for so long each try may be explained by this process's wait for a core, nothing is shown,
+and nobody is accused."""
 
 OFTEN = 0.1
 """After a first try that failed so many have to be good: one may be by chance."""
@@ -61,7 +62,9 @@ def clock_rate(
     """Seconds by the step's device in a second of the host's: 1.0 for an honest one.
 
     Work between two marks lies within what the host sees of it, from before the first mark until
-    all is done. A device's clock can't show more than that, and little less where the work is long.
+    all is done. A device's clock can't show more than that, and little less where the work is long:
+    no less than what is left without the way to the device (long under WSL) and without the time in
+    which this process had no core.
     `launch_s` is what a launch takes by the host's clock, roughly; `waited_s` what this process has
     waited for cores so far.
     """
@@ -80,11 +83,16 @@ def clock_rate(
             loops *= 2
             continue
         rate = loops * seconds / took
-        if rate < 1 - CLOSE:  # where the way to the device is long, as under WSL
-            rate = loops * seconds / (took - min(_way(step, clock), MOST_WAY * took))
-        starved = (waited_s() or 0.0) - waited > ABOVE * took
-        if rate < 1 - CLOSE and starved and clock() - began < PATIENCE_S:
-            continue  # the host had no core, which is not the device's fault
+        if rate < 1 - CLOSE:
+            took -= min(_way(step, clock), MOST_WAY * took)
+            rate = loops * seconds / took
+        if rate < 1 - CLOSE:
+            took = max(took - (waited_s() or 0.0) + waited, 1e-9)
+            rate = loops * seconds / took
+            if rate >= 1 - CLOSE:  # it may have been the wait for a core, or not
+                if clock() - began > PATIENCE_S:
+                    return median(rates or [1.0])
+                continue
         rates.append(rate)
         good += 1 - CLOSE <= rates[-1] <= 1 + ABOVE
         if good and (len(rates) == 1 or good >= max(2, OFTEN * len(rates))):

@@ -480,6 +480,8 @@ class CuPy:
 
     def __getattr__(self, name: str) -> Any:
         """Whatever else the activations take: an elementwise function by its name in NumPy."""
+        if name.startswith("__"):  # Python 3.13 asks each module for its __spec__
+            raise AttributeError(name)
         ufunc = getattr(np, name)
         assert isinstance(ufunc, np.ufunc), f"cupy.{name} is not simulated"
         return partial(self._elementwise, ufunc)
