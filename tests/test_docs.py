@@ -213,6 +213,24 @@ def test_what_is_said_of_the_gate_is_what_was_counted() -> None:
     assert f"{three} of {cells} by 3 %" in studies
 
 
+def test_what_is_said_of_counts_is_what_was_counted() -> None:
+    studies = text_of("results/studies/README.md")
+    rows = study("count_trials")
+    rows = rows[rows.code == rows.code.iloc[-1]]
+    identical = rows[rows.kind == "identical"]
+    alarms = identical[identical.slower > 0].run.nunique()
+    same = rows[rows.planted_percent == 0]
+    apart = max(same.most_change_percent.max(), -same.least_change_percent.min())
+    assert f"In {identical.run.nunique()} whole runs by counts alone on identical code" in studies
+    assert f"{alarms or 'no'} false alarm in them" in studies
+    told = f"of {same.cells.sum()} cells that were the same, {same.not_slower.sum()} were"
+    assert f"{told} called so, and counts differed by {apart:.2f} % at most" in studies
+    for percent in (2, 5):
+        planted = rows[rows.planted_percent == percent]
+        found = f"{planted.slower.sum()} of {planted.cells.sum()} cells with {percent} % more work"
+        assert found in studies
+
+
 def study(name: str) -> pd.DataFrame:
     return pd.read_csv(ROOT / "results" / "studies" / f"{name}.csv")
 

@@ -149,10 +149,10 @@ class Fake:
     begin = end = lambda self: None
     def count(self, work):
         work()
-        return Events(1000.0), 1
+        return Events(1000.0)
 if sys.argv[2] == "fake":
     child.COUNTERS["callgrind"] = lambda folder: Fake()
-sys.addaudithook(child._watch)
+child.watch()
 child.main(Path(sys.argv[1]))
 """
     command = [sys.executable, "-P", "-c", script, str(folder), source]
@@ -170,8 +170,8 @@ CASES = (Case(4, 3, 2, "float32", "relu"), Case(6, 3, 2, "float32", "relu"))
         ("import os\n        os.waitpid(os.fork() or os._exit(0), 0)", "it starts processes"),
         ("import subprocess\n        subprocess.run(['true'])", "it starts processes"),
         (
-            "import threading as t, time\n        t.Thread(target=time.sleep, args=(9,)).start()",
-            r"it works in \d+ threads: what they do depends on how they meet",
+            "import threading as t\n        t.Thread(target=sum, args=([1],)).start()",
+            "it works in threads: what they do depends on how they meet",
         ),
         ("raise ValueError('on purpose')", "ValueError: on purpose"),
     ],
@@ -329,11 +329,10 @@ def test_a_counter_of_the_system_counts() -> None:
     except perf.NoCounters as error:
         pytest.skip(f"needs perf_event_open: {error}")
     pages = 300
-    counted, threads = counter.count(lambda: bytearray(b"\1" * 4096 * pages))
-    nothing, _ = counter.count(lambda: None)
+    counted = counter.count(lambda: bytearray(b"\1" * 4096 * pages))
+    nothing = counter.count(lambda: None)
     counter.close()
     assert counted.instructions >= pages > 10 >= nothing.instructions
-    assert threads == 1
 
 
 def test_a_counter_that_others_use_too_is_refused(
