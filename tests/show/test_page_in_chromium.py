@@ -28,7 +28,7 @@ CHROMIUM = next(filter(None, map(shutil.which, NAMES)), None)
 WIDE: Any = {"width": 1280, "height": 800}
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # Playwright's event loop is in no other test's way
 def browser() -> Iterator["Browser"]:
     api = pytest.importorskip("playwright.sync_api", reason="needs Playwright: make test")
     if CHROMIUM is None:
