@@ -187,7 +187,7 @@ def test_a_fleets_page_and_slides_show_all_of_it(runs: list[Path], tmp_path: Pat
 def test_what_is_no_run_is_refused(runs: list[Path], tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     out = ["--out", str(tmp_path / "out")]
-    assert "is no run and holds none" in refused("merge", str(tmp_path / "empty"), *out)
+    assert "cells.csv can't be read" in refused("merge", str(tmp_path / "empty"), *out)
     (tmp_path / "file").write_text("")
     said = refused("merge", str(runs[0]), "--out", str(tmp_path / "file" / "out"))
     assert "can't be written" in said
