@@ -21,7 +21,8 @@ TINY = ["--sweep", "quick", "--widths", "16", "--batches", "1", "--target", "0.9
 
 
 def test_help_answers_at_once_and_imports_nothing_heavy() -> None:
-    commands = "run,plot,report,predict,merge,gate,history,history check,kernels,doctor".split(",")
+    commands = ["run", "plot", "report", "predict", "merge", "gate", "history", "history check"]
+    commands += ["kernels", "doctor"]
     code = (
         "import sys, runpy\n"
         f"for command in {['', *commands]}:\n"

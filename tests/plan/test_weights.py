@@ -551,7 +551,11 @@ def test_a_users_layer_is_measured_under_its_name_and_goes_on_unchanged_only(
     assert set(cells["activation"]) == {"tanh"}
     assert sorted(cells["batch"]) == [1, 2]
     assert {(row.n_in, row.n_units) for row in cells.itertuples()} == {(4, 3)}
-    assert sorted(p.name for p in (out / "plots").iterdir()) == ["layers.png", "layers.svg", "report.html"]
+    assert sorted(p.name for p in (out / "plots").iterdir()) == [
+        "layers.png",
+        "layers.svg",
+        "report.html",
+    ]
     (layer,) = sweep.read(str(out / "sweep.toml")).layers
     assert layer.weights is not None
     assert layer.weights.file == str(path)
