@@ -106,23 +106,6 @@ def mlx_fenced(layer, batch, device=0):
     return Step(lambda x: mx.maximum(x @ W + b, 0), send=mx.array, fetch=np.array, device=Mlx())
 
 
-def tinygrad_fenced(layer, batch, device=0):
-    from tinygrad import Tensor
-
-    class Tiny(Host):
-        def fence(self, out):
-            if out is not None:
-                out.realize()
-
-    W, b = Tensor(layer.W).realize(), Tensor(layer.b).realize()
-    return Step(
-        lambda x: (x @ W + b).relu(),
-        send=lambda A_in: Tensor(A_in.copy()).realize(),
-        fetch=lambda out: out.numpy(),
-        device=Tiny(),
-    )
-
-
 # --- a clock in another unit, at another rate, or of something else; a flush that is none
 
 
