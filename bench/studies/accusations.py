@@ -2,17 +2,17 @@
 
     python -m bench.studies.accusations [LAYERS] [SEED]    # needs all: make setup KERNELS=all
 
-Each of 1500 layers has a kind of numbers, a shape, an activation and a precision drawn at random,
+Each of 150 layers has a kind of numbers, a shape, an activation and a precision drawn at random,
 and is read from a file as a user's would be. Every kernel that runs here answers the three inputs
-of a visit, and so does a loop that begins its sums with the bias (kernels/bias_first.py). No answer
-is timed. One that should be accused is counted by itself: JAX's compiler flushes subnormal numbers
-to zero on a CPU, which is wrong where the weights are subnormal.
+of a visit, ten times drawn anew, and so does a loop that begins its sums with the bias
+(kernels/bias_first.py). No answer is timed. One that should be accused is counted by itself: JAX's
+compiler flushes subnormal numbers to zero on a CPU, which is wrong where the weights are subnormal.
 """
 
 import sys
 import tempfile
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 import kernels
 from bench.ipc import memory, outputs
-from bench.ipc.outputs import INPUT_OF, Label, Wrong
+from bench.ipc.outputs import INPUT_OF, LABELS, Wrong
 from bench.judge.check import ROUNDING
 from bench.judge.judge import Judge
 from bench.plan import weights
@@ -123,7 +123,8 @@ class Count:
     largest: float = 0.0  # RMS error, over its limit
 
 
-ANSWERS: tuple[Label, ...] = ("first", "last", "other")
+DRAWS = 10
+"""Of the three inputs, for each layer."""
 
 
 def layer(kind: str, case: Case, path: Path, generator: np.random.Generator) -> Named:
@@ -147,21 +148,23 @@ def a_case(generator: np.random.Generator) -> Case:
 
 
 def answers(
-    name: str, judge: Judge, case: Case, own: Weights, file: int
-) -> dict[Label, float | str]:
-    """What the judge says of a kernel's three answers: the RMS error, or what is wrong."""
-    shared = judge.shared(case, own)
+    name: str, judges: Sequence[Judge], case: Case, own: Weights, file: int
+) -> list[float | str]:
+    """What judges say of a kernel's answers to their inputs: the RMS error, or what is wrong."""
+    shared = judges[0].shared(case, own)
     layer = kernels.Layer(shared.W.copy(), shared.b.copy(), case.activation, case.precision)
     step = kernels.load(name).prepare(layer, case.batch)
-    told: dict[Label, float | str] = {}
-    for label in ANSWERS:
-        out = step.launch(step.send(shared.input(INPUT_OF[label]).copy()))
-        step.device.fence(out)
-        outputs.write(file, label, step.fetch(out))
-        try:
-            told[label] = judge.check(case, own, [label], file) or 0.0
-        except Wrong as wrong:
-            told[label] = str(wrong)
+    told: list[float | str] = []
+    for judge in judges:
+        shared = judge.shared(case, own)
+        for label in LABELS:
+            out = step.launch(step.send(shared.input(INPUT_OF[label]).copy()))
+            step.device.fence(out)
+            outputs.write(file, label, step.fetch(out))
+            try:
+                told.append(judge.check(case, own, [label], file) or 0.0)
+            except Wrong as wrong:
+                told.append(f"{label}: {wrong}")
     step.close()
     return told
 
@@ -169,7 +172,7 @@ def answers(
 def main(layers: int, seed: int) -> None:
     """Write results/studies/accusations.csv, print it."""
     generator = np.random.default_rng(seed)
-    judge, file = Judge(0), memory.anonymous("outputs")
+    judges, file = [Judge(0) for _ in range(DRAWS)], memory.anonymous("outputs")
     counts: dict[tuple[str, str, str], Count] = defaultdict(Count)
     with tempfile.TemporaryDirectory() as folder:
         for number in range(layers):
@@ -180,22 +183,22 @@ def main(layers: int, seed: int) -> None:
                 found = layer(kind, case, Path(folder) / f"{number}.npz", generator)
                 assert found.weights is not None
                 weights.refuse_unfit(found.weights, found, case.precision)
-                judge.draw(case, found.weights)
+                judges[0].draw(case, found.weights)
             except BadInput:  # infinities, or nothing but zeros, or flat whatever the input
-                counts["(not measured)", case.precision, weights_kind].answers += len(ANSWERS)
+                counts["(not measured)", case.precision, weights_kind].answers += 1
                 continue
             for name in (*kernels.names(), str(OWN)):
                 try:
-                    told = answers(name, judge, case, found.weights, file)
+                    told = answers(name, judges, case, found.weights, file)
                 except (kernels.Unavailable, kernels.Unsupported):
                     continue
                 count = counts[Path(name).stem, case.precision, weights_kind]
                 limit = ROUNDING[case.precision].limit
-                for label, said in told.items():
+                for said in told:
                     count.answers += 1
                     if isinstance(said, str):
                         count.accused += 1
-                        print(f"{Path(name).stem}, {kind}, {label} of {case}: {said}")
+                        print(f"{Path(name).stem}, {kind}, {case}: {said}")
                     else:
                         count.largest = max(count.largest, said / limit)
     rows = [
@@ -229,5 +232,5 @@ def main(layers: int, seed: int) -> None:
 
 
 if __name__ == "__main__":
-    arguments = sys.argv[1:] + ["1500", "1"][len(sys.argv) - 1 :]
+    arguments = sys.argv[1:] + ["150", "1"][len(sys.argv) - 1 :]
     main(int(arguments[0]), int(arguments[1]))
