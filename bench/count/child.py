@@ -24,9 +24,11 @@ import threadpoolctl
 import kernels
 from bench.count import callgrind, events, perf
 from bench.count.events import Counted, Events, Line, Started, Task, Uncounted
+from bench.ipc.arrays import Arrays
+from bench.judge import inputs
 from bench.plan.case import Case
 from bench.terminal import text
-from bench.worker import inputs
+from bench.worker.given import aligned_copy
 
 WARM = (3, 50)
 """Launches before the first that counts, at least and at most: Python's interpreter adapts to what
@@ -142,8 +144,8 @@ def _said(error: Exception) -> str:
 def open_cell(place: int, case: Case, seed: int, kernel: kernels.Kernel) -> Opened:
     """Ready and warm a cell. Raises CantCount, and whatever the kernel raises."""
     drawn = inputs.draw(case, seed, kernels.DTYPES[case.precision])
-    given = inputs.Arrays(
-        *(inputs.aligned_copy(array, i) for i, array in enumerate((drawn.A_in, drawn.W, drawn.b)))
+    given = Arrays(
+        *(aligned_copy(array, i) for i, array in enumerate((drawn.A_in, drawn.W, drawn.b)))
     )
     layer = kernels.Layer(given.W, given.b, case.activation, case.precision)
     company = Company()

@@ -864,6 +864,7 @@ KNOWS_CUPY = {
     "bench/machine/__init__.py": "says that the wheel is chosen there",
     "bench/machine/variables.py": "records its variables",
     "bench/doctor/": "says what is wrong with it",
+    "bench/studies/clocks.py": "hands its arrays to other clocks",
 }
 """The machine's facts name NVIDIA's driver only."""
 
@@ -895,8 +896,9 @@ def test_nothing_in_the_harness_names_cupy_but_the_doctor_and_what_sets_it_up() 
         "stats/estimate",
         "worker/timing",
         "worker/cheat_checks",
-        "worker/check",
-        "worker/inputs",
+        "worker/device_checks",
+        "judge/check",
+        "judge/inputs",
     ],
 )
 def test_what_runs_and_times_cannot_tell_which_kernel_is_a_gpus(name: str) -> None:
