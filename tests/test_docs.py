@@ -224,7 +224,7 @@ def test_what_is_said_of_counts_is_what_was_counted() -> None:
     assert f"In {identical.run.nunique()} whole runs by counts alone on identical code" in studies
     assert f"{alarms or 'no'} false alarm in them" in studies
     told = f"of {same.cells.sum()} cells that were the same, {same.not_slower.sum()} were"
-    assert f"{told} called so, and counts differed by {apart:.2f} % at most" in studies
+    assert f"{told} called not slower, and counts differed by {apart:.2f} % at most" in studies
     for percent in (2, 5):
         planted = rows[rows.planted_percent == percent]
         found = f"{planted.slower.sum()} of {planted.cells.sum()} cells with {percent} % more work"

@@ -111,5 +111,5 @@ def test_the_chart_and_its_slides_tell_the_most_and_the_fewest() -> None:
 
 
 def test_a_run_without_counts_has_no_such_chart() -> None:
-    run = made([cell("numpy_matmul", 64, 1, flop_per_s=1e9)], MACHINE)
+    run = made([cell("numpy_matmul", 64, 1, flop_per_s=1e9, instructions=None)], MACHINE)
     assert pictures.part(run, instructions) is None

@@ -29,7 +29,9 @@ LONGER = (1.0, 1.0, 1.0, 1.2, 1.5)
 
 
 def cell(kernel: str, width: int, batch: int, **known: Any) -> CellRow:
-    """A cell; its time, rate and speed-up, where given, are known to 2 %."""
+    """A cell; its time, rate and speed-up, where given, are known to 2 %; and its instructions are
+    counted, where it has a time on the CPU.
+    """
     row: dict[str, Any] = NOTHING | {
         "kernel": kernel,
         "kernel_hash": "0" * 12,
@@ -53,6 +55,9 @@ def cell(kernel: str, width: int, batch: int, **known: Any) -> CellRow:
     row |= known
     if row["flop_per_s"] and not row["time_s"]:
         row["time_s"] = row["flops"] / row["flop_per_s"]
+    if row["time_s"] and row["device"] == "cpu" and "instructions" not in known:
+        row["instructions"] = 6e9 * row["time_s"]  # two a cycle, at 3 GHz
+        row["instructions_per_flop"] = row["instructions"] / row["flops"]
     for number, unit in (("flop_per_s", ""), ("speedup", ""), ("time", "_s")):
         if value := row[f"{number}{unit}"]:
             sides = {f"{number}_low{unit}": value * 0.98, f"{number}_high{unit}": value * 1.02}

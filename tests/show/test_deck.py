@@ -16,6 +16,7 @@ import pytest
 from decks import (
     AWKWARD,
     FORTY,
+    POWERS,
     REFERENCE,
     RUNS,
     Drawn,
@@ -104,6 +105,12 @@ def test_the_numbers_of_lines_are_those_of_cells_csv(name: str) -> None:
                 continue  # a chart that this test does not know
             else:
                 row = rows[point.kernel, point.x, batch_of(title, said)]
+                if y.startswith("instructions"):
+                    counted = row["instructions_per_flop"] * 2000  # a thousand multiply-adds
+                    prefix = y.removesuffix(" (log scale)").removeprefix("instructions")
+                    same(point, [counted, math.nan, math.nan], POWERS[prefix.removeprefix(", ")])
+                    seen["instructions"] += 1
+                    continue
                 if y.endswith("FLOP/s (log scale)"):
                     unit = unit_of(chart, "FLOP/s")
                 else:
@@ -113,13 +120,16 @@ def test_the_numbers_of_lines_are_those_of_cells_csv(name: str) -> None:
             same(point, [row[column] for column in columns], unit)
             seen[what] += 1
     first, last = known["batch"].min(), known["batch"].max()
+    counts = known["instructions"].dropna()
+    ends = known.loc[counts.index, "batch"]
+    at_ends = ends.isin([ends.min(), ends.max()])
     wide = known[known["n_units"] == 1000].groupby("kernel")["batch"].transform("size")
     assert seen == {
         "roofline": len(known),
         "batching": (wide > 1).sum(),
         "throughput": known["batch"].isin([first, last]).sum(),
         "time": (known["batch"] == first).sum(),
-    }  # and none is missing
+    } | ({"instructions": some.size} if (some := counts[at_ends]).size else {})  # none is missing
 
 
 @pytest.mark.parametrize("name", RUNS)
@@ -278,7 +288,7 @@ def test_a_void_cell_reaches_no_slide(status: str) -> None:
     for slide in told.slides[:-1]:
         assert f"bad: {status} (its only cell)" in slide.missing
         assert "bad" not in slide.alt
-    assert len(told.slides) == 5
+    assert len(told.slides) == 6
 
 
 def test_a_run_without_a_number_says_why() -> None:

@@ -132,7 +132,11 @@ def _axes(chart: Any, scale: scales.Scale) -> None:
 
 def _y_title(scale: scales.Scale) -> str:
     y = scale.body.y
-    return f"{y.title}, {y.unit}" if y.share else f"{scale.unit} (log scale)"
+    if y.share:
+        return f"{y.title}, {y.unit}"
+    # a number without a unit: "instructions, k"
+    named = scale.unit if y.unit else ", ".join(filter(None, (y.title, scale.unit)))
+    return f"{named} (log scale)"
 
 
 def _draw_ticks(series: Any, scale: scales.Scale) -> None:
