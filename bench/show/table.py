@@ -45,7 +45,7 @@ def device_peaks(machine: Machine) -> list[str]:
     """What each device but the CPU can do: measured on it, and by its data sheet."""
     by = "units and clock"
     return [
-        f"{plain(device)}: {peaks.precision}: its best product"
+        f"{plain(device)}: {peaks.precision}: best product"
         f" {_rate(peaks.measured_flop_per_s, peaks.theoretical_flop_per_s, 'FLOP/s', by)};"
         f" memory {_rate(peaks.measured_bytes_per_s, peaks.theoretical_bytes_per_s, 'B/s', by)}"
         for device, peaks in machine.device_peaks.items()

@@ -25,20 +25,22 @@ sets it up twice, and some are compiled then."""
 SHOWS = 4.0
 """The work shows where a round trip takes so many times as long with it as without."""
 
-SHARE = 0.25
-"""As large a share of the work in the wrong place is too much. Honest kernels have none there."""
+SHARE, NONE = 0.25, 0.05
+"""As large a share of the work in the wrong place is too much; honest kernels have none there."""
 
-LONG_S = 0.1
-"""Round trips that take longer than this are made once, others three times."""
+TOGETHER_S, MOST = 0.05, 9
+"""Round trips are made for so long together, or so many: the least of each part counts."""
 
 Prepare = Callable[[kernels.Layer, int], kernels.Step]
 
 
-def share(where: str, prepare: Prepare, case: Case, launch_s: float, clock: timing.Clock) -> float:
+def share(
+    where: str, prepare: Prepare, case: Case, launch_s: float, clock: timing.Clock
+) -> float | None:
     """What share of the work is done in `where`, send or fetch: about 0.0 of an honest kernel.
 
     `prepare` sets the kernel up; `case` says with which activation and precision, and a launch of
-    it takes `launch_s`. 0.0 where it can't be set up for another layer, or where the work doesn't
+    it takes `launch_s`. None where it can't be set up for another layer, or where the work doesn't
     show.
     """
     quick = launch_s < QUICK_S * case.batch * case.n_in * case.n_units
@@ -48,12 +50,12 @@ def share(where: str, prepare: Prepare, case: Case, launch_s: float, clock: timi
                 _trip(prepare, case, size, shape, clock) for shape in _shapes(where, size)
             )
         except (kernels.Unsupported, MemoryError):
-            return 0.0
+            return None
         work_s = with_it.end_to_end - without.end_to_end
         if work_s >= (SHOWS - 1) * without.end_to_end:
             seconds: float = getattr(with_it, where) - getattr(without, where)
             return seconds / work_s
-    return 0.0
+    return None
 
 
 def _shapes(where: str, size: int) -> tuple[tuple[int, int], tuple[int, int]]:
@@ -83,7 +85,7 @@ def _trip(
     try:
         step.device.fence(step.launch(step.send(A_in)))
         trips = [timing.round_trip(step, A_in, clock)]
-        while len(trips) < 3 and trips[0].end_to_end < LONG_S:
+        while len(trips) < MOST and sum(trip.end_to_end for trip in trips) < TOGETHER_S:
             trips.append(timing.round_trip(step, A_in, clock))
     finally:
         step.close()

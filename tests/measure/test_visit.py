@@ -18,9 +18,8 @@ CRASH, EXIT, HANG, RAISE, PRINT, SPIN, MEMORY, PREPARE, ABSENT, NOT_THIS, LATE_W
 
 @pytest.fixture
 def visitor() -> Iterator[visit.Visitor]:
-    visitor = visit.Visitor(threads=2, seed=0, limit_s=0.1)
-    yield visitor
-    visitor.respawn()
+    with visit.Visitor(threads=2, seed=0, limit_s=0.1) as visitor:
+        yield visitor
 
 
 @pytest.fixture(scope="module")

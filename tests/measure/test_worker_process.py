@@ -34,8 +34,10 @@ def marked(patch: pytest.MonkeyPatch) -> Callable[[], list[psutil.Process]]:
     patch.setenv("FAMILY", token)
 
     def living() -> list[psutil.Process]:
-        found = psutil.process_iter(["environ", "status"])
-        return [p for p in found if (p.info["environ"] or {}).get("FAMILY") == token]
+        found = psutil.process_iter(["environ", "status", "cmdline"])
+        ours = [p for p in found if (p.info["environ"] or {}).get("FAMILY") == token]
+        # the judge stays, for the next visit
+        return [p for p in ours if "bench.judge.server" not in p.info["cmdline"]]
 
     return living
 
@@ -226,18 +228,22 @@ def test_when_the_harness_is_killed_nothing_stays(
     family: Callable[[], list[psutil.Process]],
 ) -> None:
     code = (
+        "from bench.measure.judge_process import JudgeProcess;"
         "from bench.measure.worker_process import WorkerProcess;"
+        "from bench.plan.case import Case;"
         "from bench.worker.messages import AskSoftware;"
-        "WorkerProcess(1).call(AskSoftware(), 60); print(); input()"
+        "judge = JudgeProcess(1, 0); judge.lend(Case(6, 5, 4, 'float32', 'relu'), None);"
+        "WorkerProcess(1).call(AskSoftware(), 60); print(judge._process.pid); input()"
     )
     command = [sys.executable, "-c", code]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, cwd=ROOT) as harness:
         assert harness.stdout is not None
-        harness.stdout.readline()
+        judge = int(harness.stdout.readline())
         assert len(family()) == 3
+        assert psutil.pid_exists(judge)
         harness.kill()
-    assert until(lambda: not family())
+    assert until(lambda: not family() and not psutil.pid_exists(judge))
 
 
 def test_when_the_keeper_is_killed_the_worker_ends(

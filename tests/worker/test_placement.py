@@ -47,7 +47,9 @@ class Work:
         return Step(launch, send=send, fetch=fetch)
 
     def share(self, where: str) -> float:
-        return placement.share(where, self.prepare, CASE, 1e-6, self.clock)
+        share = placement.share(where, self.prepare, CASE, 1e-6, self.clock)
+        assert share is not None
+        return share
 
 
 @pytest.mark.parametrize("where", ["send", "fetch"])
@@ -58,16 +60,21 @@ def test_work_that_is_not_done_in_launch_shows(where: str, overhead: float) -> N
 
 
 @pytest.mark.parametrize("where", ["send", "fetch"])
-@pytest.mark.parametrize("overhead", [0.0, 3e-6, 1e-3, 10.0])
+@pytest.mark.parametrize("overhead", [0.0, 3e-6, 1e-3])
 def test_an_honest_kernel_does_none_there(where: str, overhead: float) -> None:
     assert Work(overhead=overhead).share(where) == pytest.approx(0.0, abs=0.01)
+
+
+def test_where_the_work_does_not_show_nothing_is_said() -> None:
+    work = Work(in_fetch=1.0, overhead=10.0)
+    assert placement.share("fetch", work.prepare, CASE, 1e-6, work.clock) is None
 
 
 def test_what_cannot_be_set_up_for_another_layer_is_not_judged() -> None:
     def prepare(layer: Layer, batch: int) -> Step:
         raise Unsupported("this shape")
 
-    assert placement.share("fetch", prepare, CASE, 1e-6, lambda: 0.0) == 0.0
+    assert placement.share("fetch", prepare, CASE, 1e-6, lambda: 0.0) is None
 
 
 def test_a_slow_kernel_is_tried_with_little_and_a_quick_one_is_set_up_once_less() -> None:
@@ -87,7 +94,7 @@ def test_the_kernels_here_do_their_work_in_launch(name: str) -> None:
         for where in ("fetch", "send"):
             case = Case(1, 1, 1, "float32", "relu")
             share = placement.share(where, prepare, case, 1e-5, time.perf_counter)
-            assert share < placement.SHARE
+            assert share is None or share < placement.SHARE
     except kernels.Unavailable as reason:
         pytest.skip(str(reason))
 
@@ -101,4 +108,6 @@ def test_a_lazy_numpy_kernel_does_it_in_fetch() -> None:
 
         return Step(lambda A_in: A_in, send=np.copy, fetch=fetch)
 
-    assert placement.share("fetch", prepare, CASE, 1e-7, time.perf_counter) > 0.5
+    share = placement.share("fetch", prepare, CASE, 1e-7, time.perf_counter)
+    assert share is not None
+    assert share > 0.5
