@@ -86,7 +86,8 @@ def run(
         typer.Option(help="Stop when each time is known to within this, like 0.02 for ±2 %."),
     ] = None,
     seed: Annotated[
-        int | None, typer.Option(help="Seed of the random numbers in the inputs.")
+        int | None,
+        typer.Option(help="Seed of the layers' random weights, and of the order of visits."),
     ] = None,
     count: Annotated[  # noqa: FBT002 - a flag
         bool,
@@ -212,24 +213,31 @@ def report(
     from bench.show import deck, page, progress
     from bench.show import markdown as tables
 
+    named = list(dict.fromkeys(run_folder.find(name) for name in run or ["latest"]))
+    folders = [each for folder in named for each in run_folder.runs(folder)]
+    fleet = folders != named
     if not (html or pptx or markdown):
-        html = pptx = markdown = True
+        html = pptx = True
+        markdown = not fleet
     if (html or False) + (pptx or False) + (markdown or False) > 1 and out is not None:
         raise BadInput("--out names one file: give --html, --pptx or --markdown with it")
-    folders = list(dict.fromkeys(run_folder.find(name) for name in run or ["latest"]))
     for folder in folders:
         if run_folder.compared(folder):
             raise BadInput(f"{folder} compares two commits: python -m bench plot {folder} draws it")
-    if len(folders) > 1 and (pptx or markdown):
+    if len(folders) > 1 and (markdown or (pptx and (not fleet or len(named) > 1))):
         raise BadInput("slides and tables are of one run: give --html, or one run")
     several = [runs.renew(folder, streams.note) for folder in folders]
-    folder, data = folders[0], several[0]
+    folder, data = named[0], several[0]
     if html:
         path = out or run_folder.plots(folder) / page.NAME
         progress.paths("page", runs.page(several, path))
     if pptx:
         path = out or run_folder.plots(folder) / deck.NAME
-        runs.written(path, folder, lambda: deck.write(data, path))
+        runs.written(
+            path,
+            folder,
+            lambda: deck.write_fleet(several, path) if fleet else deck.write(data, path),
+        )
         progress.paths("slides", [path])
     if markdown:
         text = tables.of(data)
@@ -320,6 +328,10 @@ def gate(
         typer.Option("--simulate", help="Count cache and branch misses too, as Valgrind has them."),
     ] = False,
     inconclusive: Annotated[str, typer.Option(help="warn: exit with 0 for can't tell.")] = "fail",
+    comment: Annotated[  # noqa: FBT002 - a flag
+        bool,
+        typer.Option("--comment", help="In a GitHub workflow: one comment on the pull request."),
+    ] = False,
     calibrate: Annotated[  # noqa: FBT002 - a flag
         bool, typer.Option("--calibrate", help="Learn how much this machine varies by itself.")
     ] = False,
@@ -352,6 +364,7 @@ def gate(
         random.randrange(2**31) if seed is None else seed,
         cast("command.Asking", witness),
         simulate,
+        comment,
     )
     if calibrate:
         command.calibrate(what)

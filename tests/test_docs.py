@@ -14,6 +14,7 @@ from commands import bench
 
 from bench import ROOT, __main__
 from bench.data import meanings, records
+from bench.gate import witnesses
 from bench.terminal import units
 
 DOCS = sorted(
@@ -155,6 +156,18 @@ def test_the_tables_of_columns_are_the_records_comments() -> None:
     assert text == renewed, "renew it: CONTRIBUTING.md, Add a column to cells.csv"
 
 
+def test_the_table_of_witnesses_is_the_rules() -> None:
+    path = ROOT / "bench" / "gate" / "README.md"
+    text = path.read_text(encoding="utf-8")
+    start, end = "<!-- table: witnesses -->\n", "<!-- end -->"
+    before, rest = text.split(start)
+    renewed = f"{before}{start}\n{witnesses.table()}\n{end}{rest.partition(end)[2]}"
+    if os.environ.get("RENEW"):
+        path.write_text(renewed, encoding="utf-8")
+        return
+    assert text == renewed, "renew it: RENEW=1 pytest tests/test_docs.py -k witnesses"
+
+
 def test_every_verdict_is_explained() -> None:
     gate = text_of("bench/gate/README.md")
     assert [says for says in records.WORDS["says"] if f"| {says} |" not in gate] == []
@@ -200,6 +213,24 @@ def test_what_is_said_of_the_gate_is_what_was_counted() -> None:
     assert f"{three} of {cells} by 3 %" in studies
 
 
+def test_what_is_said_of_counts_is_what_was_counted() -> None:
+    studies = text_of("results/studies/README.md")
+    rows = study("count_trials")
+    rows = rows[rows.code == rows.code.iloc[-1]]
+    identical = rows[rows.kind == "identical"]
+    alarms = identical[identical.slower > 0].run.nunique()
+    same = rows[rows.planted_percent == 0]
+    apart = max(same.most_change_percent.max(), -same.least_change_percent.min())
+    assert f"In {identical.run.nunique()} whole runs by counts alone on identical code" in studies
+    assert f"{alarms or 'no'} false alarm in them" in studies
+    told = f"of {same.cells.sum()} cells that were the same, {same.not_slower.sum()} were"
+    assert f"{told} called so, and counts differed by {apart:.2f} % at most" in studies
+    for percent in (2, 5):
+        planted = rows[rows.planted_percent == percent]
+        found = f"{planted.slower.sum()} of {planted.cells.sum()} cells with {percent} % more work"
+        assert found in studies
+
+
 def study(name: str) -> pd.DataFrame:
     return pd.read_csv(ROOT / "results" / "studies" / f"{name}.csv")
 
@@ -239,12 +270,13 @@ def measured() -> Iterator[str]:
     runs = study("loaded")
     yield f"{runs.ok.sum()} cells were measured and {runs.false_alarms.sum() or 'none'} was refused"
     tried = study("cheats")
-    silent = tried.groupby(["kind", "kernel"]).numbers.sum() == 0
-    mistakes, cheats = silent["mistake"], silent["cheat"]
+    with_number = tried.groupby(["kind", "kernel"]).numbers.sum()
+    mistakes, cheats = with_number["mistake"], with_number["cheat"]
     yield f"Of {len(mistakes)} mistakes of honest authors"
-    yield f"({(tried.kind == 'mistake').sum()} runs), {mistakes.sum()} gave no number in any run"
-    through = ", ".join(f"`{name}`" for name in cheats.index[~cheats])
-    yield f"Of {len(cheats)} cheats {cheats.sum()} gave none; the others are {through}."
+    runs_of = tried.kind.value_counts()
+    yield f"({runs_of['mistake']} runs), {sum(mistakes == 0)} gave no number in any run"
+    through = ", ".join(f"`{name}`" for name in cheats.index[cheats > 0])
+    yield f"Of {len(cheats)} cheats {sum(cheats == 0)} gave none; the others are {through}."
     honest = tried[tried.kind == "honest"]
     yield f"The {honest.kernel.nunique()} honest kernels beside them were refused in no run"
     assert honest.refused.sum() == 0

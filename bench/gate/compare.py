@@ -18,6 +18,7 @@ from bench.gate.checkouts import Side
 from bench.gate.rounds import CantMeasure
 from bench.measure import worker_process
 from bench.measure.device_memory import DeviceMemory
+from bench.measure.judge_process import JudgeProcess
 from bench.plan.cell import Cell
 from bench.terminal import units
 from bench.terminal.errors import BadInput
@@ -60,7 +61,7 @@ def software(sides: Sequence[Side]) -> list[messages.Software]:
     """
     found = []
     for side in sides:
-        arm = rounds.Arm(side, None, DeviceMemory())
+        arm = rounds.Arm(side, None, DeviceMemory(), JudgeProcess(1, rounds.SEED))
         try:
             found.append(arm.software())
         except worker_process.WorkerLost as lost:
@@ -80,6 +81,7 @@ def measurable(
     cells: Sequence[Cell],
     sides: Sequence[Side],
     limit_s: float,
+    judge: JudgeProcess,
     devices: dict[Cell, str] | None = None,
 ) -> tuple[list[Cell], list[CantMeasure]]:
     """The cells that both sides run, the base within the limit a launch; why others are left out.
@@ -96,14 +98,14 @@ def measurable(
         raise BadInput(f"{said}: name others with --kernel, or a sweep without it with --sweep")
     new = [cell for cell in cells if cell.kernel in there[1] and cell.kernel not in there[0]]
     left_out = [CantMeasure(cell, "base", "unavailable", "the kernel is new") for cell in new]
-    on_base = _try([cell for cell in cells if cell not in new], base, limit_s)
+    on_base = _try([cell for cell in cells if cell not in new], base, limit_s, judge)
     slow = [cell for cell, problem in on_base.items() if problem.status == "skipped"]
     left_out += [on_base[cell] for cell in slow]
     instead = narrower(slow, cells)
-    on_base |= _try(instead, base, limit_s)
+    on_base |= _try(instead, base, limit_s, judge)
     slow += [c for c in instead if c in on_base and on_base[c].status == "skipped"]
     cells = [cell for cell in (*cells, *instead) if cell not in new and cell not in slow]
-    on_head = _try(cells, head, math.inf, devices)
+    on_head = _try(cells, head, math.inf, judge, devices)
     good = []
     for cell in cells:
         missing = [found[cell] for found in (on_base, on_head) if cell in found]
@@ -146,13 +148,17 @@ def _nothing(problem: CantMeasure, sides: Sequence[Side]) -> BadInput:
 
 
 def _try(
-    cells: Sequence[Cell], side: Side, limit_s: float, devices: dict[Cell, str] | None = None
+    cells: Sequence[Cell],
+    side: Side,
+    limit_s: float,
+    judge: JudgeProcess,
+    devices: dict[Cell, str] | None = None,
 ) -> dict[Cell, CantMeasure]:
     """The cells that a side can't run, and why."""
     problems: dict[Cell, CantMeasure] = {}
     slow: dict[str, int] = {}  # each kernel's least work that was too slow
     memory = DeviceMemory()
-    arm = rounds.Arm(side, None, memory)
+    arm = rounds.Arm(side, None, memory, judge)
     try:
         for key, cell in enumerate(cells, start=1):
             limit = f"a launch takes over {limit_s:g} s"
@@ -172,7 +178,7 @@ def _try(
             except CantMeasure as problem:
                 problems[cell] = problem
                 arm.end()
-                arm = rounds.Arm(side, None, memory)
+                arm = rounds.Arm(side, None, memory, judge)
             if cell in problems and problems[cell].status == "skipped":
                 slow[cell.kernel] = cell.case.flops
     finally:
@@ -189,6 +195,7 @@ class _Work:
     budget_s: float
     watch: Callable[[str, float], None]
     start: float
+    judge: JudgeProcess
     measured: list[Round] = field(default_factory=list)
     memory: DeviceMemory = field(default_factory=DeviceMemory)
 
@@ -217,6 +224,7 @@ class _Work:
                     self.sides,
                     self.generator,
                     self.memory,
+                    self.judge,
                     lambda _, doing=doing: self.watch(doing, self.left_s),  # type: ignore[misc]
                 )
             except CantMeasure as problem:
@@ -254,23 +262,28 @@ def compare(
     `budget_s`. Without `confirm` all cells are only screened. `watch` is told what is being done
     and the seconds that are left. Raises NoTime where that leaves none for a screen.
     """
-    work = _Work(sides, random.Random(seed), budget_s, watch, time.monotonic())
-    watch("setting up", budget_s)
-    devices: dict[Cell, str] = {}
-    cells, left_out = measurable(cells, sides, limit_s, devices)
-    took = work.screen(cells, screen_rounds)
-    by_name = {cell.label: cell for cell in cells}
-    kernel_of = {cell.label: cell.kernel for cell in cells}
-    worth = decide.worth_a_look(by_cell(work.measured, "screen"), kernel_of, spread, slower_than)
-    if not confirm:
-        worth = []
-    count = decide.affordable(len(worth), work.left_s / took)
-    if chosen := [by_name[name] for name in worth[:count]]:
-        work.run("confirm", chosen, decide.FIRST_LOOK)
-        decided = decide.decided(by_cell(work.measured, "confirm"), kernel_of, spread, slower_than)
-        if undecided := [cell for cell in chosen if cell.label not in decided]:
-            work.run("confirm", undecided, CONFIRM_ROUNDS - decide.FIRST_LOOK)
-    alike = len({side.python for side in sides}) == 1
+    with JudgeProcess(1, rounds.SEED) as judge:
+        work = _Work(sides, random.Random(seed), budget_s, watch, time.monotonic(), judge)
+        watch("setting up", budget_s)
+        devices: dict[Cell, str] = {}
+        cells, left_out = measurable(cells, sides, limit_s, judge, devices)
+        took = work.screen(cells, screen_rounds)
+        by_name = {cell.label: cell for cell in cells}
+        kernel_of = {cell.label: cell.kernel for cell in cells}
+        worth = decide.worth_a_look(
+            by_cell(work.measured, "screen"), kernel_of, spread, slower_than
+        )
+        if not confirm:
+            worth = []
+        count = decide.affordable(len(worth), work.left_s / took)
+        if chosen := [by_name[name] for name in worth[:count]]:
+            work.run("confirm", chosen, decide.FIRST_LOOK)
+            decided = decide.decided(
+                by_cell(work.measured, "confirm"), kernel_of, spread, slower_than
+            )
+            if undecided := [cell for cell in chosen if cell.label not in decided]:
+                work.run("confirm", undecided, CONFIRM_ROUNDS - decide.FIRST_LOOK)
+        alike = len({side.python for side in sides}) == 1
     result = conclude(work.measured, spread, slower_than, left_out, alike=alike)
     result = replace(result, cells=cells, devices=devices)
     if not (left := worth[count:]):
@@ -286,7 +299,8 @@ def compare(
 def untimed(cells: Sequence[Cell], sides: Sequence[Side], *, limit_s: float) -> Comparison:
     """A comparison whose cells are tried on both sides, and not timed. Raises BadInput."""
     devices: dict[Cell, str] = {}
-    cells, left_out = measurable(cells, sides, limit_s, devices)
+    with JudgeProcess(1, rounds.SEED) as judge:
+        cells, left_out = measurable(cells, sides, limit_s, judge, devices)
     verdicts = [witnesses.unmeasured(cell.label, cell.kernel) for cell in cells]
     return Comparison([], verdicts, None, left_out, cells=cells, devices=devices)
 

@@ -16,6 +16,7 @@ from bench.data.records import Phase, Round, Status
 from bench.gate.checkouts import Side
 from bench.measure import worker_process
 from bench.measure.device_memory import DeviceMemory
+from bench.measure.judge_process import CantJudge, JudgeProcess, Lent
 from bench.plan.cell import Cell
 from bench.worker import messages
 
@@ -55,10 +56,17 @@ class Arm:
     """One side's process, for one round."""
 
     def __init__(
-        self, side: Side, core: int | None, memory: DeviceMemory, hash_seed: int | None = None
+        self,
+        side: Side,
+        core: int | None,
+        memory: DeviceMemory,
+        judge: JudgeProcess,
+        hash_seed: int | None = None,
     ) -> None:
         self.side = side.name
         self._memory = memory
+        self._judge = judge
+        self._lent: dict[int, Lent] = {}  # to the open cells, by their key
         self._devices: dict[int, str] = {}  # of the open cells, by their key
         self._worker = worker_process.WorkerProcess(1, side.folder, core, side.python, hash_seed)
 
@@ -76,13 +84,16 @@ class Arm:
             case=cell.case,
             device=cell.device,
             cache=cell.cache,
-            seed=SEED,
             offset=offset,
             launch_s=None,
             limit_s=limit_s,
             **self._memory.warmth(cell),
         )
-        reply = self._call(cell, request)
+        try:
+            lent = self._lent[key] = self._judge.lend(cell.case, cell.weights)
+        except CantJudge as error:
+            raise CantMeasure(cell, self.side, error.status, error.reason) from error
+        reply = self._call(cell, request, lent.files)
         assert isinstance(reply, messages.Opened)
         self._devices[key] = reply.device
         self._memory.worked(cell, reply.device)
@@ -96,11 +107,20 @@ class Arm:
         return reply.seconds[0], reply.control_s
 
     def close(self, cell: Cell, key: int) -> None:
-        """Check the last answer and let go of the cell. Raises CantMeasure, also for a kernel that
+        """Check the answers and let go of the cell. Raises CantMeasure, also for a kernel that
         leaves threads or processes running: the other arm is on the same core.
         """
         reply = self._call(cell, messages.Close(key))
         assert isinstance(reply, messages.Closed)
+        lent = self._lent.pop(key)
+        try:
+            verdict = self._judge.check(lent, reply.outputs)
+        except CantJudge as error:
+            raise CantMeasure(cell, self.side, error.status, error.reason) from error
+        finally:
+            lent.close()
+        if verdict.wrong:
+            raise CantMeasure(cell, self.side, "wrong", verdict.wrong)
         if not reply.quiet:
             still = f"its threads still ran {reply.quiet_s:.1f} s after the last launch"
             raise CantMeasure(cell, self.side, "error", still)
@@ -111,10 +131,12 @@ class Arm:
     def end(self) -> None:
         """End the process."""
         self._worker.kill()
+        while self._lent:
+            self._lent.popitem()[1].close()
 
-    def _call(self, cell: Cell, request: messages.Request) -> Any:
+    def _call(self, cell: Cell, request: messages.Request, files: Sequence[int] = ()) -> Any:
         try:
-            reply = self._worker.call(request, PATIENCE_S)
+            reply = self._worker.call(request, PATIENCE_S, files)
         except worker_process.WorkerLost as lost:
             raise CantMeasure(cell, self.side, lost.status, lost.reason) from lost
         if isinstance(reply, messages.Refused):
@@ -129,16 +151,19 @@ def measure(
     sides: Sequence[Side],
     generator: random.Random,
     memory: DeviceMemory,
+    judge: JudgeProcess,
     seen: Callable[[Cell], None] = lambda cell: None,
 ) -> list[Round]:
     """One round over the cells, in random order. Raises CantMeasure.
 
-    `memory` is of both sides and all rounds: what one arm did to a device the other one finds.
-    `seen` is told of each cell before it is measured.
+    `memory` is of both sides and all rounds: what one arm did to a device the other one finds. So
+    is `judge`, which lends both the same inputs. `seen` is told of each cell before it is measured.
     """
     core = generator.choice(sorted(os.sched_getaffinity(0))) if _pins() else None
     seed = generator.randrange(2**32)  # a new one each round, and the same for both arms
-    arms = [Arm(side, core, memory, seed) for side in generator.sample(list(sides), len(sides))]
+    arms = [
+        Arm(side, core, memory, judge, seed) for side in generator.sample(list(sides), len(sides))
+    ]
     try:
         rows = []
         for key, cell in enumerate(generator.sample(list(cells), len(cells)), start=1):

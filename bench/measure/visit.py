@@ -6,6 +6,7 @@ Each kernel has a worker of its own, so that whatever happens to one of them sta
 import random
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any, Self
@@ -15,8 +16,10 @@ from msgspec import structs
 from bench.data import fit
 from bench.data.machine import Peaks
 from bench.data.records import BOUNDS, THROTTLES, Block, Status, Visit
+from bench.judge.messages import Verdict
 from bench.measure import counters, worker_process
 from bench.measure.device_memory import DeviceMemory
+from bench.measure.judge_process import CantJudge, JudgeProcess
 from bench.plan.case import Case
 from bench.plan.cell import Cell
 from bench.terminal import text
@@ -105,7 +108,7 @@ class Visitor:
 
     def __init__(self, threads: int, seed: int, limit_s: float) -> None:
         self._threads = threads
-        self._seed = seed
+        self.judge = JudgeProcess(threads, seed)
         self._limit_s = limit_s
         self._workers: dict[
             tuple[str, int], worker_process.WorkerProcess
@@ -135,26 +138,42 @@ class Visitor:
         took before, or is predicted to take.
         """
         row = refusal(cell, number, pass_number, "ok", "")
-        start, before = time.perf_counter(), counters.now()
+        start = time.perf_counter()
         blocks: list[Block] = []
+        opened: messages.Opened | None = None
+        times: messages.Times | None = None
+        end: messages.Closed | messages.Refused
+        happened: counters.Conditions | None = None
+        verdict = Verdict()
         try:
-            opened, times, end = self._measure(cell, number, pass_number, launch_s, blocks)
-        except worker_process.WorkerLost as lost:
-            opened, times, end = None, None, messages.Refused(lost.status, lost.reason)
-        happened = counters.now().since(before)
-        row = replace(
-            row,
-            wall_s=time.perf_counter() - start,
-            steal_s=happened.steal,
-            pressure_s=happened.pressure,
-            throttled_s=happened.throttled,
-            suspended_s=happened.suspended,
-            stepped_s=happened.stepped,
-        )
-        if opened is not None:
+            self.judge.start()  # while the worker does
+            self._worker(cell.kernel, cell.device)
+            with closing(self.judge.lend(cell.case, cell.weights)) as lent:
+                before = counters.now()
+                try:
+                    opened, times, end = self._measure(
+                        cell, number, pass_number, launch_s, blocks, lent.files
+                    )
+                finally:
+                    happened = counters.now().since(before)
+                if end.outputs:
+                    verdict = self.judge.check(lent, end.outputs)
+            if verdict.wrong:  # whatever else there was to say of it
+                end = messages.Refused("wrong", verdict.wrong)
+        except (worker_process.WorkerLost, CantJudge) as lost:
+            end = messages.Refused(lost.status, lost.reason)
+        row = replace(row, wall_s=time.perf_counter() - start)
+        if happened is not None:
             row = replace(
-                row, kernel_hash=opened.kernel_hash, device=opened.device, error=opened.error
+                row,
+                steal_s=happened.steal,
+                pressure_s=happened.pressure,
+                throttled_s=happened.throttled,
+                suspended_s=happened.suspended,
+                stepped_s=happened.stepped,
             )
+        if opened is not None:
+            row = replace(row, kernel_hash=opened.kernel_hash, device=opened.device)
         if times is not None:
             row = replace(
                 row,
@@ -170,9 +189,12 @@ class Visitor:
                 self._end(cell.kernel, cell.device)
             row = replace(row, status=end.status, reason=end.reason)
             return fit.visit(replace(row, kernel_hash=end.kernel_hash or row.kernel_hash), [])
-        error = max(row.error or 0.0, end.error)
         row = replace(
-            row, error=error, cpu_s=end.cpu_s, quiet_s=end.quiet_s, preempted=end.preempted
+            row,
+            error=verdict.error,
+            cpu_s=end.cpu_s,
+            quiet_s=end.quiet_s,
+            preempted=end.preempted,
         )
         if opened is not None and opened.rated and opened.device not in self._rated:
             self._rated[opened.device] = cell
@@ -210,6 +232,7 @@ class Visitor:
         pass_number: int,
         launch_s: float | None,
         blocks: list[Block],
+        files: tuple[int, int, int],
     ) -> tuple[messages.Opened | None, messages.Times | None, messages.Closed | messages.Refused]:
         worker = self._worker(cell.kernel, cell.device)
         patience = PATIENCE_S + 30 * max(launch_s or 0.0, self._limit_s)
@@ -221,14 +244,13 @@ class Visitor:
                 case=cell.case,
                 device=cell.device,
                 cache=cell.cache,
-                seed=self._seed,
                 offset=self._offsets.randrange(64),
                 launch_s=launch_s if pass_number > 1 else None,
                 limit_s=HOPELESS * self._limit_s,
-                weights=cell.weights,
                 **self._memory.warmth(cell),
             ),
             patience,
+            files,
         )
         if not isinstance(opened, messages.Opened):
             return None, None, _refused(opened)
@@ -240,8 +262,7 @@ class Visitor:
         times = worker.call(messages.Measure(key, opened.loops, count), patience)
         if not isinstance(times, messages.Times):
             return opened, None, _refused(times)
-        if (len(times.seconds), len(times.probe_s)) != (count, count + 1) or () in times.probe_s:
-            raise worker_process.WorkerLost("crashed", "the worker didn't time what it was asked")
+        _refuse_other(times, count)
         self._memory.worked(cell, opened.device, times.state)
         blocks += _time_blocks(number, opened.loops, times)
         if opened.launch_s < TRIP_LIMIT_S or pass_number <= TRIP_PASSES:
@@ -254,6 +275,8 @@ class Visitor:
         closed = worker.call(messages.Close(key), patience)
         if not isinstance(closed, messages.Closed):
             return opened, times, _refused(closed)
+        if not {"first", "last"} <= set(closed.outputs):
+            raise worker_process.WorkerLost("crashed", "the worker handed no answers over")
         reason = f"its threads still ran {closed.quiet_s:.1f} s after the last launch"
         if not closed.quiet or worker.left_busy():
             if closed.quiet:
@@ -287,7 +310,12 @@ class Visitor:
         return self
 
     def __exit__(self, *exception: object) -> None:
+        self.end()
+
+    def end(self) -> None:
+        """End all processes."""
         self.respawn()
+        self.judge.end()
 
     def respawn(self) -> None:
         """End all workers: the next visits get fresh ones, with another memory layout."""
@@ -329,6 +357,12 @@ def _refused(reply: Any) -> messages.Refused:
     raise worker_process.WorkerLost(
         "crashed", f"the worker answered out of turn: {type(reply).__name__}"
     )
+
+
+def _refuse_other(times: messages.Times, count: int) -> None:
+    """Raise WorkerLost for times that nobody asked for: a kernel has found the socket."""
+    if (len(times.seconds), len(times.probe_s)) != (count, count + 1) or () in times.probe_s:
+        raise worker_process.WorkerLost("crashed", "the worker didn't time what it was asked")
 
 
 def _time_blocks(number: int, loops: int, times: messages.Times) -> Sequence[Block]:

@@ -13,12 +13,14 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 import psutil
 
 from bench.data.records import Status
+from bench.ipc import lines
 from bench.terminal import errors
 from bench.terminal.errors import BadInput
 from bench.worker.environment import environment
@@ -105,11 +107,14 @@ class WorkerProcess:
         self._socket = ours
         self._lines = ours.makefile("rb")
 
-    def call(self, request: Request, timeout_s: float) -> Reply:
-        """Send a request and wait for its reply. Raises WorkerLost; the worker is gone then."""
+    def call(self, request: Request, timeout_s: float, files: Sequence[int] = ()) -> Reply:
+        """Send a request, with open files, and wait for its reply.
+
+        Raises WorkerLost; the worker is gone then.
+        """
         self._socket.settimeout(min(timeout_s, 1e6))
         try:
-            self._socket.sendall(msgspec.json.encode(request) + b"\n")
+            lines.send(self._socket, msgspec.json.encode(request) + b"\n", files)
             line = self._lines.readline(MOST_BYTES)
         except TimeoutError:
             reason = f"no answer to {type(request).__name__.lower()} in {timeout_s:.0f} s"

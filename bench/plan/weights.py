@@ -130,13 +130,20 @@ def _found(picked: _Picked, label: str, *, transposed: bool) -> Found:
     return Found(layer, _said(picked, layer))
 
 
-def load(own: Weights, layer: Named | Case, dtype: type[np.floating[Any]] = np.float64) -> Numbers:
+def load(
+    own: Weights,
+    layer: Named | Case,
+    dtype: type[np.floating[Any]] = np.float64,
+    into: Numbers | None = None,
+) -> Numbers:
     """The numbers of a layer that was found, in the type that is needed. Raises BadInput where they
     are others now, don't have the layer's shape, or where there is one that is not finite.
+
+    They are put `into` arrays of zeros that are there already, or into new ones.
     """
     W, b = _known(own, layer)
     _facts(W, b, own)
-    numbers = Numbers(
+    numbers = into or Numbers(
         np.empty((layer.n_in, layer.n_units), dtype), np.zeros((1, layer.n_units), dtype)
     )
     placed = numbers.W.T if own.transposed else numbers.W

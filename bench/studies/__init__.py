@@ -6,11 +6,14 @@ small CSV to results/studies/ that is committed. None of them runs in CI: they n
 
 import csv
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 from bench import ROOT
 from bench.data.records import Block, Visit
 from bench.data.speed_history import History
+from bench.ipc import memory
+from bench.judge.judge import Judge
 from bench.measure import scheduler, visit
 from bench.plan.case import Case
 from bench.plan.cell import Cell
@@ -53,6 +56,17 @@ def cell(kernel: str, width: int, batch: int, threads: int = 0) -> Cell:
     """A float32 relu cell, square, on all usable cores unless told otherwise."""
     case = Case(width, width, batch, "float32", "relu")
     return Cell(kernel, case, 0, threads or limits.usable_cores(), "warm")
+
+
+def files(case: Case) -> tuple[int, int, int]:
+    """What a worker in this process gets of a case, and where outputs go that nobody checks."""
+    return *judge().draw(case), memory.anonymous("outputs")
+
+
+@cache
+def judge() -> Judge:
+    """The judge of a worker in this process."""
+    return Judge(seed=0)
 
 
 def write(name: str, rows: Iterable[Mapping[str, Any]]) -> None:

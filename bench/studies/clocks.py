@@ -24,6 +24,7 @@ from typing import Any
 
 from bench import ROOT
 from bench.plan.case import Case
+from bench.studies import files
 from bench.worker import messages, timing
 from bench.worker.open_cell import OpenCell
 from bench.worker.server import Server
@@ -136,7 +137,7 @@ class Stream:
         stream: Any = getattr(cell.step.device, "stream", None)
         if hasattr(stream, "cuda_stream"):  # PyTorch's
             self.pointer = int(stream.cuda_stream)
-        elif hasattr(stream, "__cuda_stream__"):  # CuPy's, from its version 14 on
+        elif hasattr(stream, "__cuda_stream__"):  # by the protocol
             _, self.pointer = stream.__cuda_stream__()
         else:
             raise NoClock(f"{cell.step.device.name} has no CUDA stream")
@@ -183,10 +184,10 @@ def reading(clock: str, kernel: str, case: Case) -> Reading:
             case=case,
             device=0,
             cache="warm",
-            seed=0,
             offset=0,
             launch_s=None,
             limit_s=LIMIT_S,
+            files=files(case),
         )
     )
     if isinstance(reply, messages.Refused):

@@ -20,6 +20,7 @@ from pathlib import Path
 from bench.plan.case import Case
 from bench.show import charts
 from bench.show.pictures.parts.picture import Line, Lines, Nothing, Panel, Picture, X, Y
+from bench.studies import files
 from bench.terminal import units
 from bench.worker import messages, timing
 from bench.worker.open_cell import OpenCell
@@ -106,10 +107,10 @@ def measure(kernel: str, case: Case) -> Energy:
         case=case,
         device=0,
         cache="warm",
-        seed=0,
         offset=0,
         launch_s=None,
         limit_s=FOR_S,
+        files=files(case),
     )
     reply = server.answer(request)
     if not isinstance(reply, messages.Opened):

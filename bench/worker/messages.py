@@ -8,12 +8,12 @@ import msgspec
 from msgspec import Meta
 
 from bench.data.machine import Peaks
-from bench.data.records import BOUNDS, SPAN, TRIP, Status
-from bench.plan.case import Case, Weights
+from bench.data.records import SPAN, TRIP, Status
+from bench.ipc.outputs import Label
+from bench.plan.case import Case
 
 Seconds = Annotated[float, Meta(ge=SPAN[0], le=SPAN[1])]
 Trip = Annotated[float, Meta(ge=TRIP[0], le=TRIP[1])]
-Error = Annotated[float, Meta(ge=BOUNDS["error"][0], le=BOUNDS["error"][1])]
 Loops = Annotated[int, Meta(ge=1, le=2**63 - 1)]
 
 
@@ -28,20 +28,23 @@ class Load(msgspec.Struct, frozen=True, tag=True):
 
 
 class Open(msgspec.Struct, frozen=True, tag=True):
-    """Ready one cell under the name `key`: inputs, set-up, check, warm-up."""
+    """Ready one cell under the name `key`: set-up, a first launch, warm-up.
+
+    With its line come three open files, whose descriptors are then put into `files`: the layer, the
+    inputs (bench.ipc.arrays), and where outputs go (bench.ipc.outputs).
+    """
 
     key: int
     kernel: str  # a name in kernels/, or the absolute path of a file
     case: Case
     device: int
     cache: str
-    seed: int  # of the input values
     offset: int  # where in a page the arrays begin, in cache lines
     launch_s: float | None  # what a launch took before, if that is known
     limit_s: float  # a first launch that takes longer is not followed by a second
-    weights: Weights | None = None  # where the layer's own numbers are; none: drawn
     rested_s: float | None = None  # since the device worked last; None: not known, so long ago
     load_mhz: float | None = None  # the device's clock under this load before; None: not known
+    files: tuple[int, int, int] | None = None
 
 
 class Measure(msgspec.Struct, frozen=True, tag=True):
@@ -60,7 +63,7 @@ class RoundTrips(msgspec.Struct, frozen=True, tag=True):
 
 
 class Close(msgspec.Struct, frozen=True, tag=True):
-    """Check the last output, let go of the cell, wait until no thread of the worker runs."""
+    """Hand over the last output, let go of the cell, wait until no thread of the worker runs."""
 
     key: int
 
@@ -94,13 +97,12 @@ class Loaded(msgspec.Struct, frozen=True, tag=True):
 
 
 class Opened(msgspec.Struct, frozen=True, tag=True):
-    """The cell gives the right answer and is warm."""
+    """The cell is warm, and its first output handed over."""
 
     kernel_hash: str
     device: str
     loops: Loops
     launch_s: Seconds
-    error: Error
     rated: bool = False  # its device answers AskPeaks
 
 
@@ -137,9 +139,9 @@ class Trips(msgspec.Struct, frozen=True, tag=True):
 
 
 class Closed(msgspec.Struct, frozen=True, tag=True):
-    """The last output was right too."""
+    """The cell is through."""
 
-    error: Error
+    outputs: tuple[Label, ...]  # which were handed over
     cpu_s: float
     preempted: int
     quiet_s: float
@@ -158,6 +160,7 @@ class Refused(msgspec.Struct, frozen=True, tag=True):
     status: Status
     reason: str
     kernel_hash: str = ""
+    outputs: tuple[Label, ...] = ()  # which were handed over before
 
 
 Reply = Software | Loaded | Opened | Times | Trips | Closed | DevicePeaks | Refused

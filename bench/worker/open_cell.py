@@ -1,11 +1,15 @@
-"""A cell being visited: its step, what it was given, and what its output should be."""
+"""A cell being visited: its step, what it was given, and what it has handed over."""
 
+import contextlib
+import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from bench.ipc import outputs
+from bench.ipc.arrays import Arrays, Shared
+from bench.ipc.outputs import Label
 from bench.plan.case import Case
-from bench.worker import check, inputs
 
 if TYPE_CHECKING:
     from kernels import Layer, Step
@@ -20,9 +24,9 @@ class OpenCell:
     cache: str
     step: "Step"
     prepare: "Callable[[Layer, int], Step]"  # the kernel for another layer, on the same device
-    drawn: inputs.Arrays  # the harness's own
-    given: inputs.Arrays  # the kernel's copies, A_in to be sent
-    parts: list[inputs.Part]  # what the output should be
+    shared: Shared  # the judge's arrays, which can't be written to
+    given: Arrays  # the kernel's copies, A_in to be sent
+    file: int  # for its outputs, this cell's own descriptor
     opened_preempted: int
     opened_cpu_s: float = 0.0
     x: Any = None  # the input where `send` put it
@@ -30,13 +34,25 @@ class OpenCell:
     lead: bool = False  # see timing.LEAD_S
     loops: int = 1
     launch_s: float = 0.0
+    handed: list[Label] = field(default_factory=list)
 
     @property
     def identity(self) -> tuple[str, Case]:
         """Which cell this is, from visit to visit."""
         return self.kernel, self.case
 
-    def check(self, output: Any, factor: float = 1.0) -> float:
-        """The RMS error of an output for `factor` times the input. Raises check.Wrong."""
-        parts = self.parts if factor == 1 else [part.scaled(factor) for part in self.parts]
-        return check.check(output, self.case, self.drawn.W.dtype.type, parts)
+    def hand_over(self, label: Label, output: Any) -> None:
+        """Put an output where the judge finds it. Raises outputs.Wrong for one that is no array of
+        the right shape.
+        """
+        dtype = self.given.W.dtype.type
+        outputs.refuse_unfit(output, (self.case.batch, self.case.n_units), dtype)
+        outputs.write(self.file, label, output)
+        self.handed.append(label)
+
+    def close(self) -> None:
+        """Let go of the step, its device's memory and the file."""
+        with contextlib.suppress(OSError):  # closed by the kernel
+            os.close(self.file)
+        self.step.close()
+        self.step.device.release()

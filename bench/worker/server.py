@@ -2,24 +2,24 @@
 
 Started by `bench.worker.keeper`; speaks `bench.worker.messages`'s messages on that file descriptor,
 one at a time, until the other side hangs up. Everything that isn't timing happens here too, but
-outside the clock: drawing inputs, set-up, checking the first and the last output, and what a kernel
-does besides that (`bench.worker.cheat_checks`, `bench.worker.shared_state`).
+outside the clock: set-up, handing outputs over, and what a kernel does besides that
+(`bench.worker.cheat_checks`, `bench.worker.shared_state`). Inputs come from the judge, and nobody
+here knows what a right answer is (`bench.judge`).
 """
 
 import contextlib
 import gc
 import math
+import os
 import platform
 import reprlib
 import resource
 import socket
 import traceback
-from collections import OrderedDict
 from dataclasses import asdict, is_dataclass
 from functools import partial
 from pathlib import Path
 from time import perf_counter, process_time, sleep  # a kernel can't put others in their places
-from typing import Any
 
 import msgspec
 import numpy as np
@@ -28,29 +28,15 @@ import threadpoolctl
 import kernels
 from bench.data.machine import Peaks, rate
 from bench.data.records import SPAN
-from bench.plan import weights
-from bench.plan.case import Case, Weights
+from bench.ipc import arrays, lines
+from bench.ipc.outputs import Label, Wrong
 from bench.terminal import text
-from bench.terminal.errors import BadInput
-from bench.worker import (
-    check,
-    cpu_time,
-    device_peaks,
-    inputs,
-    limits,
-    messages,
-    speed_probe,
-    timing,
-)
+from bench.worker import cpu_time, device_peaks, given, limits, messages, speed_probe, timing
 from bench.worker.cheat_checks import CheatChecks, TooManyCores
 from bench.worker.limits import usable_cores
 from bench.worker.open_cell import OpenCell
 from bench.worker.shared_state import BROUGHT_BY_IMPORTS, Changed, SharedState
 from bench.worker.streams import fence_all
-
-KEEP_BYTES = 512 * 2**20
-"""Drawn inputs are kept for the next visit, up to this much."""
-
 
 MOST_WARM_S = 60.0
 """No device needs longer under load until its clock has settled."""
@@ -73,7 +59,7 @@ class TooSlow(Exception):
 
 
 class Server:
-    """The cells that are open, and the inputs drawn so far."""
+    """The kernels that are loaded, and the cells that are open."""
 
     def __init__(
         self,
@@ -86,7 +72,6 @@ class Server:
         self._clock = clock
         self._cheat_checks = CheatChecks(clock, sleep)
         self.cells: dict[int, OpenCell] = {}
-        self._drawn: OrderedDict[Any, tuple[inputs.Arrays, list[inputs.Part]]] = OrderedDict()
         self._kernels: dict[str, kernels.Kernel] = {}
         self._shared_state = SharedState()
         self._prepared: set[str] = set()  # kernels that have imported what they need
@@ -114,13 +99,15 @@ class Server:
                     return self._peaks(request)
         except Exception as error:  # noqa: BLE001 - whatever a kernel raises is the cell's result
             name = getattr(request, "kernel", "")
+            outputs: tuple[Label, ...] = ()
             if (cell := self.cells.pop(getattr(request, "key", -1), None)) is not None:
-                name = cell.kernel
+                name, outputs = cell.kernel, tuple(cell.handed)
                 with contextlib.suppress(Exception):  # it is in trouble already
-                    _let_go(cell.step)
+                    cell.close()
                 timing.settle(timing.SETTLE_S)
             self._shared_state.restore(but=self._excused(name))
-            return refusal(error, self._kernels.get(name))
+            refused = refusal(error, self._kernels.get(name))
+            return msgspec.structs.replace(refused, outputs=outputs)
 
     def line(self, request: messages.Request) -> bytes:
         """The answer as a line; what the other side would not take of a kernel is refused."""
@@ -149,15 +136,16 @@ class Server:
             known = ", ".join(kernels.ACTIVATIONS)
             raise kernels.Unsupported(f"activation {case.activation}: this side has {known}")
         self._size(request)
-        arrays, parts = self._inputs(case, request.seed, dtype, request.weights)
-        given = inputs.Arrays(
+        assert request.files is not None
+        shared = arrays.shared(*request.files[:2], case, dtype)
+        own = arrays.Arrays(
             *(
-                inputs.aligned_copy(array, request.offset + position)
-                for position, array in enumerate((arrays.A_in, arrays.W, arrays.b))
+                given.aligned_copy(array, request.offset + position)
+                for position, array in enumerate((shared.input("strong"), shared.W, shared.b))
             )
         )
-        layer = kernels.Layer(given.W, given.b, case.activation, case.precision)
-        layer.check(given.A_in)
+        layer = kernels.Layer(own.W, own.b, case.activation, case.precision)
+        layer.check(own.A_in)
         preempted = resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw
         step = self._prepare(kernel, request, layer)
         cell = OpenCell(
@@ -166,25 +154,28 @@ class Server:
             cache=request.cache,
             step=step,
             prepare=partial(kernel.prepare, device=request.device),
-            drawn=arrays,
-            given=given,
-            parts=parts,
+            shared=shared,
+            given=own,
+            file=os.dup(request.files[2]),
             opened_preempted=preempted,
         )
         self.cells[request.key] = cell
         device_name = _described(step.device)
         self._devices[request.kernel, request.device] = step.device
         if not isinstance(step.device, kernels.Host):
-            _room(step.device, given.A_in.nbytes)
-        x = cell.x = step.send(given.A_in)
+            _room(step.device, own.A_in.nbytes)
+        x = step.send(own.A_in)
         cell.opened_cpu_s = process_time()
         step.device.fence(None)
         start = self._clock()
-        cell.out = step.launch(x)
-        step.device.fence(cell.out)
+        first = step.launch(x)
+        step.device.fence(first)
         first_s = self._clock() - start
-        fence_all(step.device, cell.out)
-        error = cell.check(step.fetch(cell.out))
+        fence_all(step.device, first)
+        cell.hand_over("first", step.fetch(first))
+        # what is measured has not been seen before: an answer that was kept is wrong
+        np.copyto(own.A_in, shared.input("plain"))
+        cell.x = step.send(own.A_in)
         if first_s > request.limit_s:
             raise TooSlow(first_s)
         rested_s = math.inf
@@ -196,18 +187,17 @@ class Server:
         _refuse_standstill(launch_s)
         cell.loops, cell.launch_s = loops, launch_s
         rated = isinstance(step.device, kernels.Rated)
-        return messages.Opened(kernel.hash, device_name, loops, launch_s, error, rated)
+        return messages.Opened(kernel.hash, device_name, loops, launch_s, rated)
 
     def _size(self, request: messages.Open) -> None:
         """Raise MemoryError where the cell has no room, before anything of it is there.
 
-        On the host: the drawn arrays, the kernel's copies, the output, and while the answer is
-        worked out the same in float64. On a device with memory of its own, each array once; which
-        one that is, is known from the kernel's first visit on, which has the least work.
+        On the host: the kernel's copies, and what it makes of them. On a device with memory of its
+        own, each array once; which one that is, is known from the kernel's first visit on, which
+        has the least work.
         """
         case = request.case
-        drawn = (case, request.seed) in self._drawn
-        _room(kernels.HOST, 2 * case.bytes if drawn else 6 * case.bytes + limits.RESERVE_BYTES)
+        _room(kernels.HOST, 2 * case.bytes)
         device = self._devices.get((request.kernel, request.device), kernels.HOST)
         if not isinstance(device, kernels.Host):
             _room(device, case.bytes)
@@ -233,26 +223,13 @@ class Server:
         """What a kernel may change: a little, until it has imported what it needs."""
         return frozenset() if kernel in self._prepared else BROUGHT_BY_IMPORTS
 
-    def _inputs(
-        self, case: Case, seed: int, dtype: type[np.floating[Any]], own: Weights | None
-    ) -> tuple[inputs.Arrays, list[inputs.Part]]:
-        """The case's arrays and expected output, drawn once and kept while there is room."""
-        key = (case, seed, own)
-        if key not in self._drawn:
-            numbers = weights.load(own, case, dtype) if own else None
-            arrays = inputs.draw(case, seed, dtype, numbers)
-            self._drawn[key] = (arrays, inputs.expected(arrays, seed))
-        self._drawn.move_to_end(key)
-        while len(self._drawn) > 1 and sum(k[0].bytes for k in self._drawn) > KEEP_BYTES:
-            self._drawn.popitem(last=False)
-        return self._drawn[key]
-
     def _warm(
         self, cell: OpenCell, first_s: float, known_s: float | None, rest: timing.Rest
     ) -> tuple[int, float]:
         """Warm the cell up -> launches a block, seconds a launch."""
         if cell.cache == "cold":
-            (seconds,), _ = timing.cold_blocks(cell.step, cell.x, 1)
+            # what a launch takes on an input that is not new to it
+            (_, seconds), _ = timing.cold_blocks(cell.step, cell.x, 2)
             return 1, seconds
         step, x = cell.step, cell.x
         if known_s is not None and self._warm_already(step.device, first_s, known_s, rest):
@@ -345,14 +322,14 @@ class Server:
         self._shared_state.hold("while it ran")
         if getattr(self._kernels[cell.kernel], "changed", False):  # a side may be older
             raise FileChanged("its file, or one that it uses, changed while it was measured")
-        error = self._cheat_checks.last(cell)
+        self._cheat_checks.last(cell)
         del self.cells[request.key]
-        kernel = cell.kernel
-        _let_go(cell.step)
+        kernel, outputs = cell.kernel, tuple(cell.handed)
+        cell.close()
         del cell
         self._collect(kernel)
         quiet_s, quiet = timing.settle(timing.SETTLE_S)
-        return messages.Closed(error, cpu_s, preempted, quiet_s, quiet)
+        return messages.Closed(outputs, cpu_s, preempted, quiet_s, quiet)
 
     def _collect(self, kernel: str) -> None:
         """Free what the visit left in cycles: its arrays would take the next visit's room.
@@ -460,13 +437,11 @@ def refusal(error: Exception, kernel: kernels.Kernel | None) -> messages.Refused
             return messages.Refused("unavailable", said, digest)
         case kernels.Unsupported():
             return messages.Refused("unsupported", said, digest)
-        case BadInput():  # a layer's file that is not as it was
-            return messages.Refused("error", said, digest)
         case Changed() | FileChanged() | TooManyCores() | OddDevice():
             return messages.Refused("error", said, digest)
         case NoStep() | timing.OddClock():
             return messages.Refused("error", said, digest)
-        case check.Wrong():
+        case Wrong():
             return messages.Refused("wrong", said, digest)
         case TooSlow():
             return messages.Refused(
@@ -498,10 +473,18 @@ def main(descriptor: int, threads: int) -> None:
     """Answer requests on the file descriptor until the other side hangs up."""
     worker = Server(min(threads, usable_cores()))
     decoder = msgspec.json.Decoder(messages.Request)
-    with socket.socket(fileno=descriptor) as connection, connection.makefile("rwb") as lines:
-        for line in lines:
+    with socket.socket(fileno=descriptor) as connection:
+        while True:
+            line, files = lines.receive(connection)
+            if not line:
+                return
             request = decoder.decode(line)
+            if isinstance(request, messages.Open):
+                request = msgspec.structs.replace(request, files=files)
             if isinstance(request, messages.Load | messages.Open):
                 limits.limit(kernels.HOST.free_bytes())
-            lines.write(worker.line(request))
-            lines.flush()
+            reply = worker.line(request)
+            for file in files:
+                with contextlib.suppress(OSError):  # closed by the kernel
+                    os.close(file)
+            lines.send(connection, reply)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.worker.inputs import aligned_copy
+from bench.worker.given import aligned_copy
 
 REPEATS = 4
 """The first of them finds the caches full of the kernel's data; the least counts."""

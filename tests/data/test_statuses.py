@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import pytest
 from made_up_runs import run_of
 from visits_double import SLOW, Bench, cells
@@ -54,10 +55,14 @@ class InProcess:
     def __init__(self, threads: int) -> None:
         self._server = Server(threads)
 
-    def call(self, request: messages.Request, timeout_s: float) -> messages.Reply:
+    def call(
+        self, request: messages.Request, timeout_s: float, files: tuple[int, int, int] | None = None
+    ) -> messages.Reply:
         name = Path(getattr(request, "kernel", "")).stem
         if isinstance(request, messages.Open) and name in ("crashed", "timeout"):
             raise worker_process.WorkerLost(name, LOST[name])  # type: ignore[arg-type]
+        if isinstance(request, messages.Open):
+            request = msgspec.structs.replace(request, files=files)
         return self._server.answer(request)
 
     def left_busy(self) -> bool:

@@ -8,8 +8,10 @@ is a whole number of nanoseconds: the host spends HOST_NS on queueing anything, 
 through its queue behind the host's back.
 """
 
+import ctypes
 import math
 import random
+import time
 from collections.abc import Callable
 from functools import partial
 from types import ModuleType, SimpleNamespace
@@ -78,6 +80,21 @@ class Machine:
 
     def sleep(self, seconds: float) -> None:
         self.now_ns += round(seconds * 1e9)
+
+
+class RealTime(Machine):
+    """The same in real time, for processes whose clock can't be another one: what takes the host a
+    while takes it that long.
+    """
+
+    @property
+    def now_ns(self) -> int:
+        return time.perf_counter_ns()
+
+    @now_ns.setter
+    def now_ns(self, ns: int) -> None:
+        while time.perf_counter_ns() < ns:
+            pass
 
 
 class Stream:
@@ -292,14 +309,14 @@ class Array:
     def set(self, arr: NDArray[Any], *, stream: Stream) -> None:
         """Copied when the stream comes to it: what the host writes there meanwhile is copied."""
         _same(self, arr)
-        assert isinstance(arr, Pinned), "from memory that is not page-locked"
+        assert pinned(arr), "from memory that is not page-locked"
         self._machine.transfers += 1
         stream._add(COPY_NS, lambda: np.copyto(self._values, arr), self)
 
     def get(self, *, stream: Stream, out: NDArray[Any]) -> None:
         """What the memory holds now. CuPy's own would wait; this one shows that nobody waited."""
         _same(self, out)
-        assert isinstance(out, Pinned), "into memory that is not page-locked"
+        assert pinned(out), "into memory that is not page-locked"
         self._machine.transfers += 1
         self._machine.now_ns += COPY_NS
         np.copyto(out, self._values)
@@ -313,8 +330,15 @@ def _same(a: Any, b: Any) -> None:
     assert a.shape == b.shape, f"{a.shape} is not {b.shape}"
 
 
-class Pinned(np.ndarray[Any, np.dtype[Any]]):
-    """Page-locked memory on the host."""
+class PinnedMemory:
+    """Mixed into what lies behind an array in page-locked memory, itself a plain one."""
+
+
+def pinned(array: Any) -> bool:
+    """Whether an array lies in page-locked memory."""
+    while isinstance(array, np.ndarray):
+        array = array.base
+    return isinstance(array, PinnedMemory)
 
 
 class Pointer:
@@ -456,6 +480,8 @@ class CuPy:
 
     def __getattr__(self, name: str) -> Any:
         """Whatever else the activations take: an elementwise function by its name in NumPy."""
+        if name.startswith("__"):  # Python 3.13 asks each module for its __spec__
+            raise AttributeError(name)
         ufunc = getattr(np, name)
         assert isinstance(ufunc, np.ufunc), f"cupy.{name} is not simulated"
         return partial(self._elementwise, ufunc)
@@ -570,8 +596,10 @@ class CuPyX:
         self._machine = machine
         self.profiler = Profiler(machine)
 
-    def empty_pinned(self, shape: Any, dtype: Any) -> Pinned:
-        array = np.empty(shape, dtype).view(Pinned)
+    def empty_pinned(self, shape: Any, dtype: Any) -> NDArray[Any]:
+        size = max(math.prod(shape) * np.dtype(dtype).itemsize, 1)
+        memory = type("Memory", (ctypes.c_char * size, PinnedMemory), {})()
+        array: NDArray[Any] = np.ndarray(shape, dtype, buffer=memory)
         self._machine.pinned_unused += array.nbytes
         return array
 

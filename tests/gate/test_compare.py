@@ -8,7 +8,7 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -24,6 +24,7 @@ from bench.gate import checkouts, command, compare, decide, junit, report, round
 from bench.gate.checkouts import Side
 from bench.gate.rounds import CantMeasure
 from bench.measure.device_memory import DeviceMemory
+from bench.measure.judge_process import JudgeProcess
 from bench.plan.case import Case
 from bench.plan.cell import Cell
 from bench.terminal.errors import BadInput
@@ -137,6 +138,15 @@ class TestSides:
             checkouts._side("head", tmp_path, "HEAD")
 
 
+JUDGE = JudgeProcess(1, rounds.SEED)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _judge() -> Iterator[None]:
+    yield
+    JUDGE.end()
+
+
 class TestLocked:
     """Each side's own environment, from its own lock."""
 
@@ -182,7 +192,7 @@ class TestMeasurable:
     def test_what_neither_side_can_run_is_left_out(self, tmp_path: Path) -> None:
         absent = kernel('raise Unavailable("no such library")', ", Unavailable")
         both = [a_side(tmp_path, name, lib=absent) for name in ("base", "head")]
-        good, left_out = compare.measurable([cell("lib"), cell()], both, 1.0)
+        good, left_out = compare.measurable([cell("lib"), cell()], both, 1.0, JUDGE)
         assert good == [cell()]
         assert [(one.status, one.reason) for one in left_out] == [
             ("unavailable", "no such library")
@@ -193,7 +203,7 @@ class TestMeasurable:
     ) -> None:
         both = [a_side(tmp_path, name) for name in ("base", "head")]
         cells = [cell("python_loop", width) for width in (8, 200, 300)]
-        good, left_out = compare.measurable(cells, both, 1e-3)
+        good, left_out = compare.measurable(cells, both, 1e-3, JUDGE)
         assert good[0] == cells[0]
         assert [one.cell for one in left_out] == cells[1:]
         assert {one.status for one in left_out} == {"skipped"}
@@ -221,40 +231,40 @@ class TestMeasurable:
     ) -> None:
         base, head = a_side(tmp_path, "base"), a_side(tmp_path, "head", numpy_matmul=text)
         with pytest.raises(BadInput, match=words) as said:
-            compare.measurable([cell()], [base, head], 1.0)
+            compare.measurable([cell()], [base, head], 1.0, JUDGE)
         assert "can't be compared" in str(said.value)
 
     def test_a_head_that_is_over_the_limit_is_measured_all_the_same(self, tmp_path: Path) -> None:
         slow = kernel("import time; time.sleep(0)").replace("A_in @", "slowly(A_in) @")
         slow += "\n\ndef slowly(A_in):\n    import time\n    time.sleep(0.03)\n    return A_in\n"
         base, head = a_side(tmp_path, "base"), a_side(tmp_path, "head", numpy_matmul=slow)
-        assert compare.measurable([cell()], [base, head], 0.02) == ([cell()], [])
+        assert compare.measurable([cell()], [base, head], 0.02, JUDGE) == ([cell()], [])
         with pytest.raises(
             BadInput, match=r"skipped on the base's side: a launch takes over 0.02 s"
         ):
-            compare.measurable([cell()], swapped(base, head), 0.02)
+            compare.measurable([cell()], swapped(base, head), 0.02, JUDGE)
 
     def test_a_kernel_that_is_new_is_left_out_and_one_that_is_gone_is_not(
         self, tmp_path: Path
     ) -> None:
         base, head = a_side(tmp_path, "base"), a_side(tmp_path, "head", newcomer=kernel())
-        good, left_out = compare.measurable([cell(), cell("newcomer")], [base, head], 1.0)
+        good, left_out = compare.measurable([cell(), cell("newcomer")], [base, head], 1.0, JUDGE)
         assert good == [cell()]
         assert "unavailable on the base's side: the kernel is new" in str(left_out[0])
         with pytest.raises(BadInput, match=r"the head has no kernel newcomer"):
-            compare.measurable([cell(), cell("newcomer")], swapped(base, head), 1.0)
+            compare.measurable([cell(), cell("newcomer")], swapped(base, head), 1.0, JUDGE)
 
     def test_another_contract_is_refused(self, tmp_path: Path) -> None:
         base, head = a_side(tmp_path, "base"), a_side(tmp_path, "head")
         contract = head.folder / "kernels" / "__init__.py"
         contract.write_text(contract.read_text().replace("CONTRACT = 1", "CONTRACT = 2"))
         with pytest.raises(BadInput, match=r"different kernel contracts \(base 1, head 2\)"):
-            compare.measurable([cell()], [base, head], 1.0)
+            compare.measurable([cell()], [base, head], 1.0, JUDGE)
 
     def test_a_comparison_of_nothing_is_refused(self, tmp_path: Path) -> None:
         both = [a_side(tmp_path, name) for name in ("base", "head")]
         with pytest.raises(BadInput, match="no cell can be measured: none was asked for"):
-            compare.measurable([], both, 1.0)
+            compare.measurable([], both, 1.0, JUDGE)
 
 
 class TestRounds:
@@ -263,7 +273,7 @@ class TestRounds:
     def test_a_round_has_a_row_a_cell_from_both_sides(self, tmp_path: Path) -> None:
         both = [a_side(tmp_path, name) for name in ("base", "head")]
         cells = [cell(), cell("numpy_dot")]
-        rows = rounds.measure(3, "screen", cells, both, random.Random(1), DeviceMemory())
+        rows = rounds.measure(3, "screen", cells, both, random.Random(1), DeviceMemory(), JUDGE)
         assert {row.cell for row in rows} == {one.label for one in cells}
         for row in rows:
             assert (row.round_number, row.phase) == (3, "screen")
@@ -276,7 +286,8 @@ class TestRounds:
         head = a_side(tmp_path, "head", numpy_dot=kernel('raise ValueError("the head\'s")'))
         with pytest.raises(CantMeasure, match="error on the head's side: ValueError: the head's"):
             rounds.measure(
-                1, "screen", [cell("numpy_dot")], [base, head], random.Random(1), DeviceMemory()
+                *(1, "screen", [cell("numpy_dot")], [base, head]),
+                *(random.Random(1), DeviceMemory(), JUDGE),
             )
 
     def test_a_disturbed_pair_counts_like_the_others_whichever_side_it_hit(self) -> None:

@@ -6,7 +6,7 @@ pace too, unless the trouble is of a kind that it can't feel.
 
 import math
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -22,6 +22,7 @@ from bench.gate.compare import Comparison
 from bench.gate.rounds import CantMeasure
 from bench.measure import worker_process
 from bench.measure.device_memory import DeviceMemory
+from bench.measure.judge_process import JudgeProcess
 from bench.plan.case import Case
 from bench.plan.cell import Cell
 from bench.terminal.errors import BadInput
@@ -58,7 +59,7 @@ class Machine:
     def __post_init__(self) -> None:
         self.random = random.Random(self.seed)
 
-    def arm(self, side: Side, core: int | None, memory: object, *_: int) -> "SimulatedArm":
+    def arm(self, side: Side, core: int | None, memory: object, *_: object) -> "SimulatedArm":
         return SimulatedArm(self, side.name)
 
 
@@ -81,7 +82,7 @@ class SimulatedArm:
         true_s *= 1 + (machine.slowed.get(cell.label, 0.0) if self.side == "head" else 0.0)
         self.true_s[key] = true_s * math.exp(machine.random.gauss(0.0, machine.placement))
         launch_s = 0.0 if machine.stands_still else true_s
-        return messages.Opened("", "host", 1, launch_s, 0.0)
+        return messages.Opened("", "host", 1, launch_s)
 
     def block(self, cell: Cell, key: int, loops: int) -> tuple[float, float]:
         machine = self.machine
@@ -283,10 +284,29 @@ def test_the_command_exits_with_what_was_found(
     monkeypatch.setattr(rounds, "Arm", machine.arm)
     monkeypatch.setattr(compare, "time", SimpleNamespace(monotonic=lambda: machine.now))
     monkeypatch.setattr("bench.show.runs.draw", lambda *_: [])
-    asked = ["--kernel", "python_loop", "--kernel", "numpy_matmul", "--budget", "60s", *options]
+    asked = [
+        "--kernel",
+        "python_loop",
+        "--kernel",
+        "numpy_matmul",
+        "--budget",
+        "60s",
+        "--witness",
+        "time",
+        *options,
+    ]
     done = bench("gate", "--base", "HEAD", *asked, "--out", str(tmp_path / "gate"))
     assert done.code == code, done
     assert (tmp_path / "gate").exists() == (code != 2)
+
+
+JUDGE = JudgeProcess(1, rounds.SEED)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _judge() -> Iterator[None]:
+    yield
+    JUDGE.end()
 
 
 class Answering:
@@ -299,15 +319,17 @@ class Answering:
         self.quiet = quiet
         self.busy = busy
 
-    def call(self, request: messages.Request, patience_s: float) -> messages.Reply:
+    def call(
+        self, request: messages.Request, patience_s: float, files: Sequence[int] = ()
+    ) -> messages.Reply:
         self.asked.append(request)
         match request:
             case messages.Open():
-                return messages.Opened("0", "board:0", 1, 1e-3, 0.1)
+                return messages.Opened("0", "board:0", 1, 1e-3)
             case messages.Measure():
                 state = messages.DeviceState(1980.0, None, None, None, ())
                 return messages.Times((1e-3,), 1.0, 4e-5, 1e-3, None, (), state)
-        return messages.Closed(0.1, 0.0, 0, 0.0, quiet=self.quiet)
+        return messages.Closed((), 0.0, 0, 0.0, quiet=self.quiet)
 
     def left_busy(self) -> bool:
         return self.busy
@@ -325,7 +347,7 @@ def test_a_gpu_that_one_side_has_warmed_up_is_warm_for_the_other(
     sides = [Side(name, ROOT, "HEAD") for name in ("base", "head")]
     memory = DeviceMemory()
     for number in (1, 2):
-        rounds.measure(number, "screen", CELLS[:2], sides, random.Random(1), memory)
+        rounds.measure(number, "screen", CELLS[:2], sides, random.Random(1), memory, JUDGE)
     opens = [request for request in asked if isinstance(request, messages.Open)]
     assert len(opens) == 8
     assert opens[0].rested_s is None
@@ -349,7 +371,7 @@ def test_a_kernel_that_leaves_work_running_beside_the_other_arm_is_refused(
 ) -> None:
     monkeypatch.setattr(worker_process, "WorkerProcess", lambda *_: Answering([], **left))
     with pytest.raises(CantMeasure, match=words):
-        rounds.measure(1, "screen", CELLS[:1], SIDES, random.Random(1), DeviceMemory())
+        rounds.measure(1, "screen", CELLS[:1], SIDES, random.Random(1), DeviceMemory(), JUDGE)
 
 
 def test_arms_take_turns_abba_and_share_their_hashes_seed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -358,7 +380,7 @@ def test_arms_take_turns_abba_and_share_their_hashes_seed(monkeypatch: pytest.Mo
     order: list[str] = []
 
     class Arm(SimulatedArm):
-        def __init__(self, side: Side, _: Any, __: Any, seed: int) -> None:
+        def __init__(self, side: Side, _: Any, __: Any, ___: Any, seed: int) -> None:
             super().__init__(Machine(0), side.name)
             seeds.append(seed)
 
@@ -374,7 +396,9 @@ def test_arms_take_turns_abba_and_share_their_hashes_seed(monkeypatch: pytest.Mo
     begun = set()
     for number in range(12):
         order.clear()
-        rounds.measure(number, "screen", CELLS[:1], SIDES, random.Random(number), DeviceMemory())
+        rounds.measure(
+            number, "screen", CELLS[:1], SIDES, random.Random(number), DeviceMemory(), JUDGE
+        )
         assert order[:2] == ["open", "open"]
         blocks = order[2:]
         assert len(blocks) >= 2 * rounds.LEAST_PAIRS
@@ -386,5 +410,5 @@ def test_arms_take_turns_abba_and_share_their_hashes_seed(monkeypatch: pytest.Mo
     assert len(set(seeds)) == 12
     order.clear()
     large = Cell("numpy_matmul", Case(512, 512, 1, "float32", "relu"))
-    rounds.measure(1, "screen", [large], SIDES, random.Random(1), DeviceMemory())
+    rounds.measure(1, "screen", [large], SIDES, random.Random(1), DeviceMemory(), JUDGE)
     assert order.count("open") == 4

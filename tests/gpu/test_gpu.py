@@ -15,13 +15,15 @@ import device_cheats
 import numpy as np
 import pandas as pd
 import pytest
-from asked import an_open, visit
+from asked import an_open, error, visit
 
 import kernels
 from bench import ROOT
+from bench.ipc.arrays import Arrays
+from bench.judge import answers, check, inputs
 from bench.plan.case import Case
 from bench.studies import clocks
-from bench.worker import check, inputs, messages, timing
+from bench.worker import messages, timing
 from bench.worker.server import Server
 from kernels import Layer, Step, Unavailable, Unsupported
 from kernels._cupy import CudaDevice
@@ -44,7 +46,7 @@ TABLES: dict[str, Iterable[str]] = dict(
 every_kernel = pytest.mark.parametrize("name", NAMES)
 
 
-def prepared(name: str, case: Case) -> tuple[Step, inputs.Arrays]:
+def prepared(name: str, case: Case) -> tuple[Step, Arrays]:
     """A kernel on a case; skips, with the reason, what it doesn't do or can't do here."""
     drawn = inputs.draw(case, 0, kernels.DTYPES[case.precision])
     layer = Layer(drawn.W, drawn.b, case.activation, case.precision)
@@ -147,7 +149,7 @@ def test_answers_agree_with_float64_on_awkward_shapes(
             out = step.launch(step.send(drawn.A_in))
             step.device.fence(out)
             dtype = kernels.DTYPES[precision]
-            done.append(check.check(step.fetch(out), case, dtype, inputs.expected(drawn, 0)))
+            done.append(check.check(step.fetch(out), case, dtype, answers.expected(drawn)))
             step.close()
     numbers(f"{len(done)} layers, RMS error at most {max(done):.2f} of what {precision} gives")
 
@@ -207,7 +209,7 @@ def test_an_honest_kernel_is_not_taken_for_a_cheat(
     case = Case(width, width, width, "float32", "relu") if size == "large" else SMALL
     reply = visited(device_cheats.honest, case, cache)
     assert isinstance(reply, messages.Closed), reply
-    numbers(f"error {reply.error:.2g}")
+    numbers(f"error {error(case, reply):.2g}")
 
 
 @pytest.mark.parametrize("what", device_cheats.WRONG)

@@ -19,10 +19,12 @@ from torch_double import Torch
 import kernels
 from bench import ROOT
 from bench.data import records
+from bench.ipc.outputs import Wrong
+from bench.judge import answers, check, inputs
 from bench.plan import activations, case
 from bench.plan.case import Case
 from bench.terminal import options
-from bench.worker import check, inputs, messages
+from bench.worker import messages
 from bench.worker.server import Server
 from kernels import ACTIVATIONS, Layer, Unsupported
 from kernels._activations import Activation, in_place
@@ -57,8 +59,8 @@ def test_what_is_right_is_said_by_this_checkout_and_not_by_a_side_of_a_compariso
     relu = Case(6, 5, 4, "float32", "relu")
     drawn = inputs.draw(relu, 0, np.float32)
     step = kernels.load("numpy_matmul").prepare(Layer(drawn.W, drawn.b, "relu"), 4)
-    with pytest.raises(check.Wrong):
-        check.check(step.launch(drawn.A_in), relu, np.float32, inputs.expected(drawn, 0))
+    with pytest.raises(Wrong):
+        check.check(step.launch(drawn.A_in), relu, np.float32, answers.expected(drawn))
 
 
 # ---------------------------------------------------------------------------------------- a fifth
@@ -73,16 +75,24 @@ VISITS = """
 import json, kernels
 from bench.data.records import WORDS
 from bench.plan import sweep
+from bench.ipc import memory
+from bench.ipc.outputs import Wrong
+from bench.judge.judge import Judge
 from bench.worker import messages, server
 
 (case,) = sweep.make({"widths": [24], "batches": [8], "activation": "fifth"}).cases()
-worker = server.Server()
+worker, judge, outputs = server.Server(), Judge(0), memory.anonymous("outputs")
+files = (*judge.draw(case), outputs)
 ends = {}
 for name in kernels.names():
-    reply = worker.answer(messages.Open(1, name, case, 0, "warm", 0, 3, None, 60.0))
+    reply = worker.answer(messages.Open(1, name, case, 0, "warm", 3, None, 60.0, files=files))
     if isinstance(reply, messages.Opened):
         reply = worker.answer(messages.Close(1))
     ends[name] = getattr(reply, "status", "ok"), getattr(reply, "reason", "")
+    try:
+        judge.check(case, None, reply.outputs, outputs)
+    except Wrong as wrong:
+        ends[name] = "wrong", str(wrong)
 print(json.dumps([WORDS["activation"], ends]))
 """
 
@@ -136,7 +146,7 @@ def error(name: str) -> float:
     step = kernels.load(name).prepare(Layer(drawn.W, drawn.b, "halved"), 4)
     out = step.launch(step.send(drawn.A_in))
     step.device.fence(out)
-    return check.check(step.fetch(out), CASE, np.float32, inputs.expected(drawn, 0))
+    return check.check(step.fetch(out), CASE, np.float32, answers.expected(drawn))
 
 
 @pytest.mark.usefixtures("machine", "halved")
@@ -169,11 +179,11 @@ def test_one_that_is_steep_or_falls_is_judged_as_fairly(
     for n_in in (1, 40, 1024):
         steep = Case(n_in, 96, 12, "float32", name)
         drawn = inputs.draw(steep, 0, np.float32)
-        parts = inputs.expected(drawn, 0)
+        parts = answers.expected(drawn)
         z = drawn.A_in @ drawn.W + drawn.b
         assert check.check(g(np, z), steep, np.float32, parts) < slope
         half = drawn.A_in.astype(np.float16).astype(np.float32) @ drawn.W + drawn.b
-        with pytest.raises(check.Wrong):
+        with pytest.raises(Wrong):
             check.check(g(np, half), steep, np.float32, parts)
 
 

@@ -7,22 +7,24 @@ from typing import Any
 
 import numpy as np
 import pytest
-from asked import an_open
+from asked import an_open, ask, visit
 from devices import TICK, HostClock, SimulatedDevice, UnfencedDevice, prepare_on
 from numpy.typing import NDArray
 
 import kernels
 from bench import ROOT
+from bench.ipc.arrays import Arrays
+from bench.judge import inputs
 from bench.measure import worker_process
 from bench.plan.case import Case
-from bench.worker import inputs, messages
+from bench.worker import messages
 from bench.worker.server import Server
 
 FILES = ROOT / "tests" / "doubles" / "kernel_files"
 CASE = Case(n_in=24, n_units=16, batch=8, precision="float32", activation="relu")
 
 
-def arrays(case: Case = CASE) -> inputs.Arrays:
+def arrays(case: Case = CASE) -> Arrays:
     return inputs.draw(case, 0, np.float32)
 
 
@@ -111,7 +113,7 @@ def test_the_simulated_device_is_timed_to_the_tick(work: int, launch: int, truth
 
 def test_without_its_fence_the_simulated_device_is_shown_wrong() -> None:
     worker = simulated(UnfencedDevice(HostClock(), 50_000, 7_000))
-    refused = worker.answer(an_open("sim", CASE))
+    refused = visit(worker, an_open("sim", CASE))
     assert isinstance(refused, messages.Refused)
     assert refused.status == "wrong"
     assert "nan" in refused.reason
@@ -184,7 +186,7 @@ def process() -> Iterator[worker_process.WorkerProcess]:
 @needs_jax
 def test_jax_on_the_cpu_is_one_more_kernel(process: worker_process.WorkerProcess) -> None:
     for _ in range(3):
-        opened = process.call(an_open("jax_dense", CASE), 120)
+        opened = ask(process, an_open("jax_dense", CASE), 120)
         assert isinstance(opened, messages.Opened), opened
         times = process.call(messages.Measure(1, opened.loops, 2), 60)
         assert isinstance(times, messages.Times), times
@@ -197,7 +199,7 @@ def test_jax_on_the_cpu_is_one_more_kernel(process: worker_process.WorkerProcess
 @needs_jax
 def test_jax_without_its_fence_is_refused(process: worker_process.WorkerProcess) -> None:
     case = Case(1500, 1500, 256, "float32", "relu")
-    opened = process.call(an_open(str(FILES / "jax_unfenced.py"), case), 120)
+    opened = ask(process, an_open(str(FILES / "jax_unfenced.py"), case), 120)
     assert isinstance(opened, messages.Opened), opened
     refused = process.call(messages.RoundTrips(1, 1), 120)
     assert isinstance(refused, messages.Refused)

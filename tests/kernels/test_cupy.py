@@ -30,8 +30,10 @@ from cupy_double import (
 
 import kernels
 from bench import ROOT
+from bench.ipc.arrays import Arrays
+from bench.judge import answers, check, inputs
 from bench.plan.case import Case
-from bench.worker import check, inputs, messages, timing
+from bench.worker import messages, timing
 from bench.worker.server import Server
 from kernels import ACTIVATIONS, Layer, Step, Unavailable, Unsupported, _cupy
 from kernels.cupy_fused import ACTIVATE
@@ -65,7 +67,7 @@ LAUNCH_NS = WORK_NS["cupy_matmul"]
 every_kernel = pytest.mark.parametrize("name", NAMES)
 
 
-def arrays(case: Case = CASE) -> inputs.Arrays:
+def arrays(case: Case = CASE) -> Arrays:
     return inputs.draw(case, 0, kernels.DTYPES[case.precision])
 
 
@@ -108,7 +110,7 @@ class TestAnswers:
         for _ in range(2):
             out = step.launch(x)
             step.device.fence(out)
-            parts = inputs.expected(arrays(case), 0)
+            parts = answers.expected(arrays(case))
             dtype = kernels.DTYPES[precision]
             assert check.check(step.fetch(out), case, dtype, parts) < 2
         step.close()
@@ -122,7 +124,7 @@ class TestAnswers:
         step = prepared(case, name=name)
         out = step.launch(step.send(arrays(case).A_in))
         step.device.fence(out)
-        check.check(step.fetch(out), case, np.float32, inputs.expected(arrays(case), 0))
+        check.check(step.fetch(out), case, np.float32, answers.expected(arrays(case)))
 
     @pytest.mark.usefixtures("machine")
     @every_kernel
@@ -157,7 +159,7 @@ class TestAnswers:
         step = kernels.load(name).prepare(layer, CASE.batch)
         out = step.launch(step.send(np.asfortranarray(drawn.A_in)))
         step.device.fence(out)
-        assert check.check(step.fetch(out), CASE, np.float32, inputs.expected(drawn, 0)) < 1
+        assert check.check(step.fetch(out), CASE, np.float32, answers.expected(drawn)) < 1
 
     @every_kernel
     def test_a_layer_is_on_the_device_when_prepare_returns(
@@ -198,7 +200,7 @@ class TestTransfers:
         for x, factor in ((first, 1.0), (second, 2.0)):
             out = step.launch(x)
             step.device.fence(out)
-            parts = [part.scaled(factor) for part in inputs.expected(drawn, 0)]
+            parts = answers.expected(replace(drawn, A_in=drawn.A_in * np.float32(factor)))
             assert check.check(step.fetch(out), CASE, np.float32, parts) < 1
 
     def test_of_two_outputs_the_first_stays_as_it_was_fetched(self, machine: Machine) -> None:
@@ -223,7 +225,7 @@ class TestTransfers:
         A_in.fill(0)
         out = step.launch(x)
         step.device.fence(out)
-        assert check.check(step.fetch(out), CASE, np.float32, inputs.expected(drawn, 0)) < 1
+        assert check.check(step.fetch(out), CASE, np.float32, answers.expected(drawn)) < 1
 
     @every_kernel
     def test_each_crosses_the_bus_once(self, name: str, machine: Machine) -> None:
@@ -254,7 +256,7 @@ class TestTransfers:
             assert machine.transfers == before + 5
             out = step.launch(x)
             step.device.fence(out)
-            parts = [part.scaled(factor) for part in inputs.expected(drawn, 0)]
+            parts = answers.expected(replace(drawn, A_in=drawn.A_in * np.float32(factor)))
             assert check.check(step.fetch(out), CASE, np.float32, parts) < 1
         assert _cupy._copiers()._max_workers == (3 if threads == "3" else 1)
         _cupy._copiers.cache_clear()
@@ -404,7 +406,7 @@ class TestNvmath:
             step = prepared(name="nvmath_fused")
             out = step.launch(step.send(arrays().A_in))
             step.device.fence(out)
-            check.check(step.fetch(out), CASE, np.float32, inputs.expected(arrays(), 0))
+            check.check(step.fetch(out), CASE, np.float32, answers.expected(arrays()))
             step.close()
         assert machine.tuned == 1
         for other in (

@@ -15,15 +15,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from asked import an_open
+from asked import an_open, ask
 from campaign import campaign
 from commands import bench
 
 import kernels
 from bench import ROOT
+from bench.judge import inputs
 from bench.measure.worker_process import WorkerProcess
 from bench.plan.case import Case
-from bench.worker import inputs, messages
+from bench.worker import messages
 
 if Path(
     "/etc/OpenCL/vendors"
@@ -99,8 +100,8 @@ def test_a_visit_exercises_transfers_events_and_fences(
     found: Found,
     process: WorkerProcess,
 ) -> None:
-    opened = process.call(
-        an_open(str(FILE), Case(*shape, "float32", activation), device=found.index), 60
+    opened = ask(
+        process, an_open(str(FILE), Case(*shape, "float32", activation), device=found.index), 60
     )
     assert isinstance(opened, messages.Opened), opened
     assert opened.device.startswith(f"opencl:{found.index} ")
@@ -115,7 +116,7 @@ def test_a_visit_exercises_transfers_events_and_fences(
 
 
 def test_work_is_done_behind_the_hosts_back(found: Found, process: WorkerProcess) -> None:
-    opened = process.call(an_open(str(FILE), found.busy, device=found.index), 60)
+    opened = ask(process, an_open(str(FILE), found.busy, device=found.index), 60)
     assert isinstance(opened, messages.Opened), opened
     trips = process.call(messages.RoundTrips(1, 3), 60)
     assert isinstance(trips, messages.Trips), trips
@@ -156,7 +157,7 @@ def test_without_its_fence_it_is_not(found: Found, tmp_path: Path) -> None:
 def test_without_its_fence_the_harness_refuses_it(process: WorkerProcess, tmp_path: Path) -> None:
     found = find(POCL)  # the simulator has done nothing later, either: it computes when asked
     path = changed("self.queue.finish()", "pass", tmp_path)
-    opened = process.call(an_open(str(path), found.busy, device=found.index), 60)
+    opened = ask(process, an_open(str(path), found.busy, device=found.index), 60)
     assert isinstance(opened, messages.Opened), opened
     refused = process.call(messages.RoundTrips(1, 1), 60)
     assert isinstance(refused, messages.Refused), refused
@@ -169,7 +170,7 @@ def test_with_its_nanoseconds_taken_for_something_longer_it_is_refused(
     found: Found, process: WorkerProcess, tmp_path: Path
 ) -> None:
     path = changed("/ 1e9", "/ 5e9", tmp_path)
-    opened = process.call(an_open(str(path), found.busy, device=found.index), 60)
+    opened = ask(process, an_open(str(path), found.busy, device=found.index), 60)
     assert isinstance(opened, messages.Opened), opened
     refused = process.call(messages.Measure(1, 2, 3), 60)
     assert isinstance(refused, messages.Refused), refused

@@ -7,6 +7,7 @@ PyTorch, where that is installed (tests/test_kernels.py).
 
 import ast
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,10 @@ from cupy_double import ELEMENTWISE_NS, MATMUL_NS, MEMSET_NS, Machine
 from torch_double import Tensor, Torch
 
 import kernels
+from bench.ipc.arrays import Arrays
+from bench.judge import answers, check, inputs
 from bench.plan.case import Case
-from bench.worker import check, inputs, messages
+from bench.worker import messages
 from bench.worker.server import Server
 from kernels import HOST, Layer, Step, Unavailable, Unsupported, torch_graph, torch_linear
 
@@ -35,7 +38,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
     return machine
 
 
-def arrays(case: Case = CASE) -> inputs.Arrays:
+def arrays(case: Case = CASE) -> Arrays:
     return inputs.draw(case, 0, kernels.DTYPES[case.precision])
 
 
@@ -58,7 +61,7 @@ def test_it_is_right_after_a_fence(activation: str, precision: str) -> None:
         out = step.launch(x)
         step.device.fence(out)
         found = step.fetch(out)
-        assert check.check(found, case, found.dtype.type, inputs.expected(arrays(case), 0)) < 1
+        assert check.check(found, case, found.dtype.type, answers.expected(arrays(case))) < 1
     step.close()
 
 
@@ -105,7 +108,7 @@ def test_inputs_that_are_read_only_or_not_contiguous_are_sent() -> None:
     A_in.flags.writeable = False
     out = step.launch(step.send(A_in))
     step.device.fence(out)
-    assert check.check(step.fetch(out), CASE, np.float32, inputs.expected(arrays(), 0)) < 1
+    assert check.check(step.fetch(out), CASE, np.float32, answers.expected(arrays())) < 1
 
 
 def test_the_device_that_is_asked_for_is_the_one_that_is_used(machine: Machine) -> None:
@@ -249,7 +252,9 @@ class TestGraph:
         for factor in (1.0, -16.0):
             out = step.launch(step.send(drawn.A_in * factor))
             step.device.fence(out)
-            parts = [part.scaled(factor) for part in inputs.expected(drawn, 0)]
+            parts = answers.expected(
+                replace(drawn, A_in=drawn.A_in * drawn.A_in.dtype.type(factor))
+            )
             dtype = kernels.DTYPES[precision]
             assert check.check(step.fetch(out), case, dtype, parts) < 1
 

@@ -1,7 +1,7 @@
 """Devices with memory of their own: what fits, several in one run, and what a run says of them."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ from bench.plan.cell import Cell
 from bench.show import runs, table
 from bench.terminal import options
 from bench.terminal.errors import BadInput
-from bench.worker import inputs, messages, server
+from bench.worker import messages, server
 from bench.worker.server import Server
 
 BOARD = str(ROOT / "tests" / "doubles" / "kernel_files" / "board.py")
@@ -108,17 +108,15 @@ class TestMemory:
         assert prepared.closed == 1  # and its memory is handed back
         assert not holder.cells
 
-    def test_what_does_not_fit_on_the_host_is_not_drawn(
+    def test_what_does_not_fit_on_the_host_is_not_prepared(
         self, holder: Server, prepared: Prepared, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        drawn: list[Case] = []
-        monkeypatch.setattr(inputs, "draw", lambda case, *_: drawn.append(case))
-        monkeypatch.setattr(kernels.Host, "free_bytes", lambda self: 2**28)
-        reply = self.done(holder, 1)
+        request = an_open("board", SMALL)
+        monkeypatch.setattr(kernels.Host, "free_bytes", lambda self: 2 * SMALL.bytes - 1)
+        reply = holder.answer(request)
         assert isinstance(reply, messages.Refused)
         assert reply.status == "out_of_memory"
         assert "on cpu" in reply.reason
-        assert not drawn
         assert not prepared.cases
 
     @pytest.mark.parametrize(
@@ -191,11 +189,14 @@ class TestVisitor:
         call = worker_process.WorkerProcess.call
 
         def listening(
-            self: worker_process.WorkerProcess, request: messages.Request, timeout_s: float
+            self: worker_process.WorkerProcess,
+            request: messages.Request,
+            timeout_s: float,
+            files: Sequence[int] = (),
         ) -> messages.Reply:
             if isinstance(request, messages.Open):
                 rested.append(request.rested_s)
-            return call(self, request, timeout_s)
+            return call(self, request, timeout_s, files)
 
         monkeypatch.setattr(worker_process.WorkerProcess, "call", listening)
         with visit.Visitor(threads=1, seed=0, limit_s=1.0) as visitor:
@@ -369,7 +370,7 @@ class TestRun:
         assert cells[NAMES[0]].throttled == cells["cpu"].throttled == 0
         held = sum(v.device_throttled != () for v in rows)
         assert f"{NAMES[1]} was throttled in {held} of {held} visits (power cap {held})" in done.out
-        assert f"{NAMES[0]}: float32 ceiling: " in done.out
+        assert f"{NAMES[0]}: float32: best product " in done.out
         assert f"{NAMES[0]} was throttled" not in done.out
 
 
@@ -422,7 +423,7 @@ class TestSaid:
         assert table.throttling([]) == []
 
     def test_a_kernel_on_two_devices_has_two_columns(self, a_run: tuple[Done, Path]) -> None:
-        shown = table.table(store.load(a_run[1], records.CellRow))
+        shown = table.tables(store.load(a_run[1], records.CellRow), 200)[0]
         heads = [str(column.header).split("\n")[0] for column in shown.columns]
         assert heads == ["layer", "numpy_matmul", "board on 0", "board on 1"]
 
@@ -442,10 +443,10 @@ class TestSaid:
         machine = Machine(peaks=known(1e9, None), device_peaks=others)
         first, second = table.device_peaks(machine)
         assert first == (
-            f"{NAMES[0]}: float32 ceiling: 1.00 TFLOP/s (2.00 TFLOP/s by its units and clock);"
-            " memory: not measured"
+            f"{NAMES[0]}: float32: best product 1.00 TFLOP/s (2.00 TFLOP/s by its units and clock);"
+            " memory not measured"
         )
-        assert second.endswith("ceiling: not measured; memory: not measured")
+        assert second.endswith("best product not measured; memory not measured")
 
 
 def known(measured: float | None, stated: float | None) -> Peaks:

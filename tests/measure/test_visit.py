@@ -18,9 +18,15 @@ CRASH, EXIT, HANG, RAISE, PRINT, SPIN, MEMORY, PREPARE, ABSENT, NOT_THIS, LATE_W
 
 @pytest.fixture
 def visitor() -> Iterator[visit.Visitor]:
-    visitor = visit.Visitor(threads=2, seed=0, limit_s=0.1)
-    yield visitor
-    visitor.respawn()
+    with visit.Visitor(threads=2, seed=0, limit_s=0.1) as visitor:
+        yield visitor
+
+
+@pytest.fixture(scope="module")
+def lasting() -> Iterator[visit.Visitor]:
+    """One whose workers are started anew only where they have to be, as in a run."""
+    with visit.Visitor(threads=2, seed=0, limit_s=0.1) as visitor:
+        yield visitor
 
 
 def cell(kernel: str, batch: int = 4) -> Cell:
@@ -65,14 +71,14 @@ def test_an_honest_kernel_gives_a_row_and_blocks_of_every_quantity(visitor: visi
     ],
 )
 def test_trouble_is_named_in_one_line_and_the_next_visit_is_unharmed(
-    visitor: visit.Visitor, what: int, status: str, reason: str
+    lasting: visit.Visitor, what: int, status: str, reason: str
 ) -> None:
-    row, blocks = visitor.visit(cell(BADLY, what), 1, 1, None)
+    row, blocks = lasting.visit(cell(BADLY, what), 1, 1, None)
     assert row.status == status
     assert reason in row.reason
     assert "\n" not in row.reason
     assert not blocks
-    after, _ = visitor.visit(cell(BADLY, 100), 2, 1, None)
+    after, _ = lasting.visit(cell(BADLY, 100), 2, 1, None)
     assert after.status == "ok"
 
 

@@ -66,7 +66,7 @@ def test_layers_of_one_shape_are_apart() -> None:
 
 
 def test_the_table_calls_layers_by_their_names_and_shapes() -> None:
-    shown = table.table(cells(SQUARE, FC, ALIKE, replace(FC, batch=512)))
+    shown = table.tables(cells(SQUARE, FC, ALIKE, replace(FC, batch=512)), 200)[0]
     assert isinstance(shown, Table)
     labels = [str(label) for label in shown.columns[0].cells]
     assert labels == [
@@ -122,7 +122,7 @@ def test_a_file_whose_lines_are_longer_than_its_header_is_refused(tmp_path: Path
         store.load(folder, CellRow)
 
 
-def test_a_worker_measures_a_files_weights_and_refuses_others(tmp_path: Path) -> None:
+def test_a_worker_measures_a_files_weights(tmp_path: Path) -> None:
     path = tmp_path / "a.npz"
     W = np.random.default_rng(0).normal(size=(6, 5)) * 1000
     np.savez(path, W=W, b=W[0])
@@ -133,23 +133,7 @@ def test_a_worker_measures_a_files_weights_and_refuses_others(tmp_path: Path) ->
     assert isinstance(worker.answer(asked), messages.Opened)
     np.testing.assert_array_equal(worker.cells[1].given.W, W.astype(np.float32))
     np.testing.assert_array_equal(worker.cells[1].given.b, W[:1].astype(np.float32))
-    np.savez(path, W=-W, b=W[0])
-    refused = Server().answer(asked)
-    assert isinstance(refused, messages.Refused)
-    assert refused.status == "error"
-    assert refused.reason == f"{path}:W has changed since this run began: start a new run"
-
-
-def test_a_square_and_a_files_layer_of_its_shape_do_not_share_their_numbers(tmp_path: Path) -> None:
-    np.savez(tmp_path / "a.npz", W=np.eye(4))
-    own = weights.find(str(tmp_path / "a.npz")).layer.weights
-    worker = Server()
-    case = Case(4, 4, 2, "float32", "linear")
-    drawn, _ = worker._inputs(case, 0, np.float32, None)
-    mine, _ = worker._inputs(case, 0, np.float32, own)
-    np.testing.assert_array_equal(mine.W, np.eye(4))
-    assert not np.array_equal(drawn.W, mine.W)
-    assert worker._inputs(case, 0, np.float32, own)[0] is mine
+    assert isinstance(worker.answer(messages.Close(1)), messages.Closed)
 
 
 def test_the_gate_takes_no_weights_from_files(tmp_path: Path) -> None:

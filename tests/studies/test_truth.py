@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from asked import an_open
 from devices import HostClock, Pending, SimulatedDevice, prepare_on
 from numpy.typing import NDArray
 
@@ -59,7 +60,7 @@ def measured(machine: NoisyMachine, visits: int) -> Estimate:
     good = Measured()
     for number in range(1, visits + 1):
         machine.factor = NEIGHBOUR if machine.random.random() < 0.65 else 1.0
-        asked = messages.Open(number, "sim", CASE, 0, "warm", 0, number % 64, None, 60.0)
+        asked = an_open("sim", CASE, key=number, offset=number % 64)
         opened = worker.answer(asked)
         assert isinstance(opened, messages.Opened), opened
         count = min(max(round(visit.VISIT_S / (opened.loops * opened.launch_s)), 1), visit.BLOCKS)

@@ -9,6 +9,7 @@ from pathlib import Path
 import cheats
 import numpy as np
 import pytest
+from asked import an_open
 
 import kernels
 from bench.plan.case import Case
@@ -77,7 +78,7 @@ def timed(prepare: cheats.Prepare) -> messages.Times:
     worker = Server()
     worker._kernels["k"] = kernels.Kernel("k", "0", "", prepare)
     case = Case(n_in=4, n_units=3, batch=2, precision="float32", activation="relu")
-    opened = worker.answer(messages.Open(1, "k", case, 0, "warm", 0, 0, None, 60.0))
+    opened = worker.answer(an_open("k", case))
     assert isinstance(opened, messages.Opened)
     told = worker.answer(messages.Measure(1, opened.loops, 3))
     assert isinstance(told, messages.Times)

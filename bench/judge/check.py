@@ -18,13 +18,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.ipc.arrays import Floating
+from bench.ipc.outputs import Wrong, refuse_unfit
+from bench.judge.answers import Part
 from bench.plan.activations import ACTIVATIONS
 from bench.plan.case import Case
-from bench.worker.inputs import Part
-
-
-class Wrong(Exception):
-    """The output is not the layer's: says what it is, what it should be and where."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,58 +44,64 @@ ROUNDING = {
     "bfloat16": Rounding(0.0, 2.0**-24, 2.0**-8),
 }
 
+STEEP = 0.1
+"""A number's error before activation is judged where |g'(z)| is at least this."""
+
+FEW = 64
+FEWER = 4.0
+"""Errors of fewer numbers than that, with inputs or weights in common, don't average out: the limit
+of their mean is so many times as high."""
+
 APART = 2.0**-20
 """How far apart the two points are that g's steepness is taken from, relative to 1 + |z|."""
 
 
-def check(
-    output: NDArray[Any], case: Case, dtype: type[np.floating[Any]], parts: list[Part]
-) -> float:
+def check(output: object, case: Case, dtype: Floating, parts: list[Part]) -> float:
     """The output's RMS error, in units of what its precision should give.
 
     Raises Wrong where the shape or dtype is not (batch, n_units) of `dtype`, where a number is not
     finite, or where one of the two tests fails.
     """
-    needed = (case.batch, case.n_units)
-    if not isinstance(output, np.ndarray) or output.shape != needed or output.dtype != dtype:
-        got = f"{output.dtype} {output.shape}" if isinstance(output, np.ndarray) else type(output)
-        raise Wrong(f"the output is {got}, should be {np.dtype(dtype)} {needed}")
+    refuse_unfit(output, (case.batch, case.n_units), dtype)
+    assert isinstance(output, np.ndarray)
     if not np.isfinite(output).all():
         row, unit = np.argwhere(~np.isfinite(output))[0]
         raise Wrong(f"row {row}, unit {unit} is {output[row, unit]}")
     rounding = ROUNDING[case.precision]
-    errors = [_check_part(output, case, rounding, part) for part in parts]
-    error = max(errors)
-    if error > rounding.limit:
+    error = max(_check_part(output, case, rounding, part) for part in parts)
+    few = min(case.batch, case.n_units) * case.n_in < FEW
+    if error > rounding.limit * (FEWER if few else 1):
         message = f"RMS error is {error:.0f} times what {case.precision} rounding gives"
         raise Wrong(f"{message}: computed in a lower precision?")
     return error
 
 
 def _check_part(output: NDArray[Any], case: Case, rounding: Rounding, part: Part) -> float:
-    found = output[part.index].astype(np.float64)
-    z = part.z
-    exact, steepness = _activate(z, case.activation)
-    error = np.abs(found - exact)
+    values = output[part.index].astype(np.float64)
+    exact, steepness = activate(part.z, case.activation)
+    error = np.abs(values - exact)
     n = (case.n_in + 2) * rounding.sums
     # two inputs a product, each off by up to twice the unit roundoff where it is cut off
     gamma = n / (1 - n) + 4 * rounding.inputs
-    last_step = 4 * rounding.result * (1 + np.abs(z))
-    bound = gamma * part.magnitude * np.maximum(steepness, 1) + last_step
+    # the sum and the bias may both have been rounded before they cancelled
+    added = 1 + np.abs(part.sums) + np.abs(part.b)
+    worst = gamma * (part.size + np.abs(part.b))
+    bound = worst * np.maximum(steepness, 1) + 4 * rounding.result * added
     if (error > bound).any():
-        raise Wrong(_worst(found, exact, error / bound, part))
+        raise Wrong(_worst(values, exact, error / bound, part))
     # where g is flat it hides the error of z, so only the steep part of it is judged
-    steep = steepness >= 0.1
+    steep = steepness >= STEEP
     if not steep.any():
         return 0.0
     slope = steepness[steep]
-    sums = 2**0.5 * rounding.inputs + case.n_in**0.5 * rounding.sums
-    typical = part.deviation[steep] * sums
-    typical += rounding.result * (1 + np.abs(z[steep])) / slope
+    # a sum that begins with the bias rounds each of its n_in steps beside it
+    beside = case.n_in**0.5 * rounding.sums * np.hypot(part.deviation, part.b)
+    typical = np.hypot(2**0.5 * rounding.inputs * part.deviation, beside)
+    typical = np.broadcast_to(typical, error.shape)[steep] + rounding.result * added[steep] / slope
     return float(np.sqrt(np.mean((error[steep] / slope / typical) ** 2)))
 
 
-def _activate(
+def activate(
     z: NDArray[np.float64], activation: str
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """g(z) and its steepness |g'(z)|, which a few digits of are enough for."""
@@ -106,14 +110,17 @@ def _activate(
     return exact, np.abs(g(np, above) - exact) / (above - z)
 
 
-def _worst(found: NDArray[Any], exact: NDArray[Any], ratio: NDArray[np.float64], part: Part) -> str:
+def _worst(
+    values: NDArray[Any], exact: NDArray[Any], ratio: NDArray[np.float64], part: Part
+) -> str:
     where = np.unravel_index(int(np.argmax(ratio)), ratio.shape)
+    # numbers drawn anywhere are a list; all else has rows and columns
     row, unit = (
         int(index[position]) if isinstance(index, np.ndarray) else int(position)
-        for index, position in zip(part.index, where, strict=True)
+        for index, position in zip(part.index, where * 2 if ratio.ndim == 1 else where, strict=True)
     )
     many = np.count_nonzero(ratio > 1)
     return (
-        f"row {row}, unit {unit} is {found[where]:.6g}, should be {exact[where]:.6g}"
+        f"row {row}, unit {unit} is {values[where]:.6g}, should be {exact[where]:.6g}"
         f" ({many} of {ratio.size} checked numbers are wrong)"
     )

@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from bench.ipc.arrays import Arrays
+from bench.ipc.outputs import Wrong
+from bench.judge import answers, inputs
+from bench.judge.check import check
 from bench.plan.case import Case
-from bench.worker import inputs
-from bench.worker.cheat_checks import FACTOR
-from bench.worker.check import Wrong, check
-from bench.worker.inputs import Arrays
 
 ACTIVATIONS = ("linear", "relu", "sigmoid", "tanh")
 LARGE = Case(n_in=1024, n_units=96, batch=12, precision="float32", activation="linear")
@@ -46,7 +46,7 @@ def honest(arrays: Arrays, activation: str) -> NDArray[Any]:
 
 
 def judge(output: NDArray[Any], case: Case, arrays: Arrays, dtype: Floating = np.float32) -> float:
-    return check(output, case, dtype, inputs.expected(arrays, 0))
+    return check(output, case, dtype, answers.expected(arrays))
 
 
 def said(output: NDArray[Any], case: Case, arrays: Arrays, dtype: Floating = np.float32) -> str:
@@ -88,9 +88,8 @@ def test_honest_arithmetic_passes_for_the_other_input_too(
 ) -> None:
     case = Case(n_in, n_units, batch, precision, activation)
     arrays = inputs.draw(case, seed, dtype)
-    parts = [part.scaled(FACTOR) for part in inputs.expected(arrays, seed)]
-    other = replace(arrays, A_in=arrays.A_in * dtype(FACTOR))
-    assert 0 <= check(honest(other, activation), case, dtype, parts) < 1.5
+    other = replace(arrays, A_in=arrays.A_in * dtype(inputs.STRONG))
+    assert 0 <= judge(honest(other, activation), case, other, dtype) < 1.5
 
 
 @every_activation
@@ -112,7 +111,7 @@ def test_the_error_is_that_before_activation(activation: str) -> None:
     off = 1e-14
     case = replace(LARGE, activation=activation, precision="float64")
     arrays = inputs.draw(case, 0, np.float64)
-    (part,) = inputs.expected(arrays, 0)
+    (part,) = answers.expected(arrays)
     sums = part.deviation.mean() * case.n_in**0.5 * 2.0**-53
     error = judge(activate(part.z + off, activation), case, arrays, np.float64)
     assert 0.7 < error / (off / sums) < 1  # below 1: room for the rounding of g itself
@@ -260,7 +259,7 @@ def test_a_number_that_is_none_never_passes(value: float) -> None:
     ids=lambda output: f"{getattr(output, 'dtype', '')}{np.shape(output)}{type(output).__name__}",
 )
 def test_another_shape_or_type_is_refused_with_what_was_needed(output: Any) -> None:
-    assert said(output, SMALL, drawn(SMALL)).endswith("should be float32 (5, 7)")
+    assert said(output, SMALL, drawn(SMALL)).endswith("float32 (5, 7)")
 
 
 @every_activation
@@ -310,7 +309,7 @@ class TestSampled:
 
     @pytest.fixture
     def sampled(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(inputs, "FULL_CHECK", 0)
+        monkeypatch.setattr(answers, "FULL_CHECK", 0)
 
     def test_an_honest_output_passes(self) -> None:
         assert judge(correct(self.case), self.case, drawn(self.case)) < 1
@@ -330,19 +329,28 @@ class TestSampled:
             assert said(output, self.case, drawn(self.case)).startswith(f"row {row}, unit {unit} ")
 
     def test_a_wrong_sampled_row_is_named_by_its_own_number(self) -> None:
-        rows, columns = inputs.expected(drawn(self.case), 0)
-        row, unit = int(rows.index[0][1]), int(columns.index[1][-2])
-        assert 0 < row < 59
-        assert 0 < unit < 49
+        rows, columns = parts = answers.expected(drawn(self.case))
+        row, unit = int(rows.index[0][-2]), int(columns.index[1][-2])
+        for where in ((row, 17), (23, unit)):
+            output = correct(self.case)
+            output[where] += 1
+            with pytest.raises(Wrong, match="^row {}, unit {} is ".format(*where)):
+                check(output, self.case, np.float32, parts)
+
+    def test_a_wrong_number_anywhere_is_named_by_its_place(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.undo()
+        monkeypatch.setattr(answers, "COMPARED", 0)
+        *_, points = parts = answers.expected(drawn(self.case))
+        where = int(points.index[0][7]), int(points.index[1][7])
         output = correct(self.case)
-        output[row, 17] += 1
-        assert said(output, self.case, drawn(self.case)).startswith(f"row {row}, unit 17 ")
-        output = correct(self.case)
-        output[23, unit] += 1
-        assert said(output, self.case, drawn(self.case)).startswith(f"row 23, unit {unit} ")
+        output[where] += 1
+        with pytest.raises(Wrong, match="^row {}, unit {} is ".format(*where)):
+            check(output, self.case, np.float32, parts[-1:])
 
     def test_nan_is_caught_in_no_sample_too(self) -> None:
-        rows, columns = inputs.expected(drawn(self.case), 0)
+        rows, columns = answers.expected(drawn(self.case))
         row = min(set(range(60)) - set(rows.index[0].tolist()))
         unit = min(set(range(50)) - set(columns.index[1].tolist()))
         output = correct(self.case)
