@@ -18,14 +18,19 @@ The way of the data, a room a stage; each room's own docstring says what its fil
     show/              the table, progress, Markdown; pictures/: what a run's charts say;
                        charts/, deck/ and page/ draw them
 
-Two commits take another way, from sides to verdicts: gate/. What the machine is and can do is in
-machine/, what can run on it and what to do about the rest in doctor/, the scripts behind published
-figures about the harness in studies/, and what passes between the program and a terminal in
-terminal/. `session.py` is a run from its options to its last chart, `__main__.py` the commands;
-`suite.py` times the same cells under pytest-benchmark.
+Each command is a file of commands/; `session.py` is a run from its options to its last chart. Two
+commits take another way, from sides to verdicts: gate/. Counting instructions, for a run and for
+the gate, is in count/; runs over time are in history/, those of many machines in fleet/. What the
+machine is and can do is in machine/, what can run on it and what to do about the rest in doctor/,
+the scripts behind published figures about the harness in studies/, and what passes between the
+program and a terminal in terminal/. `suite.py` times the same cells under pytest-benchmark.
 """
 
+import sys
 from pathlib import Path
+
+if sys.version_info < (3, 11):  # noqa: UP036 - said in one line, before an import fails
+    sys.exit("error: Python 3.11 or newer is needed, and this is " + sys.version.split()[0])
 
 ROOT = Path(__file__).parent.parent
 """The checkout."""

@@ -14,6 +14,7 @@ from commands import bench
 
 from bench import ROOT, __main__
 from bench.data import meanings, records
+from bench.gate import witnesses
 from bench.terminal import units
 
 DOCS = sorted(
@@ -155,6 +156,18 @@ def test_the_tables_of_columns_are_the_records_comments() -> None:
     assert text == renewed, "renew it: CONTRIBUTING.md, Add a column to cells.csv"
 
 
+def test_the_table_of_witnesses_is_the_rules() -> None:
+    path = ROOT / "bench" / "gate" / "README.md"
+    text = path.read_text(encoding="utf-8")
+    start, end = "<!-- table: witnesses -->\n", "<!-- end -->"
+    before, rest = text.split(start)
+    renewed = f"{before}{start}\n{witnesses.table()}\n{end}{rest.partition(end)[2]}"
+    if os.environ.get("RENEW"):
+        path.write_text(renewed, encoding="utf-8")
+        return
+    assert text == renewed, "renew it: RENEW=1 pytest tests/test_docs.py -k witnesses"
+
+
 def test_every_verdict_is_explained() -> None:
     gate = text_of("bench/gate/README.md")
     assert [says for says in records.WORDS["says"] if f"| {says} |" not in gate] == []
@@ -198,6 +211,24 @@ def test_what_is_said_of_the_gate_is_what_was_counted() -> None:
     (five, _), (seven, _), (three, cells) = ((missed[p], planted.cells.sum()[p]) for p in (5, 7, 3))
     assert f"{five} of the 450 cells that were slowed by 5 %, {seven} of 261 by 7 %" in studies
     assert f"{three} of {cells} by 3 %" in studies
+
+
+def test_what_is_said_of_counts_is_what_was_counted() -> None:
+    studies = text_of("results/studies/README.md")
+    rows = study("count_trials")
+    rows = rows[rows.code == rows.code.iloc[-1]]
+    identical = rows[rows.kind == "identical"]
+    alarms = identical[identical.slower > 0].run.nunique()
+    same = rows[rows.planted_percent == 0]
+    apart = max(same.most_change_percent.max(), -same.least_change_percent.min())
+    assert f"In {identical.run.nunique()} whole runs by counts alone on identical code" in studies
+    assert f"{alarms or 'no'} false alarm in them" in studies
+    told = f"of {same.cells.sum()} cells that were the same, {same.not_slower.sum()} were"
+    assert f"{told} called so, and counts differed by {apart:.2f} % at most" in studies
+    for percent in (2, 5):
+        planted = rows[rows.planted_percent == percent]
+        found = f"{planted.slower.sum()} of {planted.cells.sum()} cells with {percent} % more work"
+        assert found in studies
 
 
 def study(name: str) -> pd.DataFrame:

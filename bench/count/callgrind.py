@@ -87,22 +87,18 @@ class Callgrind:
         """From here on nothing is counted."""
         self._requests.ask(STOP)
 
-    def count(self, work: Callable[[], object]) -> tuple[Events, int]:
-        """Do the work -> what was counted, and in how many threads."""
+    def count(self, work: Callable[[], object]) -> Events:
+        """Do the work -> what was counted, of all threads together."""
         ask = self._requests.ask
         ask(ZERO)
         work()
         ask(DUMP_AT, self._dump_at)
-        found = []
-        # with one file a thread, and one of totals
         for path in self._folder.glob(f"{PROFILE}.{os.getpid()}.*"):
-            if (counted := events(path.read_text(encoding="utf-8"))) is not None:
-                found.append(counted)
+            counted = events(path.read_text(encoding="utf-8"))
             path.unlink()
-        if not found:
-            raise NoValgrind("Callgrind wrote no profile")
-        busy = [its for its in found if its.instructions]
-        return max(found, key=lambda its: its.instructions), max(len(busy), 1)
+            if counted is not None:
+                return counted
+        raise NoValgrind("Callgrind wrote no profile")
 
 
 def events(text: str) -> Events | None:

@@ -9,6 +9,8 @@ import gc
 import platform
 import resource
 import sys
+import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import repeat
@@ -58,7 +60,7 @@ class CantCount(Exception):
     """A kernel whose work can't be counted; the text says why."""
 
 
-class Counter(Protocol):
+class Source(Protocol):
     """What counts: Valgrind or the CPU."""
 
     def begin(self) -> None:
@@ -67,11 +69,11 @@ class Counter(Protocol):
     def end(self) -> None:
         """Nothing is counted until the next begin."""
 
-    def count(self, work: Callable[[], object]) -> tuple[Events, int]:
-        """Do the work -> what was counted, and in how many threads it was done."""
+    def count(self, work: Callable[[], object]) -> Events:
+        """Do the work -> what was counted."""
 
 
-COUNTERS: dict[str, Callable[[Path], Counter]] = {
+COUNTERS: dict[str, Callable[[Path], Source]] = {
     "callgrind": callgrind.Callgrind,
     "perf": lambda _: perf.Perf(),
 }
@@ -155,11 +157,11 @@ def open_cell(place: int, case: Case, seed: int, kernel: kernels.Kernel) -> Open
     least, most = WARM
     for _ in range(max(min(int(WARM_FLOPS / case.flops), most), least)):
         launch_all(step, x, 1)
-    company.refuse(1)  # before Valgrind is asked to count what it may not see
+    company.refuse()  # before Valgrind is asked to count what it may not see
     return Opened(place, case, step, x, company)
 
 
-def _together(cells: Sequence[Opened], counter: Counter, digest: str) -> Iterator[Line]:
+def _together(cells: Sequence[Opened], counter: Source, digest: str) -> Iterator[Line]:
     """Count cells that are open, with counting switched on once for all."""
     gc.collect()
     gc.freeze()
@@ -167,7 +169,7 @@ def _together(cells: Sequence[Opened], counter: Counter, digest: str) -> Iterato
     counter.begin()
     try:
         for _ in range(NOTHINGS):
-            nothing, _ = counter.count(lambda: launch_all(cells[0].step, None, 0))
+            nothing = counter.count(lambda: launch_all(cells[0].step, None, 0))
         for cell in cells:
             try:
                 launches, times = _times(cell, counter, nothing)
@@ -189,20 +191,19 @@ def launch_all(step: kernels.Step, x: Any, launches: int) -> None:
     step.device.fence(out)
 
 
-def _times(cell: Opened, counter: Counter, nothing: Events) -> tuple[int, list[Events]]:
+def _times(cell: Opened, counter: Source, nothing: Events) -> tuple[int, list[Events]]:
     """Count launches several times -> how many each time, and each time's events a launch."""
     step, x = cell.step, cell.x
-    once, threads = counter.count(lambda: launch_all(step, x, 1))
+    once = counter.count(lambda: launch_all(step, x, 1))
     if once.instructions > TOGETHER:
-        cell.company.refuse(threads)
+        cell.company.refuse()
         return 1, [once.less(nothing, 1)]
     launches = min(int(TOGETHER / max(once.less(nothing, 1).instructions, 1)), LAUNCHES)
     times = []
     for _ in range(SEVERAL):
-        counted, busy = counter.count(lambda: launch_all(step, x, launches))
+        counted = counter.count(lambda: launch_all(step, x, launches))
         times.append(counted.less(nothing, launches))
-        threads = max(threads, busy)
-    cell.company.refuse(threads)
+    cell.company.refuse()
     return launches, times
 
 
@@ -210,26 +211,37 @@ class Company:
     """What a kernel starts beside the thread that launches."""
 
     def __init__(self) -> None:
-        self._started = _started_processes
+        self._started = _started.copy()
         self._faults = _faults()
 
-    def refuse(self, threads: int) -> None:
-        """Raise CantCount where a part of the work was done elsewhere."""
-        threads = max(threads, len(list(Path("/proc/self/task").glob("*"))))
-        if threads > 1:
-            said = f"it works in {threads} threads"
-            raise CantCount(f"{said}: what they do depends on how they meet")
-        if _started_processes != self._started or _faults() != self._faults or _children():
+    def refuse(self) -> None:
+        """Raise CantCount where a part of the work was, or may be, done elsewhere."""
+        started = _started - self._started
+        if started["thread"] or len(list(Path("/proc/self/task").glob("*"))) > 1:
+            raise CantCount("it works in threads: what they do depends on how they meet")
+        if started["process"] or _faults() != self._faults or _children():
             raise CantCount("it starts processes, whose instructions are not counted")
 
 
-_started_processes = 0
+_started: Counter[str] = Counter()
+
+STARTS = {
+    "_thread.start_new_thread": "thread",
+    **dict.fromkeys(("os.fork", "os.forkpty", "os.posix_spawn", "subprocess.Popen"), "process"),
+}
+"""Audit events (docs.python.org, Audit events table) -> what begins."""
 
 
-def _watch(event: str, _: Any) -> None:
-    global _started_processes  # noqa: PLW0603 - an audit hook has no other place
-    if event in ("os.fork", "os.forkpty", "os.posix_spawn", "subprocess.Popen"):
-        _started_processes += 1
+def watch() -> None:
+    """From here on, note what Python starts."""
+
+    def hook(event: str, _: Any) -> None:
+        if event in STARTS:
+            _started[STARTS[event]] += 1
+
+    sys.addaudithook(hook)
+    # before Python 3.12 no audit event tells of a thread; a thread of `threading` calls this itself
+    threading.setprofile(lambda *_: _started.update(["thread"]))
 
 
 def _faults() -> int:
@@ -243,5 +255,5 @@ def _children() -> bool:
 
 
 if __name__ == "__main__":
-    sys.addaudithook(_watch)
+    watch()
     main(Path(sys.argv[1]))

@@ -73,12 +73,12 @@ class Perf:
     def end(self) -> None:
         """Nothing to do."""
 
-    def count(self, work: Callable[[], object]) -> tuple[Events, int]:
-        """Do the work -> what was counted, and in how many threads: this one."""
+    def count(self, work: Callable[[], object]) -> Events:
+        """Do the work -> what was counted, of this thread and of those that it started."""
         before = [counter.read() for counter in self._counters]
         work()
         after = [counter.read() for counter in self._counters]
-        return Events(*(b - a for a, b in zip(before, after, strict=True))), 1
+        return Events(*(b - a for a, b in zip(before, after, strict=True)))
 
     def close(self) -> None:
         """Give the counters back."""

@@ -50,7 +50,6 @@ class Source:
             *self.command,
             "--tool=callgrind",
             "--instr-atstart=no",
-            "--separate-threads=yes",
             "--child-silent-after-fork=yes",
             f"--callgrind-out-file={folder}/{callgrind.PROFILE}.%p",
             f"--log-file={folder}/valgrind.%p.log",

@@ -16,7 +16,7 @@ def compared(folder: Path) -> bool:
 
 
 def runs(folder: Path) -> list[Path]:
-    """The runs in a folder: itself, or those that were merged into it. Raises BadInput."""
+    """The runs in a folder: those that were merged into it, else itself."""
     from bench.data import store
     from bench.data.records import CellRow, Visit
 
@@ -26,9 +26,7 @@ def runs(folder: Path) -> list[Path]:
     if is_run(folder) or compared(folder):
         return [folder]
     merged = sorted(each for each in folder.glob("[!.]*") if each.is_dir() and is_run(each))
-    if not merged:
-        raise BadInput(f"{folder} is no run and holds none")
-    return merged
+    return merged or [folder]
 
 
 def plots(folder: Path) -> Path:

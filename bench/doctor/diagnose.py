@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from bench.count.sources import Nothing
 from bench.doctor.seen import Asked, GpuState, Probe, Seen, Tried
 from bench.machine import driver, survey
 from bench.machine.driver import ABSENT
@@ -100,7 +101,7 @@ def diagnose(seen: Seen, asked: Asked) -> list[Finding]:
     if asked.device is None and asked.kernels and all(f.level == "ok" for f in kernels):
         # what was asked for runs: the GPU's troubles are somebody else's
         gpu = [replace(f, level="advice") if f.level == "problem" else f for f in gpu]
-    return [*_cpu(seen), *gpu, *kernels]
+    return [*_cpu(seen), _counter(seen), *gpu, *kernels]
 
 
 def can_run(findings: list[Finding]) -> bool:
@@ -130,6 +131,16 @@ def _cpu(seen: Seen) -> Iterator[Finding]:
     if seen.free_bytes < LITTLE_BYTES:
         said = f"only {_gb(seen.free_bytes)} of memory are free: large layers will not fit"
         yield Finding("memory", "advice", said, "end the programs that hold it")
+
+
+def _counter(seen: Seen) -> Finding:
+    """What the gate can judge by on this machine: times always, counts where something counts."""
+    subject = "counting"
+    if isinstance(seen.counter, Nothing):
+        said = f"the gate has times only: {seen.counter.reason}"
+        remedy = seen.counter.remedy or "python -m bench gate --witness time"
+        return Finding(subject, "advice", said, remedy)
+    return Finding(subject, "ok", f"instructions can be counted, by {seen.counter.name}")
 
 
 def _driver(seen: Seen, asked: Asked) -> Iterator[Finding]:

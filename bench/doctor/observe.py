@@ -10,6 +10,7 @@ from pathlib import Path
 
 import psutil
 
+from bench.count import sources
 from bench.doctor import nvml
 from bench.doctor.seen import Asked, GpuState, Probe, Seen, Tried
 from bench.machine import driver, isolated, survey, wheel
@@ -54,8 +55,10 @@ def observe(asked: Asked, software: messages.Software, threads: int) -> Seen:
             states += [state] if state is not None else []
     finally:
         reader.close()
+    machine = survey.survey(software, threads)
     return Seen(
-        machine=survey.survey(software, threads),
+        machine=machine,
+        counter=sources.find(machine.cpu.vector_flags),
         environment={name: os.environ[name] for name in VARIABLES if name in os.environ},
         quota=_quota(),
         free_bytes=psutil.virtual_memory().available,

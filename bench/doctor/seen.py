@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
+from bench.count.sources import Nothing, Source
 from bench.data.machine import Machine
 from bench.machine.driver import Driver
 from bench.machine.wheel import Choice
@@ -67,6 +68,8 @@ class Seen:
     states: tuple[GpuState, ...] = ()
     probes: tuple[Probe, ...] = ()
     tried: tuple[Tried, ...] = ()
+    # what counts instructions here, for the gate and for run --count
+    counter: Source | Nothing = field(default_factory=lambda: Source("perf", "a counter"))
 
 
 @dataclass(frozen=True, slots=True)

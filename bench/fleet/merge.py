@@ -17,14 +17,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.data import run_folder, store
-from bench.data.records import Block, CellRow, Visit
 from bench.history import database, machines
 from bench.stats import run_data
 from bench.stats.run_data import RunData
 from bench.terminal import text
 from bench.terminal.errors import BadInput
 
-KEPT = ("sweep.toml", "machine.json", store.FILES[Visit], store.FILES[Block], store.FILES[CellRow])
+KEPT = ("sweep.toml", "machine.json", *store.FILES.values())
 """The files of a run."""
 
 TABLE = "fleet.csv"

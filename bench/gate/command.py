@@ -17,7 +17,18 @@ from bench.data import run_folder, store
 from bench.data.machine import Comparison, Machine
 from bench.data.records import Says
 from bench.data.series import Kept
-from bench.gate import accepted, calibration, checkouts, compare, counts, decide, junit, report
+from bench.gate import (
+    accepted,
+    calibration,
+    checkouts,
+    comment,
+    compare,
+    counts,
+    decide,
+    environments,
+    junit,
+    report,
+)
 from bench.gate.checkouts import WORKTREE, Side
 from bench.history import database, keep
 from bench.history.database import Entry
@@ -53,6 +64,7 @@ class What:
     seed: int
     witness: Asking = "both"
     simulate: bool = False  # caches and branches, where Valgrind counts
+    comment: bool = False  # on the pull request
 
 
 def compare_commits(what: What, base: str, head: str, folder: Path, *, locked: bool) -> Says:
@@ -97,6 +109,8 @@ def compare_commits(what: What, base: str, head: str, folder: Path, *, locked: b
     progress.paths("numbers", [folder / "verdicts.csv", folder / "rounds.csv"])
     progress.paths("chart", runs.draw_comparison(folder, run_folder.plots(folder)))
     _tell_github(result, asked)
+    if what.comment:
+        _comment(result, asked)
     return says
 
 
@@ -153,6 +167,17 @@ def _tell_github(result: compare.Comparison, asked: report.Asked) -> None:
         streams.console().print(line, markup=False, soft_wrap=True, highlight=False)
 
 
+def _comment(result: compare.Comparison, asked: report.Asked) -> None:
+    """The verdict on the pull request, or why not: it stands all the same."""
+    try:
+        where = comment.write(report.markdown(result, asked))
+    except comment.CantComment as error:
+        note = f"note: no comment on the pull request: {error}"
+        streams.console(stderr=True).print(note, markup=False, soft_wrap=True)
+    else:
+        streams.console().print(f"comment: {where}", markup=False, soft_wrap=True)
+
+
 def _compare(
     what: What,
     both: Sequence[Side],
@@ -165,7 +190,8 @@ def _compare(
     settled = sweep.read(what.sweep)
     if settled.weights:
         raise BadInput("the gate uses random weights: leave layers with a file out of the sweep")
-    base, head = (set(reply.kernels) for reply in compare.software(both))
+    made_of = compare.software(both)
+    base, head = (set(reply.kernels) for reply in made_of)
     known = sorted(base | head)
     for kernel in what.kernels:
         if kernel not in (*known, sweep.ALL):
@@ -189,6 +215,9 @@ def _compare(
                 f"{phase}; at most {units.seconds(left_s)} left"
             ),
         )
+    locked = len({side.python for side in both}) > 1
+    differing = environments.differences(both, made_of, locked=locked)
+    result = replace(result, notes=(*result.notes, *differing))
     if new := sorted(head - base - set(kernels)):
         note = f"new kernels of the head that the sweep does not name: {', '.join(new)}"
         result = replace(result, notes=(*result.notes, note))

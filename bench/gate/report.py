@@ -49,9 +49,9 @@ def ordered(verdicts: Sequence[Verdict]) -> list[Verdict]:
 
 def said(verdict: Verdict) -> str:
     """The verdict, what it rests on if not on time alone, and whether it was accepted on purpose:
-    "slower, by count (accepted)".
+    "slower by count (accepted)".
     """
-    by = {"count": ", by count", "both": ", by time and count"}.get(verdict.by, "")
+    by = {"count": " by count", "both": " by time and count"}.get(verdict.by, "")
     return f"{verdict.says}{by}{' (accepted)' if verdict.accepted else ''}"
 
 

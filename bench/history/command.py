@@ -123,7 +123,7 @@ def plot(
     size: Annotated[str, typer.Option(help="slide (16:9) or paper.")] = "slide",
     format: Annotated[  # noqa: A002 - the option's name
         list[str] | None,
-        typer.Option(help="png, svg, pdf or pptx; may be repeated. Without it: png, svg."),
+        typer.Option(help="png, svg, pdf, pptx or html; may be repeated. Without it: png, svg."),
     ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder for the files. Without it: plots/history.")

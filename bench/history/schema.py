@@ -152,7 +152,7 @@ def _named(path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.OperationalError as error:
-        remedy = "make it writable, or name another with --db"
+        remedy = "make it writable, or name another with --db or BENCH_HISTORY"
         if "locked" in str(error):
             remedy = "another program writes to it: wait, and try again"
         elif "full" in str(error):
@@ -164,7 +164,7 @@ def _named(path: Path) -> Iterator[None]:
         raise BadInput(f"{path} is damaged or no history ({why}): {remedy}") from error
     except OSError as error:
         raise BadInput(
-            f"{path} can't be written ({error.strerror}): name another with --db"
+            f"{path} can't be written ({error.strerror}): name another with --db or BENCH_HISTORY"
         ) from error
 
 

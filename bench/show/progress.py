@@ -88,7 +88,8 @@ class Screen:
 def answer(run: RunData) -> None:
     """The table, why cells have no number, the headline sentence, why the run stopped."""
     console = streams.console(width=WIDTH)
-    console.print(table.table(run.cells))
+    for part in table.tables(run.cells, console.width):
+        console.print(part)
     console.print(table.caption(run.cells), markup=False, soft_wrap=True, style="dim")
     for line in table.reasons(run.cells):
         console.print(line, markup=False, soft_wrap=True)

@@ -45,7 +45,7 @@ def device_peaks(machine: Machine) -> list[str]:
     """What each device but the CPU can do: measured on it, and by its data sheet."""
     by = "units and clock"
     return [
-        f"{plain(device)}: {peaks.precision}: its best product"
+        f"{plain(device)}: {peaks.precision}: best product"
         f" {_rate(peaks.measured_flop_per_s, peaks.theoretical_flop_per_s, 'FLOP/s', by)};"
         f" memory {_rate(peaks.measured_bytes_per_s, peaks.theoretical_bytes_per_s, 'B/s', by)}"
         for device, peaks in machine.device_peaks.items()
@@ -57,24 +57,50 @@ def _rate(measured: float | None, theoretical: float | None, unit: str, by: str)
     return f"{rate} ({units.si(theoretical, unit)} by its {by})" if theoretical else rate
 
 
-def table(cells: Sequence[CellRow]) -> Table:
-    """A row a case, a column a kernel: time with its interval, rate, speed-up over the loop.
+def tables(cells: Sequence[CellRow], width: int) -> list[Table]:
+    """A row a case, a column a kernel: time with its interval, rate, speed-up over the loop; of
+    more columns than fit beside each other, several tables one below another.
 
     A kernel that was measured on several devices has a column for each; one that can't run here
     has none, for `reasons` says why.
     """
     there = [cell for cell in cells if cell.status != "unavailable"] or cells
     numbers = "time, rate, speed-up" if compared(cells) else "time, rate"
-    places = columns(there)
-    shown = Table(header_style="bold", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-    shown.add_column("layer\n", justify="right")
-    for heading in places.values():
+    cases = {case: {column(c): c for c in group} for case, group in groupby(_sorted(cells), row)}
+    labels = [Text("layer\n"), *(label(*case) for case in cases)]
+    shown: list[list[list[Text]]] = [[labels]]
+    left = first = width - 2 - _width(labels)  # 2: the edges
+    for place, heading in columns(there).items():
         # as Text: a name with brackets in it is no markup
-        shown.add_column(Text(f"{heading}\n{numbers}"), justify="right")
-    for case, group in groupby(sorted(cells, key=row), row):
-        here = {column(c): c for c in group}
-        entries = [entry(here[place]) if place in here else Text("-") for place in places]
-        shown.add_row(label(*case), *entries)
+        texts = [Text(f"{heading}\n{numbers}")]
+        texts += [entry(here[place]) if place in here else Text("-") for here in cases.values()]
+        if (left := left - GAP - _width(texts)) < 0 and len(shown[-1]) > 1:
+            shown.append([labels])
+            left = first - GAP - _width(texts)
+        shown[-1].append(texts)
+    return list(map(_table, shown))
+
+
+GAP = 2
+"""Blanks between two columns."""
+
+
+def _sorted(cells: Sequence[CellRow]) -> list[CellRow]:
+    return sorted(cells, key=row)
+
+
+def _width(texts: Sequence[Text]) -> int:
+    return max(text.cell_len for whole in texts for text in whole.split())
+
+
+def _table(columns: Sequence[Sequence[Text]]) -> Table:
+    """Columns of texts, headings first."""
+    shown = Table(header_style="bold", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    headings, *rows = zip(*columns, strict=True)
+    for heading in headings:
+        shown.add_column(heading, justify="right")
+    for texts in rows:
+        shown.add_row(*texts)
     return shown
 
 

@@ -137,7 +137,7 @@ class Stream:
         stream: Any = getattr(cell.step.device, "stream", None)
         if hasattr(stream, "cuda_stream"):  # PyTorch's
             self.pointer = int(stream.cuda_stream)
-        elif hasattr(stream, "__cuda_stream__"):  # CuPy's, from its version 14 on
+        elif hasattr(stream, "__cuda_stream__"):  # by the protocol
             _, self.pointer = stream.__cuda_stream__()
         else:
             raise NoClock(f"{cell.step.device.name} has no CUDA stream")

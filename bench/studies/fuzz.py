@@ -118,7 +118,8 @@ def show(folder: Path, *, draw: bool = True, derive: bool = True) -> None:
     run = run_data.read(folder)
     rows = run.cells if derive else store.load(folder, CellRow)
     console = Console(file=io.StringIO(), width=120)
-    console.print(table.table(rows))
+    for part in table.tables(rows, console.width):
+        console.print(part)
     for line in table.reasons(rows):
         console.print(line, markup=False)
     table.caution(rows)
@@ -127,10 +128,9 @@ def show(folder: Path, *, draw: bool = True, derive: bool = True) -> None:
     if derive:
         store.write_cells(folder, rows)
     if draw:
-        drawn = charts.draw_all([charts.read(replace(run, cells=rows))], [folder / "plots"])
-        for path in drawn:
-            if path.suffix == ".svg":
-                ET.parse(path)  # noqa: S314 - our own file
+        shown = charts.read(replace(run, cells=rows))
+        for path in charts.draw_all([shown], [folder / "plots"], formats=["svg"]):
+            ET.parse(path)  # noqa: S314 - our own file
 
 
 READERS: dict[str, Callable[[Path], object]] = {

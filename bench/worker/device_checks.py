@@ -5,6 +5,7 @@ it says no, and an honest device needs one good try.
 """
 
 import time
+from collections.abc import Callable
 from itertools import repeat
 from statistics import median
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 import numpy as np
 
 import kernels
-from bench.worker import timing
+from bench.worker import speed_probe, timing
 from bench.worker.streams import fence_all
 from kernels import Device, Step
 
@@ -23,11 +24,18 @@ the last one."""
 ABOVE = 0.02
 """And it may show this much more, which is what two clocks may differ by."""
 
+MOST_WAY = 0.3
+"""No more than this share of what the host saw is taken for the way to the device and back."""
+
 LONG_S = 2 * timing.BLOCK_S
 """Work as long as this shows which it is."""
 
 TRY_S, TRIES = 0.5, 5
 """A clock that doesn't agree is tried again for so long, and so often at least."""
+
+PATIENCE_S = 5.0
+"""Where for so long each try may be explained by this process's wait for a core, nothing is shown,
+and nobody is accused."""
 
 OFTEN = 0.1
 """After a first try that failed so many have to be good: one may be by chance."""
@@ -44,12 +52,21 @@ EVICTED = 1.6
 3 times), and 1.3 times as long where something else was done meanwhile."""
 
 
-def clock_rate(step: Step, x: Any, launch_s: float, clock: timing.Clock) -> float:
+def clock_rate(
+    step: Step,
+    x: Any,
+    launch_s: float,
+    clock: timing.Clock,
+    waited_s: Callable[[], float | None] = speed_probe.waited_s,
+) -> float:
     """Seconds by the step's device in a second of the host's: 1.0 for an honest one.
 
     Work between two marks lies within what the host sees of it, from before the first mark until
-    all is done. A device's clock can't show more than that, and little less where the work is long.
-    `launch_s` is what a launch takes by the host's clock, roughly.
+    all is done. A device's clock can't show more than that, and little less where the work is long:
+    no less than what is left without the way to the device (long under WSL) and without the time in
+    which this process had no core.
+    `launch_s` is what a launch takes by the host's clock, roughly; `waited_s` what this process has
+    waited for cores so far.
     """
     loops = max(int(LONG_S / max(launch_s, 1e-9)) // 2, 1)
     rates: list[float] = []
@@ -57,6 +74,7 @@ def clock_rate(step: Step, x: Any, launch_s: float, clock: timing.Clock) -> floa
     began = clock()
     while len(rates) < TRIES or clock() - began < TRY_S:
         timing.blocks(step, x, 1, 1, lead=False)  # done, even if the fence doesn't wait
+        waited = waited_s() or 0.0
         start = clock()
         (seconds,), out = timing.blocks(step, x, loops, 1, lead=False)
         fence_all(step.device, out)
@@ -64,11 +82,33 @@ def clock_rate(step: Step, x: Any, launch_s: float, clock: timing.Clock) -> floa
         if took < LONG_S and loops < 2**20:
             loops *= 2
             continue
-        rates.append(loops * seconds / took)
+        rate = loops * seconds / took
+        if rate < 1 - CLOSE:
+            took -= min(_way(step, clock), MOST_WAY * took)
+            rate = loops * seconds / took
+        if rate < 1 - CLOSE:
+            took = max(took - (waited_s() or 0.0) + waited, 1e-9)
+            rate = loops * seconds / took
+            if rate >= 1 - CLOSE:  # it may have been the wait for a core, or not
+                if clock() - began > PATIENCE_S:
+                    return median(rates or [1.0])
+                continue
+        rates.append(rate)
         good += 1 - CLOSE <= rates[-1] <= 1 + ABOVE
         if good and (len(rates) == 1 or good >= max(2, OFTEN * len(rates))):
             return 1.0
     return median(rates)
+
+
+def _way(step: Step, clock: timing.Clock) -> float:
+    """Seconds that two marks and a fence take with no work between them."""
+    device = step.device
+    start = clock()
+    device.fence(None)
+    first = device.mark(None)
+    device.seconds(first, device.mark(None))
+    fence_all(device, None)
+    return clock() - start
 
 
 def left_undone(

@@ -317,7 +317,7 @@ def test_an_awkward_name_is_shown_as_it_is(run: Path, name: str) -> None:
         assert shown[0] not in "=+-@"
         assert text.unguarded(shown) == name
     console = Console(file=io.StringIO(), width=200)
-    console.print(table.table(data.cells))
+    console.print(table.tables(data.cells, 200)[0])
     assert name in console.file.getvalue()  # type: ignore[attr-defined]
 
 

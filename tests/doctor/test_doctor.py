@@ -20,6 +20,7 @@ from machine_facts import HONEST, WORKER
 from msgspec import structs
 
 from bench import ROOT
+from bench.count.sources import Nothing
 from bench.doctor import nvml, observe, show
 from bench.doctor.diagnose import Finding, can_run, diagnose, trouble, unfit
 from bench.doctor.seen import Asked, GpuState, Probe, Seen, Tried
@@ -73,12 +74,23 @@ def troubles(seen: Seen, asked: Asked = Asked()) -> list[Finding]:  # noqa: B008
 
 
 class TestDiagnose:
+    def test_what_the_gate_can_judge_by_is_said(self) -> None:
+        (there,) = (f for f in diagnose(LAPTOP, Asked()) if f.subject == "counting")
+        assert (there.level, there.words) == ("ok", "instructions can be counted, by a counter")
+        for remedy in ("apt install valgrind", ""):
+            lacking = replace(LAPTOP, counter=Nothing("there is no Valgrind", remedy))
+            (found,) = (f for f in diagnose(lacking, Asked()) if f.subject == "counting")
+            assert found.level == "advice"
+            assert found.words == "the gate has times only: there is no Valgrind"
+            assert found.remedy == (remedy or "python -m bench gate --witness time")
+
     """From what was seen to what is said, without any machine."""
 
     def test_a_sound_gpu_box_has_no_trouble(self) -> None:
         found = diagnose(GPU_BOX, Asked())
         assert [(finding.subject, finding.level) for finding in found] == [
             ("CPU", "ok"),
+            ("counting", "ok"),
             ("driver", "ok"),
             ("CuPy", "ok"),
             ("cuda:0", "ok"),
@@ -852,6 +864,7 @@ KNOWS_CUPY = {
     "bench/machine/__init__.py": "says that the wheel is chosen there",
     "bench/machine/variables.py": "records its variables",
     "bench/doctor/": "says what is wrong with it",
+    "bench/studies/clocks.py": "hands its arrays to other clocks",
 }
 """The machine's facts name NVIDIA's driver only."""
 
@@ -883,8 +896,9 @@ def test_nothing_in_the_harness_names_cupy_but_the_doctor_and_what_sets_it_up() 
         "stats/estimate",
         "worker/timing",
         "worker/cheat_checks",
-        "worker/check",
-        "worker/inputs",
+        "worker/device_checks",
+        "judge/check",
+        "judge/inputs",
     ],
 )
 def test_what_runs_and_times_cannot_tell_which_kernel_is_a_gpus(name: str) -> None:

@@ -11,6 +11,7 @@ through its queue behind the host's back.
 import ctypes
 import math
 import random
+import time
 from collections.abc import Callable
 from functools import partial
 from types import ModuleType, SimpleNamespace
@@ -79,6 +80,21 @@ class Machine:
 
     def sleep(self, seconds: float) -> None:
         self.now_ns += round(seconds * 1e9)
+
+
+class RealTime(Machine):
+    """The same in real time, for processes whose clock can't be another one: what takes the host a
+    while takes it that long.
+    """
+
+    @property
+    def now_ns(self) -> int:
+        return time.perf_counter_ns()
+
+    @now_ns.setter
+    def now_ns(self, ns: int) -> None:
+        while time.perf_counter_ns() < ns:
+            pass
 
 
 class Stream:
@@ -464,6 +480,8 @@ class CuPy:
 
     def __getattr__(self, name: str) -> Any:
         """Whatever else the activations take: an elementwise function by its name in NumPy."""
+        if name.startswith("__"):  # Python 3.13 asks each module for its __spec__
+            raise AttributeError(name)
         ufunc = getattr(np, name)
         assert isinstance(ufunc, np.ufunc), f"cupy.{name} is not simulated"
         return partial(self._elementwise, ufunc)

@@ -10,6 +10,7 @@ import decks
 import lxml.html
 
 from bench import ROOT
+from bench.data import store
 from bench.data.records import STATUSES
 from bench.show.page import document
 from bench.stats import run_data
@@ -50,6 +51,12 @@ def page(*names: str) -> str:
     with TemporaryDirectory() as there:
         folders = [_folder(name, Path(there) / str(i)) for i, name in enumerate(names)]
         return document.document([run_data.read(folder) for folder in folders])
+
+
+@cache
+def csv_of(name: str) -> str:
+    """cells.csv of a kept run, as the program of today writes it."""
+    return store.cells_text(run_data.read(ROOT / "results" / name).cells)
 
 
 def _folder(name: str, there: Path) -> Path:

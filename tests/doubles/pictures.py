@@ -14,9 +14,10 @@ from bench.show.charts.page import Sheet, applied
 from bench.show.pictures import Run
 
 CHARTS = {
-    name: pictures.load(name)
+    name: chart
     for name in pictures.names()
     if name not in ("machines", "layers")  # which take several runs, and layers with names
+    if not hasattr(chart := pictures.load(name), "NEEDS")  # of what few runs have
 }
 LIGHT = Sheet()
 

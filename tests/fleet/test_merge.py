@@ -6,6 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import page_runs
+import pptx
 import pytest
 from commands import bench, refused
 from hypothesis import given, settings
@@ -13,7 +15,7 @@ from hypothesis import strategies as st
 from made_up_runs import Book
 from msgspec import structs
 
-from bench.data import store
+from bench.data import run_folder, store
 from bench.data.machine import Cpu, Gpu, Gpus, Machine
 from bench.data.records import Visit
 from bench.fleet import alike, merge
@@ -166,10 +168,26 @@ def test_a_fleet_is_drawn_side_by_side(runs: list[Path], tmp_path: Path) -> None
     assert "holds several runs: draw it by itself" in refused("plot", *both)
 
 
+def test_a_fleets_page_and_slides_show_all_of_it(runs: list[Path], tmp_path: Path) -> None:
+    merged(tmp_path / "out", *runs)
+    done = bench("report", str(tmp_path / "out"))
+    assert (done.code, done.err) == (0, "")
+    plots = tmp_path / "out" / "plots"
+    assert sorted(path.name for path in plots.iterdir()) == ["deck.pptx", "report.html"]
+    names = [run.name for run in run_folder.runs(tmp_path / "out")]
+    shown = page_runs.data((plots / "report.html").read_text(encoding="utf-8"))["runs"]
+    assert [run["name"] for run in shown] == names
+    slides = pptx.Presentation(str(plots / "deck.pptx")).slides
+    said = [" ".join(s.text_frame.text for s in each.shapes if s.has_text_frame) for each in slides]
+    assert all(any(name in words for words in said) for name in names)
+    for options in (["--markdown"], ["reference", "--pptx"]):
+        assert "of one run" in refused("report", str(tmp_path / "out"), *options)
+
+
 def test_what_is_no_run_is_refused(runs: list[Path], tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     out = ["--out", str(tmp_path / "out")]
-    assert "is no run and holds none" in refused("merge", str(tmp_path / "empty"), *out)
+    assert "cells.csv can't be read" in refused("merge", str(tmp_path / "empty"), *out)
     (tmp_path / "file").write_text("")
     said = refused("merge", str(runs[0]), "--out", str(tmp_path / "file" / "out"))
     assert "can't be written" in said

@@ -8,17 +8,18 @@ from typing import Any
 
 import pytest
 
+from bench.count import sources
 from bench.data import store
 from bench.data.machine import Machine
 from bench.data.records import Phase, Round, Verdict
-from bench.gate import calibration, command, compare, decide
+from bench.gate import calibration, command, comment, compare, decide
 from bench.gate.command import What
 from bench.history import database
 from bench.machine import survey
 from bench.measure import visit
 from bench.terminal.errors import BadInput
 
-WHAT = What("gate", (), 0.05, None, 0)
+WHAT = What("gate", (), 0.05, None, 0, witness="time")
 
 
 def made(generator: random.Random, slowdown: float = 0.0) -> compare.Comparison:
@@ -55,7 +56,7 @@ def test_a_calibration_is_used_by_the_next_comparison(
 ) -> None:
     clock = iter(range(0, 10_000, 10))
     monkeypatch.setattr(time, "monotonic", lambda: next(clock))
-    command.calibrate(What("gate", (), 0.05, 900.0, 0))
+    command.calibrate(replace(WHAT, budget_s=900.0))
     assert len(compared) >= calibration.LEAST_RUNS
     assert not any(confirm for *_, confirm in compared)
     assert "numpy_dot: runs differ by 0." in capsys.readouterr().err
@@ -74,7 +75,7 @@ def test_too_short_a_calibration_says_how_long_it_needs(
     clock = iter(range(0, 10_000, 10))
     monkeypatch.setattr(time, "monotonic", lambda: next(clock))
     with pytest.raises(BadInput, match=r"1 runs are too few: give a --budget of 2 min 40 s or"):
-        command.calibrate(What("gate", (), 0.05, 50.0, 0))
+        command.calibrate(replace(WHAT, budget_s=50.0))
 
 
 def test_a_run_that_was_cut_short_or_not_judged_tells_a_calibration_nothing(
@@ -103,7 +104,7 @@ def test_a_run_that_was_cut_short_or_not_judged_tells_a_calibration_nothing(
 def test_what_was_found_is_written_and_its_code_is_red(
     compared: list[Any], tmp_path: Path, capsys: Any
 ) -> None:
-    what = What("gate", (), 0.05, None, 99)
+    what = replace(WHAT, seed=99)
     says = command.compare_commits(what, "HEAD", "worktree", tmp_path / "out", locked=False)
     assert command.CODES[says] == 1
     (verdict,) = store.load(tmp_path / "out", Verdict)
@@ -143,11 +144,44 @@ def test_a_summary_that_cannot_be_written_leaves_the_verdict(
     compared: list[Any], tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", "/dev/full")
-    what = What("gate", (), 0.05, None, 99)
+    what = replace(WHAT, seed=99)
     assert command.compare_commits(what, "HEAD", "HEAD", tmp_path / "out", locked=False) == "slower"
     said = capsys.readouterr()
     assert "note: GITHUB_STEP_SUMMARY can't be written" in said.err
     assert "::error title=slower::" in said.out
+
+
+@pytest.mark.parametrize("works", [True, False])
+def test_a_comment_is_told_of_and_one_that_fails_leaves_the_verdict(
+    *, works: bool, compared: list[Any], tmp_path: Path, capsys: Any, monkeypatch: Any
+) -> None:
+    def write(summary: str) -> str:
+        assert summary.startswith("### Gate: ")
+        if works:
+            return "https://github.example/c/1"
+        raise comment.CantComment("there is no gh")
+
+    monkeypatch.setattr(comment, "write", write)
+    what = replace(WHAT, comment=True)
+    says = command.compare_commits(what, "HEAD", "HEAD", tmp_path / "out", locked=False)
+    assert says == "not slower"
+    said = capsys.readouterr()
+    assert ("comment: https://github.example/c/1" in said.out) == works
+    assert ("note: no comment on the pull request: there is no gh" in said.err) != works
+
+
+def test_counts_alone_need_something_that_counts(
+    compared: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    none = sources.Nothing("Valgrind is not installed", "install it")
+    monkeypatch.setattr(sources, "find", lambda _: none)
+    what = replace(WHAT, witness="count")
+    with pytest.raises(BadInput, match="--witness count: Valgrind is not installed: install it"):
+        command.compare_commits(what, "HEAD", "HEAD", tmp_path / "out", locked=False)
+    said = command.compare_commits(
+        replace(WHAT, witness="both"), "HEAD", "HEAD", tmp_path / "out", locked=False
+    )
+    assert said == "not slower"  # by its time
 
 
 def test_a_directory_that_cannot_be_made_is_refused_before_anything_is_measured(

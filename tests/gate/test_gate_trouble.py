@@ -284,7 +284,17 @@ def test_the_command_exits_with_what_was_found(
     monkeypatch.setattr(rounds, "Arm", machine.arm)
     monkeypatch.setattr(compare, "time", SimpleNamespace(monotonic=lambda: machine.now))
     monkeypatch.setattr("bench.show.runs.draw", lambda *_: [])
-    asked = ["--kernel", "python_loop", "--kernel", "numpy_matmul", "--budget", "60s", *options]
+    asked = [
+        "--kernel",
+        "python_loop",
+        "--kernel",
+        "numpy_matmul",
+        "--budget",
+        "60s",
+        "--witness",
+        "time",
+        *options,
+    ]
     done = bench("gate", "--base", "HEAD", *asked, "--out", str(tmp_path / "gate"))
     assert done.code == code, done
     assert (tmp_path / "gate").exists() == (code != 2)

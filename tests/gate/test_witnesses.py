@@ -14,6 +14,8 @@ from bench.count import change, counting, events
 from bench.count.change import Change, Level
 from bench.count.counting import Counts
 from bench.count.sources import Nothing, Source
+from bench.data.machine import Comparison as MachineComparison
+from bench.data.machine import Machine
 from bench.data.records import UNTOLD, Verdict
 from bench.gate import accepted, compare, counts, decide, junit, report, witnesses
 from bench.gate.checkouts import Side
@@ -21,6 +23,8 @@ from bench.gate.report import Asked
 from bench.gate.witnesses import COUNTS, RULES, TIMES, Time
 from bench.plan.case import Case
 from bench.plan.cell import Cell
+from bench.show.pictures.gate import picture
+from bench.show.pictures.parts.picture import Changes
 
 NAME = "numpy_dot 16x16 batch 1"
 CELL = Cell("numpy_dot", Case(16, 16, 1, "float32", "relu"))
@@ -146,13 +150,13 @@ def test_where_times_are_too_noisy_counts_judge(head: float, says: str, tmp_path
 
 def test_what_was_counted_is_told_in_every_form(tmp_path: Path) -> None:
     found = counted(tmp_path, 1000.0, 1020.0)
-    assert report.sentence(found, 0.05) == "slower: 1 slower, by count"
-    assert "| slower, by count |" in report.markdown(found, ASKED)
+    assert report.sentence(found, 0.05) == "slower: 1 slower by count"
+    assert "| slower by count |" in report.markdown(found, ASKED)
     assert "1.02 k, +2.0% ±0.1 |" in report.markdown(found, ASKED)
     assert report.annotations(found, ASKED)[1] == (
         f"::error title=slower::{NAME}: instructions 1.02 k, +2.0%25 ±0.1"
     )
-    assert "slower, by count: instructions 1.02 k, +2.0% ±0.1" in junit.xml(found, ASKED)
+    assert "slower by count: instructions 1.02 k, +2.0% ±0.1" in junit.xml(found, ASKED)
     entry = accepted.Entry(cell=NAME, reason="on purpose", until=dt.date.max, up_to="3%")
     (verdict,) = accepted.apply(found.verdicts, [entry], TODAY).verdicts
     assert verdict.accepted == "on purpose"
@@ -213,7 +217,7 @@ def test_a_verdict_by_count_alone_has_no_time() -> None:
     assert report.change(verdict) == report.visible(verdict) == ""
     calm = replace(found, verdicts=[witnesses.together(by_time(None), by_count("equal"))])
     said = report.sentence(calm, 0.05)
-    assert said == "no cell takes 1% more instructions: 1 not slower, by count"
+    assert said == "no cell takes 1% more instructions: 1 not slower by count"
     none = replace(found, verdicts=[witnesses.together(by_time(None), None, "why")])
     assert report.sentence(none, 0.05) == "can't tell: 1 can't tell"
     assert none.verdicts[0].untold == "no count"
@@ -240,3 +244,27 @@ def test_each_word_for_what_cannot_be_told_is_reached_by_rounds(
 
 def test_a_change_within_one_percent_is_not_asked_to_be_exact() -> None:
     assert math.log1p(change.THRESHOLD) > change.LEAST_EXACT * change.FACTOR
+
+
+def test_the_chart_of_counts_alone_shows_their_changes() -> None:
+    machine = Machine(comparison=MachineComparison(head="h", base="b", witness="count"))
+    more = witnesses.together(by_time(None), by_count("more"))
+    same = replace(witnesses.together(by_time(None), by_count("equal")), cell="another")
+    none = replace(witnesses.together(by_time(None), None), cell="third")
+    shown = picture([more, same, none], machine)
+    assert shown.title == "1 of 3 cells take more instructions: numpy_dot 16x16 batch 1 by 3 %"
+    assert isinstance(shown.body, Changes)
+    (change,) = shown.body.moved
+    assert change.value == pytest.approx(0.03)
+    assert change.words == "+3.0 % (+2.9 to +3.1)"
+    assert shown.missing == ["third (no count)"]
+    calm = picture([same], machine)
+    assert calm.title == "No cell of 1 takes 1 % more instructions"
+    assert "both sides on one core" not in calm.footer
+
+
+def test_the_chart_of_both_names_what_only_the_count_saw() -> None:
+    machine = Machine(comparison=MachineComparison(head="h", base="b", witness="both"))
+    shown = picture([witnesses.together(by_time("not slower"), by_count("more"))], machine)
+    assert isinstance(shown.body, Changes)
+    assert shown.body.moved[0].words.endswith("), +3.0 % instructions")

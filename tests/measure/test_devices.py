@@ -370,7 +370,7 @@ class TestRun:
         assert cells[NAMES[0]].throttled == cells["cpu"].throttled == 0
         held = sum(v.device_throttled != () for v in rows)
         assert f"{NAMES[1]} was throttled in {held} of {held} visits (power cap {held})" in done.out
-        assert f"{NAMES[0]}: float32 ceiling: " in done.out
+        assert f"{NAMES[0]}: float32: best product " in done.out
         assert f"{NAMES[0]} was throttled" not in done.out
 
 
@@ -423,7 +423,7 @@ class TestSaid:
         assert table.throttling([]) == []
 
     def test_a_kernel_on_two_devices_has_two_columns(self, a_run: tuple[Done, Path]) -> None:
-        shown = table.table(store.load(a_run[1], records.CellRow))
+        shown = table.tables(store.load(a_run[1], records.CellRow), 200)[0]
         heads = [str(column.header).split("\n")[0] for column in shown.columns]
         assert heads == ["layer", "numpy_matmul", "board on 0", "board on 1"]
 
@@ -443,10 +443,10 @@ class TestSaid:
         machine = Machine(peaks=known(1e9, None), device_peaks=others)
         first, second = table.device_peaks(machine)
         assert first == (
-            f"{NAMES[0]}: float32 ceiling: 1.00 TFLOP/s (2.00 TFLOP/s by its units and clock);"
-            " memory: not measured"
+            f"{NAMES[0]}: float32: best product 1.00 TFLOP/s (2.00 TFLOP/s by its units and clock);"
+            " memory not measured"
         )
-        assert second.endswith("ceiling: not measured; memory: not measured")
+        assert second.endswith("best product not measured; memory not measured")
 
 
 def known(measured: float | None, stated: float | None) -> Peaks:

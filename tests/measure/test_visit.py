@@ -22,6 +22,13 @@ def visitor() -> Iterator[visit.Visitor]:
         yield visitor
 
 
+@pytest.fixture(scope="module")
+def lasting() -> Iterator[visit.Visitor]:
+    """One whose workers are started anew only where they have to be, as in a run."""
+    with visit.Visitor(threads=2, seed=0, limit_s=0.1) as visitor:
+        yield visitor
+
+
 def cell(kernel: str, batch: int = 4) -> Cell:
     return Cell(kernel, Case(6, 5, batch, "float32", "relu"), 0, 2, "warm")
 
@@ -64,14 +71,14 @@ def test_an_honest_kernel_gives_a_row_and_blocks_of_every_quantity(visitor: visi
     ],
 )
 def test_trouble_is_named_in_one_line_and_the_next_visit_is_unharmed(
-    visitor: visit.Visitor, what: int, status: str, reason: str
+    lasting: visit.Visitor, what: int, status: str, reason: str
 ) -> None:
-    row, blocks = visitor.visit(cell(BADLY, what), 1, 1, None)
+    row, blocks = lasting.visit(cell(BADLY, what), 1, 1, None)
     assert row.status == status
     assert reason in row.reason
     assert "\n" not in row.reason
     assert not blocks
-    after, _ = visitor.visit(cell(BADLY, 100), 2, 1, None)
+    after, _ = lasting.visit(cell(BADLY, 100), 2, 1, None)
     assert after.status == "ok"
 
 

@@ -66,7 +66,7 @@ def test_layers_of_one_shape_are_apart() -> None:
 
 
 def test_the_table_calls_layers_by_their_names_and_shapes() -> None:
-    shown = table.table(cells(SQUARE, FC, ALIKE, replace(FC, batch=512)))
+    shown = table.tables(cells(SQUARE, FC, ALIKE, replace(FC, batch=512)), 200)[0]
     assert isinstance(shown, Table)
     labels = [str(label) for label in shown.columns[0].cells]
     assert labels == [

@@ -531,7 +531,7 @@ def test_the_contract_explains_a_transposed_weight() -> None:
     assert "transposed" not in str(caught.value)
 
 
-RUN = ["--kernel", "numpy_matmul", "--batches", "1,2", "--budget", "1s"]
+RUN = ["--kernel", "numpy_matmul", "--batches", "1,2", "--target", "0.9", "--budget", "9s"]
 
 
 @pytest.mark.usefixtures("no_peaks")
@@ -549,11 +549,12 @@ def test_a_users_layer_is_measured_under_its_name_and_goes_on_unchanged_only(
     assert "measured in float32" in done.err
     cells = pd.read_csv(out / "cells.csv")
     assert set(cells["layer"]) == {"my model fc"}
-    assert set(cells["status"]) in ({"ok"}, {"ok", "pending"})  # a busy machine gets no further
+    assert set(cells["status"]) == {"ok"}
     assert set(cells["activation"]) == {"tanh"}
     assert sorted(cells["batch"]) == [1, 2]
     assert {(row.n_in, row.n_units) for row in cells.itertuples()} == {(4, 3)}
-    assert sorted(p.name for p in (out / "plots").iterdir()) == ["layers.png", "layers.svg"]
+    shown = ["layers.png", "layers.svg", "report.html"]
+    assert sorted(p.name for p in (out / "plots").iterdir()) == shown
     (layer,) = sweep.read(str(out / "sweep.toml")).layers
     assert layer.weights is not None
     assert layer.weights.file == str(path)

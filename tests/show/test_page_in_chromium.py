@@ -7,12 +7,16 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import histories
 import page_runs
 import pytest
 
 from bench import ROOT
 from bench.data.records import CellRow
+from bench.data.series import Change
 from bench.plan.case import Case
+from bench.show import page as pages
+from bench.show.pictures import history
 from bench.stats import prediction, run_data
 from bench.terminal import units
 
@@ -24,7 +28,7 @@ CHROMIUM = next(filter(None, map(shutil.which, NAMES)), None)
 WIDE: Any = {"width": 1280, "height": 800}
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # Playwright's event loop is in no other test's way
 def browser() -> Iterator["Browser"]:
     api = pytest.importorskip("playwright.sync_api", reason="needs Playwright: make test")
     if CHROMIUM is None:
@@ -78,8 +82,14 @@ MARKS = """() => Object.fromEntries([...document.querySelectorAll("[data-plot]")
   [place.dataset.plot, place.querySelectorAll(".mark-symbol.role-mark path").length]))"""
 
 
-@pytest.mark.parametrize("names", [("h100",), (*page_runs.RUNS,)], ids=["kept", "awkward"])
-def test_a_mark_a_cell_and_no_trouble(names: tuple[str, ...], reader: Reader) -> None:
+@pytest.mark.parametrize(
+    "names",
+    [
+        pytest.param(["h100", "a GPU", "thirty kernels", "no cells"], id="some"),
+        pytest.param(list(page_runs.RUNS), id="all", marks=pytest.mark.campaign),
+    ],
+)
+def test_a_mark_a_cell_and_no_trouble(names: list[str], reader: Reader) -> None:
     for name in names:
         page = reader.open(name)
         plots = page_runs.data(page_runs.page(name))["plots"]
@@ -119,8 +129,7 @@ def test_the_table_sorts_filters_and_gives_its_file(reader: Reader) -> None:
     assert page.locator("table.cells thead th").count() == len(fields(CellRow))
     with page.expect_download() as download:
         page.get_by_role("button", name="Download cells.csv").click()
-    cells = ROOT / "results" / "reference" / "cells.csv"
-    assert Path(download.value.path()).read_bytes() == cells.read_bytes()
+    assert Path(download.value.path()).read_text("utf-8") == page_runs.csv_of("reference")
 
 
 def _number(text: str) -> float:
@@ -296,3 +305,15 @@ def test_the_keyboard_alone_reaches_and_operates_every_control(reader: Reader) -
     page.locator(".skip").focus()
     page.keyboard.press("Enter")
     assert re.search("at=main", page.evaluate("location.hash"))
+
+
+def test_the_page_of_a_history_draws_itself(browser: "Browser", tmp_path: Path) -> None:
+    values = [1e-3 * (1 + 0.001 * (n % 7) + 0.1 * (n > 9)) for n in range(20)]
+    each = histories.series(values)
+    runs = each.runs[9], each.runs[10]
+    found = [(each, [Change(10, 1.1, 1.09, 1.11, *runs)])]
+    pages.write_picture(history.picture(found), tmp_path / "history.html")
+    reader = Reader(browser, tmp_path)
+    assert reader.open("history").evaluate(MARKS) == {"chart-0": len(values) + 1}  # and a ring
+    reader.close()
+    assert reader.trouble == []

@@ -55,7 +55,7 @@ def without_number(status: Status) -> CellRow:
 def printed(cells: list[CellRow]) -> str:
     """The table as it comes out of a wide terminal without colours."""
     out = io.StringIO()
-    Console(file=out, width=200, no_color=True).print(table.table(cells))
+    Console(file=out, width=200, no_color=True).print(table.tables(cells, 200)[0])
     return out.getvalue()
 
 
@@ -112,7 +112,7 @@ class TestTable:
 
     def test_rows_go_by_layer_and_batch(self) -> None:
         sizes = [(1000, 1), (16, 64), (16, 1), (128, 4)]
-        shown = table.table([cell(width=width, batch=batch) for width, batch in sizes])
+        shown = table.tables([cell(width=width, batch=batch) for width, batch in sizes], 200)[0]
         labels = [str(label) for label in shown.columns[0].cells]
         assert labels == [
             "16 x 16\nbatch 1",
@@ -122,7 +122,7 @@ class TestTable:
         ]
 
     def test_a_case_that_a_kernel_has_no_cell_of_is_a_dash(self) -> None:
-        shown = table.table([cell("numpy_dot"), cell("numpy_matmul", width=128)])
+        shown = table.tables([cell("numpy_dot"), cell("numpy_matmul", width=128)], 200)[0]
         dots, matmul = ([str(entry) for entry in column.cells] for column in shown.columns[1:])
         assert dots[1] == matmul[0] == "-"
         assert "-" not in (dots[0], matmul[1])
@@ -131,6 +131,22 @@ class TestTable:
         cold = replace(cell(), cache="cold", precision="float64")
         said = table.caption([cell(), cell("numpy_matmul"), cold])
         assert said.startswith("float32, relu, 2 threads, warm caches; float64, relu, 2 threads,")
+
+    def test_what_does_not_fit_beside_goes_below_and_nothing_is_cut(self) -> None:
+        kernels = [f"a_kernel_with_a_long_name_{i}" for i in range(12)]
+        out = io.StringIO()
+        console = Console(file=out, width=120, no_color=True)
+        parts = table.tables([cell(kernel) for kernel in kernels], console.width)
+        for part in parts:
+            console.print(part)
+        text = out.getvalue()
+        assert len(parts) == 4
+        assert "…" not in text
+        assert [kernel for kernel in kernels if kernel in text] == kernels
+        assert text.count("20.0 µs") == len(kernels)
+        assert text.count("16 x 16") == len(parts)
+        (narrow,) = table.tables([cell("n" * 200)], 80)
+        assert len(narrow.columns) == 2
 
     def test_without_the_loop_nobody_speaks_of_speed_ups(self) -> None:
         alone = [cell()]
@@ -345,6 +361,6 @@ def test_without_a_visit_beside_the_probe_nothing_is_said_of_the_machine() -> No
 def test_a_kernel_that_cannot_run_here_has_no_column_but_a_reason() -> None:
     there = without_number("unavailable")
     rows = [replace(there, kernel="cupy_matmul"), replace(there, kernel="numpy_dot", status="ok")]
-    shown = table.table(rows)
+    shown = table.tables(rows, 200)[0]
     assert [str(column.header).split("\n")[0] for column in shown.columns] == ["layer", "numpy_dot"]
-    assert len(table.table(rows[:1]).columns) == 2
+    assert len(table.tables(rows[:1], 200)[0].columns) == 2

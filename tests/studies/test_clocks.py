@@ -4,6 +4,7 @@ import json
 import sys
 from collections.abc import Callable
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,6 +15,7 @@ from cupy_double import HOST_NS, MATMUL_NS, Machine
 
 from bench.plan.case import Case
 from bench.studies import clocks
+from bench.worker.server import Server
 from kernels import _cupy
 
 CASE = Case(6, 5, 9, "float32", "relu")
@@ -72,6 +74,8 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
     machine = Machine()
     _cupy.proved.cache_clear()
     monkeypatch.setattr(_cupy.CudaDevice, "warm_s", 0.0)
+    on_its_clock = partial(Server, clock=machine.clock, sleep=machine.sleep)
+    monkeypatch.setattr(clocks, "Server", on_its_clock)
     for name, module in machine.modules().items():
         monkeypatch.setitem(sys.modules, name, module)
     monkeypatch.setattr("ctypes.CDLL", lambda name: name)

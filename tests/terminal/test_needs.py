@@ -82,3 +82,13 @@ def test_the_packages_are_those_of_pyproject() -> None:
     text = (ROOT / "pyproject.toml").read_text(encoding="utf-8").lower()
     for package, _ in needs.KNOWN.values():
         assert f'"{package.lower()}' in text
+
+
+def test_an_older_python_hears_it_in_one_line() -> None:
+    command = "import sys; sys.version_info = (3, 10, 13); import bench"
+    done = subprocess.run(
+        [sys.executable, "-c", command], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: Python 3.11 or newer is needed, and this is ")
+    assert done.stderr.count("\n") == 1

@@ -39,6 +39,52 @@ def test_one_in_another_unit_or_at_another_rate_does_not(factor: float, work: in
     assert rate(Scaled(factor, work)) == pytest.approx(factor, rel=0.03)
 
 
+@pytest.mark.parametrize("factor", [1.0, 0.5])
+def test_on_a_machine_without_a_free_core_only_what_is_undisturbed_speaks(factor: float) -> None:
+    """For 3 s this process gets a core for a twentieth of the time, and never for a whole try."""
+
+    class Starved(Scaled):
+        waited = 0.0
+
+        def fence(self, out: Any) -> None:
+            super().fence(out)
+            if self.clock() < 3:
+                self.clock.ticks += 40_000_000
+                self.waited += 0.04
+
+    device = Starved(factor)
+    seen = device_checks.clock_rate(
+        step_on(device), 0, 1e-4, device.clock, waited_s=lambda: device.waited
+    )
+    assert seen == pytest.approx(factor, rel=0.03)
+
+
+class FarAway(SimulatedDevice):
+    """Every wait for it takes a while longer, as under WSL; it counts all or part of its work."""
+
+    def __init__(self, factor: float = 1.0) -> None:
+        super().__init__(HostClock(), 20_000, 2_000)
+        self.factor = factor
+
+    def fence(self, out: Any) -> None:
+        super().fence(out)
+        self.clock.ticks += 150_000
+
+    def seconds(self, start: int, stop: int) -> float:
+        seconds = self.factor * super().seconds(start, stop)
+        self.clock.ticks += 150_000
+        return seconds
+
+
+def test_a_long_way_to_the_device_is_no_part_of_its_work() -> None:
+    assert rate(FarAway(), 1e-5) == 1.0
+
+
+@pytest.mark.parametrize("factor", [0.1, 0.5, 0.75])
+def test_and_no_excuse_for_work_that_is_not_counted(factor: float) -> None:
+    assert rate(FarAway(factor), 1e-5) < 0.9
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_on_a_busy_machine_an_honest_clock_agrees_sooner_or_later(seed: int) -> None:
     chance = random.Random(seed)

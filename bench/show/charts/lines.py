@@ -14,7 +14,7 @@ from bench.show.pictures.parts.picture import Guide, Lines, Panel
 from bench.show.pictures.parts.ticks import even_ticks, log_ticks
 
 ONE_ROW = 4  # more panels stand in two rows
-MANY = 25  # points of a line, from which on they are drawn small
+MANY = 25  # points of a line, from which on they are small
 
 
 def draw(page: Page, body: Lines) -> None:
@@ -98,10 +98,13 @@ def _paint(page: Page, axes: Axes, panel: Panel, *, joined: bool) -> None:
             low, high = (np.asarray(side, float) for side in (line.low, line.high))
             spread = np.fmax([y - low, high - y], 0)
         how = page.drawn(line.kernel) if joined else page.mark(line.kernel)
-        caps = 5
-        if len(y) > MANY:
-            how, caps = how | {"markersize": 5, "linewidth": 1.5}, 0
-        axes.errorbar(line.x, y, yerr=spread, label=line.kernel, capsize=caps, elinewidth=2, **how)
+        if len(y) > MANY:  # a band instead of a bar at each point
+            how |= {"markersize": 5, "linewidth": 1.5}
+            if spread is not None:
+                band: dict[str, Any] = {"color": how["color"], "alpha": 0.2, "linewidth": 0}
+                axes.fill_between(line.x, y - spread[0], y + spread[1], **band)
+            spread = None
+        axes.errorbar(line.x, y, yerr=spread, label=line.kernel, capsize=5, elinewidth=2, **how)
 
 
 def _moments(layout: Layout, axes: Axes, r: int, panel: Panel) -> None:

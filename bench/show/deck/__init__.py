@@ -18,6 +18,7 @@ and of the lines' ends is that of two more series in each chart, "ticks" and "na
 PowerPoint's has its ticks at the widths that were measured.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,6 +37,14 @@ def write(run: "RunData", path: Path) -> Path:
     from bench.show.deck import story
 
     return _write(story.read(run), path)
+
+
+def write_fleet(runs: "Sequence[RunData]", path: Path) -> Path:
+    """Make the deck of what sets several machines' runs apart."""
+    from bench.show import pictures
+    from bench.show.deck import story
+
+    return _write(story.beside([pictures.read(run) for run in runs]), path)
 
 
 def write_picture(picture: "Picture", made: "datetime", path: Path) -> Path:

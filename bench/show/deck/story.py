@@ -6,9 +6,8 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from bench.show import pictures, table
-from bench.show.deck import method
-from bench.show.pictures import Run
+from bench.show import method, pictures, table
+from bench.show.pictures import Run, machines
 from bench.show.pictures.parts import cells, words
 from bench.show.pictures.parts.footer import footer
 from bench.show.pictures.parts.picture import (
@@ -83,6 +82,11 @@ def tell(run: Run, headline: str | None, state: str | None) -> Story:
         _started(run),
         [*(slides or [_nothing(run)]), last],
     )
+
+
+def beside(runs: Sequence[Run]) -> Story:
+    """The slides of several runs, a slide a run."""
+    return alone(machines.compare(runs), max(map(_started, runs)))
 
 
 def alone(picture: Picture, made: datetime) -> Story:

@@ -23,9 +23,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from bench.show.pictures.parts.picture import Picture
     from bench.stats.run_data import RunData
 
 NAME = "report.html"
+
+
+def write_picture(picture: "Picture", path: Path) -> Path:
+    """Make the page of one picture that is no run's."""
+    from bench.data import store
+    from bench.show.page import document
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    store.replace(path, document.alone(picture))
+    return path
 
 
 def write(runs: "Sequence[RunData]", path: Path) -> Path:

@@ -10,8 +10,7 @@ from typing import Any
 from xml.etree.ElementTree import Element, SubElement, fromstring
 
 from bench.plan import sweep
-from bench.show import pictures, table
-from bench.show.deck import method
+from bench.show import method, pictures, table
 from bench.show.page import cells, comparison, grids, kernels, ladder, layer, plots, tables, vega
 from bench.show.page.markup import data, element, fill, html
 from bench.show.pictures import Run
@@ -24,6 +23,7 @@ SCRIPTS = ("common", "charts", "tables", "visits", "batching", "layer", "main")
 
 PLACES = {
     "speedup": "first-chart",
+    "instructions": "charts-ladder",
     "batching": "charts-batching",
     "throughput": "charts-limits",
     "roofline": "charts-limits",
@@ -66,9 +66,24 @@ def document(runs: Sequence[RunData]) -> str:
         comparison.fill(side_by_side, runs, drawn, charts.figure)
     else:
         main.remove(side_by_side)
-    title = runs[0].folder.name if len(runs) == 1 else ", ".join(run.folder.name for run in runs)
+    title = ", ".join(run.folder.name for run in runs)
     fill(_only(page, "title"), f"{title}: {table.headline(runs[0]) or FALLBACK}")
     _seal(page, runs, charts)
+    return html(page)
+
+
+def alone(picture: Picture) -> str:
+    """The page of one picture that is no run's."""
+    page = fromstring((TEMPLATE / "page.html").read_text(encoding="utf-8"))  # noqa: S314 - ours
+    main = _find(page, "main", "id")
+    main.remove(_slot(page, "run"))
+    charts = Charts(picture.kernels)
+    section = _slot(page, "comparison")
+    for part in list(section):
+        section.remove(part)
+    section.append(charts.figure("chart", picture))
+    fill(_only(page, "title"), picture.title)
+    _seal(page, (), charts)
     return html(page)
 
 
@@ -216,7 +231,7 @@ def _data(runs: Sequence[RunData], charts: Charts) -> Element:
     return data(
         "page-data",
         {
-            "kernels": [kernels.key(kernel) for kernel in charts.kernels],
+            "kernels": charts.kernels,
             "plots": charts.specs,
             "runs": [
                 {"name": run.folder.name, "models": layer.models(run.cells)} | cells.data(run)

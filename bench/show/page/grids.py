@@ -22,10 +22,11 @@ def symbols(kernels: Sequence[str]) -> Element:
     """What swatches are copies of."""
     made = element("svg", hidden="hidden")
     for place, kernel in enumerate(kernels):
-        key = looks_of.key(kernel)
-        dash = " ".join(map(str, key["dash"])) or None  # type: ignore[call-overload]
+        dash = " ".join(map(str, looks_of.dash(kernel))) or None
         line = element("line", x1="0", x2="26", y1="7", y2="7", stroke_dasharray=dash)
-        path = element("path", d=key["path"], transform="translate(13 7) scale(5)", stroke="none")
+        path = element(
+            "path", d=looks_of.marker(kernel), transform="translate(13 7) scale(5)", stroke="none"
+        )
         made.append(element("g", line, path, id=f"k{place}"))
     return made
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from bench import ROOT
 from bench.show.page.markers import PATHS
-from bench.show.pictures.parts import looks, words
+from bench.show.pictures.parts import looks
 
 WIDTH = 2.0  # of a line, in pixels
 
@@ -26,15 +26,14 @@ def variable(kernel: str, kernels: Sequence[str]) -> str:
     return f"--k{kernels.index(kernel)}"
 
 
-def key(kernel: str) -> dict[str, object]:
-    """What the page's script needs to draw a kernel's marker and line."""
-    look = looks.look(kernel)
-    return {
-        "name": kernel,
-        "path": PATHS[look.marker],
-        "dash": [WIDTH * part for part in look.dash],
-        "spoken": words.sentence(words.spoken(kernel)),
-    }
+def marker(kernel: str) -> str:
+    """Its marker, as a path."""
+    return PATHS[looks.look(kernel).marker]
+
+
+def dash(kernel: str) -> list[float]:
+    """The dashes and gaps of its line in turn, in pixels; none: unbroken."""
+    return [WIDTH * part for part in looks.look(kernel).dash]
 
 
 def colours(kernels: Sequence[str]) -> str:
@@ -46,14 +45,11 @@ def colours(kernels: Sequence[str]) -> str:
         lines = [f"--{what}:{colour}" for what, colour in general.items()]
         for kernel in kernels:
             mine = variable(kernel, kernels)
-            tint = theme.tint(kernel)
-            lines += [f"{mine}:{theme.line(kernel)}", f"{mine}-tint:{tint}"]
-            lines += [f"{mine}-text:{theme.text(kernel, tint)}"]
+            lines += [f"{mine}:{theme.line(kernel)}", f"{mine}-tint:{theme.tint(kernel)}"]
         return ":root{" + ";".join(lines) + "}"
 
     uses = "".join(
-        f".k{i}{{--mine:var(--k{i});--tint:var(--k{i}-tint);--text:var(--k{i}-text)}}"
-        for i in range(len(kernels))
+        f".k{i}{{--mine:var(--k{i});--tint:var(--k{i}-tint)}}" for i in range(len(kernels))
     )
     dark = f"@media screen and (prefers-color-scheme:dark){{{block('dark')}}}"
     return f"{block('light')}{dark}{uses}"

@@ -13,12 +13,21 @@ from typing import Any
 from bench.show.page import kernels as looks_of
 from bench.show.page.said import number
 from bench.show.pictures.parts import words
-from bench.show.pictures.parts.looks import look
-from bench.show.pictures.parts.picture import Dots, Guide, Line, Lines, Panel, Picture, Visits, Y
-from bench.show.pictures.parts.ticks import log_ticks
+from bench.show.pictures.parts.picture import (
+    Dots,
+    Guide,
+    Line,
+    Lines,
+    Moment,
+    Panel,
+    Picture,
+    Visits,
+    Y,
+)
+from bench.show.pictures.parts.ticks import even_ticks, log_ticks
 
 Spec = dict[str, Any]
-HEIGHT = 300
+HEIGHT, TALL = 300, 400  # of lines, and of scattered points
 POINT = 64  # square pixels
 LINE = 12  # of text, in pixels
 STRIP = 34  # of a row, in pixels; the axis takes one and a half
@@ -49,7 +58,7 @@ def plots(picture: Picture, kernels: Sequence[str]) -> list[Plot]:
 def scales(shown: Sequence[str], kernels: Sequence[str]) -> dict[str, Any]:
     """How kernels are told apart: by colour and marker, the same in every chart."""
     colours = [f"var({looks_of.variable(kernel, kernels)})" for kernel in shown]
-    markers = [looks_of.key(kernel)["path"] for kernel in shown]
+    markers = list(map(looks_of.marker, shown))
     kernel = {"field": "kernel", "type": "nominal", "legend": None}
     return {
         "color": {**kernel, "scale": {"domain": list(shown), "range": colours}},
@@ -69,6 +78,10 @@ def _log(low: float, high: float) -> Spec:
     return {"type": "log", "domain": [low, high], "nice": False}
 
 
+def _linear(low: float, high: float) -> Spec:
+    return {"type": "linear", "domain": [low, high], "nice": False}
+
+
 # --- lines
 
 
@@ -84,7 +97,9 @@ def _lines(body: Lines, kernels: Sequence[str]) -> list[Plot]:
     x = {
         "field": "x",
         "type": "quantitative",
-        "scale": _log(min(xs) / 1.2, max(xs) * 1.2),
+        "scale": _log(min(xs) / 1.2, max(xs) * 1.2)
+        if body.x.log
+        else _linear(min(xs) - 0.5, max(xs) + 0.5),
         "axis": _axis(body.x.title, list(body.x.ticks), _lookup(body.x.ticks)),
     }
     rows = max((guide.text.count("\n") + 1 for guide in guides), default=0)
@@ -100,8 +115,11 @@ def _lookup(ticks: Mapping[float, str]) -> str:
 
 def _y_of(y: Y, low: float, high: float, rows: int) -> Spec:
     """The axis, with room for so many rows of a guide's words above the highest number."""
-    if y.share:
-        scale: Spec = {"domain": [0, max(100.0, high)], "nice": False}
+    if y.ends:
+        scale = _linear(*y.ends)
+        axis = _axis(f"{y.title}, {y.unit}", even_ticks(*y.ends, 7))
+    elif y.share:
+        scale = _linear(0, max(100.0, high))
         axis = _axis(f"{y.title}, %", [0, 25, 50, 75, 100])
     else:
         free = LINE * (rows + 1)
@@ -120,10 +138,11 @@ def _panel(panel: Panel, body: Lines, x: Spec, y: Spec, kernels: Sequence[str]) 
     told = scales(shown, kernels)
     colour = told["color"]
     marks: list[Spec] = [layer for guide in panel.guides for layer in _guide(guide, x, y)]
+    marks += [layer for moment in panel.moments for layer in _moment(moment, x, y)]
     if body.joined:
         dashes = {
             "domain": shown,
-            "range": [[looks_of.WIDTH * d for d in look(k).dash] or [1, 0] for k in shown],
+            "range": [looks_of.dash(kernel) or [1, 0] for kernel in shown],
         }
         line = {"field": "kernel", "type": "nominal", "legend": None, "scale": dashes}
         encoding = {"x": x, "y": y, "color": colour, "strokeDash": line}
@@ -141,7 +160,8 @@ def _panel(panel: Panel, body: Lines, x: Spec, y: Spec, kernels: Sequence[str]) 
         }
     )
     values = [row for line in panel.lines for row in _rows(line, body)]
-    return {"height": HEIGHT, "data": {"name": "cells", "values": values}, "layer": marks}
+    height = HEIGHT if body.joined else TALL
+    return {"height": height, "data": {"name": "cells", "values": values}, "layer": marks}
 
 
 def _rows(line: Line, body: Lines) -> list[Spec]:
@@ -161,6 +181,29 @@ def _rows(line: Line, body: Lines) -> list[Spec]:
         what = body.x.title.split(":")[0].split(" (")[0]
         rows.append(row | {"said": f"{name}\n{what} {place}\n{value}{interval}"})
     return rows
+
+
+def _moment(moment: Moment, x: Spec, y: Spec) -> list[Spec]:
+    """An upright with its letter, and a ring around each point that changed there."""
+    low, high = y["scale"]["domain"]
+    rule = {"type": "rule", "color": MUTED, "strokeDash": [3, 3], "aria": False}
+    text = {"type": "text", "text": moment.letter, "dy": -8, "color": MUTED, "aria": False}
+    ring = {"type": "point", "filled": False, "color": MUTED, "size": 4 * POINT, "aria": False}
+    ends = {"x": x, "y": y, "y2": {"field": "y2"}}
+    where = {"x": x, "y": y}
+    return [
+        {
+            "data": {"values": [{"x": moment.x, "y": low, "y2": high}]},
+            "mark": rule,
+            "encoding": ends,
+        },
+        {"data": {"values": [{"x": moment.x, "y": high}]}, "mark": text, "encoding": where},
+        {
+            "data": {"values": [{"x": at, "y": value} for at, value in moment.points]},
+            "mark": ring,
+            "encoding": where,
+        },
+    ]
 
 
 def _guide(guide: Guide, x: Spec, y: Spec) -> list[Spec]:

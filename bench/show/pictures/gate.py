@@ -1,12 +1,16 @@
 """A comparison of two commits: every cell's change with its interval, and what was asked about."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from bench.data.machine import Comparison, Machine
 from bench.data.records import Verdict
 from bench.show.pictures.parts import words
 from bench.show.pictures.parts.picture import Change, Changes, Dot, Nothing, Picture
 from bench.terminal.text import plain
+
+MORE = 0.01
+"""From so many more instructions on a count says that a cell is slower."""
 
 
 def picture(verdicts: Sequence[Verdict], machine: Machine) -> Picture:
@@ -15,16 +19,29 @@ def picture(verdicts: Sequence[Verdict], machine: Machine) -> Picture:
     `machine` is that of machine.json, with its comparison.
     """
     asked = machine.comparison or Comparison()
+    what = "Change of a launch's time with its 95 % interval"
+    if asked.witness == "count":
+        verdicts = [_by_count(verdict) for verdict in verdicts]
+        what = "Change of a launch's instructions, and how exact it is"
     known = [v for v in verdicts if v.change_low is not None]
     return Picture(
         title(verdicts, asked),
-        ["Change of a launch's time with its 95 % interval", _conditions(asked)],
-        _body(known, asked.slower_than)
+        [what, _conditions(asked)],
+        _body(known, asked.slower_than if asked.witness != "count" else MORE)
         if known
-        else Nothing("no cell has rounds enough for an interval"),
+        else Nothing("no cell has a change that is known"),
         [f"{v.cell} ({_missing(v)})" for v in verdicts if v.change_low is None],
         _footer(verdicts, machine),
     )
+
+
+def _by_count(verdict: Verdict) -> Verdict:
+    """The verdict with the change of its count in the place of the time's."""
+    if verdict.count_change is None:
+        return verdict
+    exact = verdict.count_exact or 0.0
+    low, high = verdict.count_change - exact, verdict.count_change + exact
+    return replace(verdict, change=verdict.count_change, change_low=low, change_high=high)
 
 
 def _body(known: Sequence[Verdict], margin: float) -> Changes:
@@ -39,7 +56,7 @@ def _body(known: Sequence[Verdict], margin: float) -> Changes:
 
 
 def _missing(verdict: Verdict) -> str:
-    return "too few rounds" if verdict.rounds else f"{verdict.says}, by count"
+    return "too few rounds" if verdict.rounds else verdict.untold or "no time"
 
 
 def _interval(verdict: Verdict) -> tuple[float, float]:
@@ -51,8 +68,8 @@ def _change(verdict: Verdict) -> Change:
     interval = f"({100 * low:+z.1f} to {100 * high:+z.1f})"
     change = verdict.change or 0.0
     counted = ""
-    if verdict.by == "count" and verdict.count_change is not None:
-        counted = f", {100 * verdict.count_change:+z.1f} % instructions"
+    if verdict.by == "count" and verdict.count_change not in (None, verdict.change):
+        counted = f", {100 * verdict.size:+z.1f} % instructions"
     accepted = ", accepted" * bool(verdict.accepted)
     text = f"{100 * change:+z.1f} % {interval}{counted}{accepted}"
     return Change(verdict.cell, verdict.says, change, low, high, bool(verdict.accepted), text)
@@ -65,11 +82,14 @@ def title(verdicts: Sequence[Verdict], asked: Comparison) -> str:
     red = [verdict for verdict in verdicts if verdict.says == "slower" and not verdict.accepted]
     if red:
         worst = max(red, key=lambda verdict: verdict.size)
-        count = f"{len(red)} of {len(verdicts)} cells got slower"
+        did = "take more instructions" if asked.witness == "count" else "got slower"
+        count = f"{len(red)} of {len(verdicts)} cells {did}"
         return f"{count}: {words.name_of(worst.cell)} by {100 * worst.size:.0f} %"
     unknown = sum(verdict.says == "can't tell" for verdict in verdicts)
     if unknown:
         return f"{unknown} of {len(verdicts)} cells can't be told"
+    if asked.witness == "count":
+        return f"No cell of {len(verdicts)} takes {100 * MORE:g} % more instructions"
     return f"No cell of {len(verdicts)} is {100 * asked.slower_than:g} % slower"
 
 
@@ -81,10 +101,11 @@ def _conditions(asked: Comparison) -> str:
 
 
 def _footer(verdicts: Sequence[Verdict], machine: Machine) -> str:
+    rounds = [verdict.rounds for verdict in verdicts if verdict.rounds]
     parts = [
         machine.cpu.model,
-        "1 thread, both sides on one core",
+        f"1 thread{', both sides on one core' * bool(rounds)}",
         machine.started[:10],
-        words.from_to([verdict.rounds for verdict in verdicts], "round a cell", "rounds a cell"),
+        words.from_to(rounds, "round a cell", "rounds a cell"),
     ]
     return plain(" · ".join(part for part in parts if part))

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from statistics import median, quantiles
 
 from bench.data.series import Change, Kept, Series, differences
@@ -16,8 +16,9 @@ from bench.terminal.text import plain
 Found = Sequence[tuple[Series, Sequence[Change]]]
 
 MOST_PANELS = 3
-LETTERS = "abcdef"
-"""Of the moments: so many can be explained below the chart."""
+LETTERS = "abcdefgh"
+ROOM = 500
+"""Letters that all moments together may be explained with, below the chart."""
 
 MOST_WORDS, LONGEST = 3, 60
 """What is said of a moment at most: how many things, and letters of each."""
@@ -74,7 +75,9 @@ def picture(found: Found) -> Picture:
     )
     places = {run.key: place for place, run in enumerate(runs, 1)}
     every = sorted(_events(shown, runs), key=lambda event: (-event.size, -event.after.at_s))
-    events = sorted(every[: len(LETTERS)], key=lambda event: places[event.after.key])
+    lengths = accumulate(len(event.words) for event in every[: len(LETTERS)])
+    count = max(sum(length <= ROOM for length in lengths), min(len(every), 1))
+    events = sorted(every[:count], key=lambda event: places[event.after.key])
     levels = [level for series, changes in shown for level in _levels(series, changes)]
     ends = _ends(levels)
     beyond = sum(not ends[0] <= number <= ends[1] for level in levels for number in level)
@@ -196,7 +199,8 @@ def _sizes(changes: Sequence[Change]) -> str:
         (only,) = changes
         return f"{_percent(only.ratio)} % ({_percent(only.low)} to {_percent(only.high)})"
     ratios = [change.ratio for change in changes]
-    return f"{_percent(min(ratios))} to {_percent(max(ratios))} % ({len(changes)} cases)"
+    ends = dict.fromkeys(_percent(ratio) for ratio in (min(ratios), max(ratios)))
+    return f"{' to '.join(ends)} % ({len(changes)} cases)"
 
 
 def _title(shown: Found, runs: Sequence[Kept]) -> str:
@@ -236,7 +240,7 @@ def _footer(runs: Sequence[Kept]) -> str:
         last.facts.get("CPU", ""),
         f"machine {last.host or last.machine}",
         words.from_to([len(runs)], "run", "runs"),
-        f"{_day(first)} to {_day(last)}",
-        f"commits {first.version} to {last.version}",
+        " to ".join(dict.fromkeys((_day(first), _day(last)))),
+        " to ".join(dict.fromkeys((first.version, last.version))),
     ]
     return plain(" · ".join(part for part in parts if part))

@@ -82,7 +82,7 @@ function startKeys() {
     const names = new Set(hidden);
     if (!names.delete(button.dataset.kernel)) names.add(button.dataset.kernel);
     hide(names);
-    keep({ hide: [...names].join(",") });
+    keep({ hide: [...names].map((name) => page.kernels.indexOf(name)).join(",") });
   });
   document.addEventListener("scroll", () => { tip.hidden = true; }, { passive: true });
   document.addEventListener("keydown", (event) => { if (event.key === "Escape") tip.hidden = true; });

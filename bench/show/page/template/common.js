@@ -15,7 +15,7 @@ function element(tag, text, attributes = {}) {
 }
 
 function swatch(kernel) {
-  const mine = page.kernels.findIndex(({ name }) => name === kernel);
+  const mine = page.kernels.indexOf(kernel);
   const made = document.createElementNS("http://www.w3.org/2000/svg", "svg");
   const use = document.createElementNS("http://www.w3.org/2000/svg", "use");
   use.setAttribute("href", `#k${mine}`);

@@ -8,7 +8,7 @@ const apply = runs.map((run, number) => {
 const nav = slot("runs", document);
 
 function show(choice) {
-  const compare = choice === "compare" && runs.length > 1;
+  const compare = !runs.length || (choice === "compare" && runs.length > 1);
   const chosen = compare ? -1 : Math.min(Math.max(Number(choice) || 0, 0), runs.length - 1);
   runs.forEach((run, number) => { run.hidden = number !== chosen; });
   if (comparison) comparison.hidden = !compare;
@@ -22,7 +22,7 @@ function show(choice) {
 
 async function follow() {
   readState();
-  hide((state.hide ?? "").split(",").filter((name) => page.kernels.some((kernel) => kernel.name === name)));
+  hide(state.hide ? state.hide.split(",").map((place) => page.kernels[place]).filter(Boolean) : []);
   const drawn = show(state.run ?? 0);
   const target = state.at && document.getElementById(state.at);
   await drawn;

@@ -14,8 +14,14 @@ def log_ticks(low: float, high: float, most: int) -> list[float]:
 
 
 def even_ticks(low: float, high: float, most: int) -> list[float]:
-    """Round numbers for a linear axis, at most so many: multiples of 1, 2 or 5 times a decade."""
-    decade = 10.0 ** math.floor(math.log10(high - low) - 1)
-    steps = (m * decade * 10**power for power in range(3) for m in (1, 2, 5))
-    step = next(step for step in steps if (high - low) / step <= max(most, 2) - 1)
-    return [n * step for n in range(math.ceil(low / step), math.floor(high / step) + 1)]
+    """Round numbers for a linear axis, two or more and about so many at most: the multiples of 1, 2
+    or 5 times a power of ten.
+    """
+    decade = 10.0 ** (math.floor(math.log10(high - low)) - 1)
+    ticks: list[float] = []
+    for step in (m * decade * 10**power for power in range(2) for m in (1, 2, 5)):
+        coarser = range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1)
+        if ticks and (len(ticks) <= most or len(coarser) < 2):
+            break
+        ticks = [n * step for n in coarser]
+    return ticks

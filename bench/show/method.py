@@ -1,4 +1,4 @@
-"""How a run's numbers came about: the words of a deck that belong to no picture."""
+"""How a run's numbers came about: the words of a deck and of a page that belong to no picture."""
 
 from bench.show import table
 from bench.show.pictures import Run
