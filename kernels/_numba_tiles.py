@@ -48,11 +48,26 @@ VECTOR_BYTES, ROWS = _vector_bytes_and_rows()
 PANELS = 2
 """The most panels of a tile."""
 
+LEAST_COPIED = ROWS // 2
+"""The fewest rows of a tile that reads a copy of A_in: batches of more than ROWS have no shorter
+one."""
+
 BUSY = 8
 """Multiply-adds that a core has under way: two begin in each clock cycle, and one takes four."""
 
+LINE = 16
+"""Inputs of a row that are copied in a turn: a cache line of float32."""
+
 TURN = 4
 """Unroll factor of the loop over inputs."""
+
+_KINDS = [
+    (height, vectors, copied)
+    for height in range(1, ROWS + 1)
+    for vectors in range(1, PANELS + 1)
+    for copied in range(2 if height >= LEAST_COPIED else 1)
+]
+"""The tiles that there are: rows, panels, and whether A is a copy."""
 
 SIGMOID, TANH = 1, 2
 
@@ -70,29 +85,32 @@ INT, INT32 = ir.IntType(64), ir.IntType(32)
 
 @intrinsic
 def _tile(
-    _typing: Any, rows: Any, panels: Any, n_in: Any, A: Any, A_stride: Any, W: Any, W_stride: Any,
-    b: Any, floor: Any, out: Any, out_stride: Any, units: Any,
+    _typing: Any, rows: Any, panels: Any, copied: Any, n_in: Any, A: Any, A_stride: Any, W: Any,
+    W_stride: Any, b: Any, floor: Any, out: Any, out_stride: Any, units: Any,
 ) -> Any:  # fmt: skip
     """One tile: out = max(A @ W + b, floor), for `rows` rows, `panels` panels and `n_in` inputs.
 
     A, W, b and out are addresses; the strides are in bytes, from row to row; `floor` has the type
-    of the numbers. Only the first `units` columns are stored.
+    of the numbers. With `copied` (1 or 0), A is as `_copy` leaves it and has no stride. Only the
+    first `units` columns are stored.
     """
-    order = rows, panels, n_in, A, A_stride, W, W_stride, b, floor, out, out_stride, units
+    order = (
+        rows, panels, copied, n_in, A, A_stride, W, W_stride, b, floor, out, out_stride, units,
+    )  # fmt: skip
 
     def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
         number = context.get_value_type(floor)
         after = builder.append_basic_block("after")
-        which = builder.add(builder.mul(arguments[0], INT(PANELS + 1)), arguments[1])
-        choice = builder.switch(which, after)
-        for height in range(1, ROWS + 1):
-            for vectors in range(1, PANELS + 1):
-                block = builder.append_basic_block(f"tile_{height}x{vectors}")
-                choice.add_case(INT(height * (PANELS + 1) + vectors), block)
-                with builder.goto_block(block):
-                    function = _TileWriter(builder.module, number, height, vectors).function
-                    builder.call(function, arguments[2:])
-                    builder.branch(after)
+        rows, panels, copied, *rest = arguments
+        which = builder.add(builder.mul(rows, INT(PANELS + 1)), panels)
+        choice = builder.switch(builder.add(builder.mul(which, INT(2)), copied), after)
+        for height, vectors, copy in _KINDS:
+            block = builder.append_basic_block(f"tile_{height}x{vectors}_{copy}")
+            choice.add_case(INT((height * (PANELS + 1) + vectors) * 2 + copy), block)
+            with builder.goto_block(block):
+                writer = _TileWriter(builder.module, number, height, vectors, copied=bool(copy))
+                builder.call(writer.function, rest)
+                builder.branch(after)
         builder.position_at_end(after)
         return context.get_dummy_value()
 
@@ -102,15 +120,17 @@ def _tile(
 class _TileWriter:
     """Writes the function, in LLVM's language, that computes tiles of one height and width."""
 
-    def __init__(self, module: Any, number: Any, height: int, vectors: int) -> None:
-        self._module, self._number = module, number
+    def __init__(
+        self, module: Any, number: Any, height: int, vectors: int, *, copied: bool
+    ) -> None:
+        self._module, self._number, self._copied = module, number, copied
         self._itemsize = 8 if number == ir.DoubleType() else 4
         self._width = VECTOR_BYTES // self._itemsize
         self._vector = ir.VectorType(number, self._width)
         self._places = [(r, v) for r in range(height) for v in range(vectors)]
         self._parts = next(n for n in (1, 2, TURN) if n * len(self._places) >= BUSY or n == TURN)
         arguments = [INT] * 6 + [number] + [INT] * 3
-        name = f"tile_{number.intrinsic_name}_{height}x{vectors}"
+        name = f"tile_{number.intrinsic_name}_{height}x{vectors}_{copied:d}"
         self.function = self._declared(name, ir.VoidType(), arguments)
         if self.function.is_declaration:
             self.function.linkage = "internal"
@@ -138,13 +158,15 @@ class _TileWriter:
         builder = self._builder
         multiply_add = self._of_vectors("fmuladd", self._vector, [self._vector] * 3)
         height, vectors = (n + 1 for n in self._places[-1])
-        A_rows = [self._row(A, INT(r)) for r in range(height)]
+        # of a copy the next row's number lies next, and the next input's behind those of all rows
+        row, after = (INT(self._itemsize), height) if self._copied else (A[1], 1)
+        A_rows = [self._row((A[0], row), INT(r)) for r in range(height)]
 
         def step(i: Any, part: int) -> None:
             W_row = self._row(W, i)
             weights = [self._load(W_row, v) for v in range(vectors)]
             for r in range(height):
-                address = self._row((A_rows[r], INT(self._itemsize)), i)
+                address = self._row((A_rows[r], INT(after * self._itemsize)), i)
                 x = self._spread(builder.load(self._pointer(address, self._number)), self._vector)
                 for v in range(vectors):
                     place = sums[(r, v), part]
@@ -254,21 +276,47 @@ def _bend(z: Any, halves: bool) -> None:  # noqa: FBT001
 
 
 @njit()
+def _tiling(batch: int) -> tuple[int, int, int]:
+    """How many tiles the rows make, how many rows one has, and how many have not one less."""
+    tiles = -(-batch // ROWS)
+    height = -(-batch // tiles)
+    return tiles, height, batch - tiles * (height - 1)
+
+
+@njit()
+def _copy(A_in: Any, copy: Any, part: Any, parts: int) -> None:
+    """One thread's share of copying A_in: of each tile, the numbers of all its rows for one input,
+    then for the next. `copy` has room for as many numbers, in one piece.
+    """
+    batch, n_in = A_in.shape
+    tiles, height, tall = _tiling(batch)
+    for tile in range(part * tiles // parts, (part + 1) * tiles // parts):
+        row = tile * height - max(tile - tall, 0)
+        rows = height if tile < tall else height - 1
+        turned = copy[row * n_in : (row + rows) * n_in].reshape(n_in, rows)
+        for first in range(0, n_in, LINE):
+            for r in range(rows):
+                for i in range(first, min(first + LINE, n_in)):
+                    turned[i, r] = A_in[row + r, i]
+
+
+@njit()
 def _share(
-    A_in: Any, W: Any, b: Any, floor: Any, curve: int, out: Any, part: Any, parts: int
+    A_in: Any, copy: Any, W: Any, b: Any, floor: Any, curve: int, out: Any, part: Any, parts: int
 ) -> None:
     """One thread's share of the tiles: all rows of two panels, then of the next two.
 
     So a core keeps two panels of W in its cache while A_in passes by. W: (columns, n_in, 2 * lanes)
-    and b: (columns * 2 * lanes,), a column being two panels. A_in and out are in C order.
+    and b: (columns * 2 * lanes,), a column being two panels. A_in and out are in C order; `copy` is
+    A_in as `_copy` leaves it, or has no numbers.
     """
     batch, n_in = A_in.shape
     n_units, itemsize = out.shape[1], out.itemsize
     columns, _, wide = W.shape
     lanes = wide // PANELS
-    tiles = -(-batch // ROWS)
-    height = -(-batch // tiles)
-    tall = batch - tiles * (height - 1)  # so many tiles have `height` rows, the others one less
+    tiles, height, tall = _tiling(batch)
+    copied = min(len(copy), 1)
+    A = copy.ctypes.data if copied else A_in.ctypes.data
     for item in range(part * columns * tiles // parts, (part + 1) * columns * tiles // parts):
         column, tile = item // tiles, item % tiles
         unit = column * wide
@@ -277,8 +325,8 @@ def _share(
         rows = height if tile < tall else height - 1
         panels = -(-(end - unit) // lanes)
         _tile(  # type: ignore[call-arg]
-            rows, panels, n_in,
-            A_in.ctypes.data + row * n_in * itemsize, n_in * itemsize,
+            rows, panels, copied, n_in,
+            A + row * n_in * itemsize, n_in * itemsize,
             W.ctypes.data + column * W.strides[0], W.strides[1],
             b.ctypes.data + unit * itemsize, floor,
             out.ctypes.data + (row * n_units + unit) * itemsize, n_units * itemsize, end - unit,
@@ -288,16 +336,25 @@ def _share(
                 _bend(out[r, unit:end], curve == SIGMOID)
 
 
-def _alone(A_in: Any, W: Any, b: Any, floor: Any, curve: int, out: Any, threads: int) -> None:
+def _alone(
+    A_in: Any, copy: Any, W: Any, b: Any, floor: Any, curve: int, out: Any, threads: int
+) -> None:
     """The whole layer on this thread."""
-    _share(A_in, W, b, floor, curve, out, 0, 1)
+    if len(copy):
+        _copy(A_in, copy, 0, 1)
+    _share(A_in, copy, W, b, floor, curve, out, 0, 1)
 
 
-def _together(A_in: Any, W: Any, b: Any, floor: Any, curve: int, out: Any, threads: int) -> None:
+def _together(
+    A_in: Any, copy: Any, W: Any, b: Any, floor: Any, curve: int, out: Any, threads: int
+) -> None:
     """The whole layer on `threads` of Numba's threads, an equal share each."""
+    # prange counts in unsigned numbers, which would be another function
+    if len(copy):
+        for part in numba.prange(threads):
+            _copy(A_in, copy, np.intp(part), threads)
     for part in numba.prange(threads):
-        # prange counts in unsigned numbers, which would be another function
-        _share(A_in, W, b, floor, curve, out, np.intp(part), threads)
+        _share(A_in, copy, W, b, floor, curve, out, np.intp(part), threads)
 
 
 @cache
@@ -305,8 +362,8 @@ def compiled(dtype: str, shared: bool) -> Callable[..., None]:  # noqa: FBT001
     """The whole layer as machine code for float32 or float64, on one thread or on several."""
     number = getattr(types, dtype)
     A_in, out = types.Array(number, 2, "C", readonly=True), types.Array(number, 2, "C")
-    W, b = types.Array(number, 3, "C"), types.Array(number, 1, "C")
-    signature = types.void(A_in, W, b, number, types.intp, out, types.intp)
+    W, vector = types.Array(number, 3, "C"), types.Array(number, 1, "C")
+    signature = types.void(A_in, vector, W, vector, number, types.intp, out, types.intp)
     function: Callable[..., None] = njit(signature, parallel=shared)(
         _together if shared else _alone
     )

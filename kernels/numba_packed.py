@@ -14,13 +14,18 @@ bench/studies/kernels that does without it):
 - sums in registers (_numba_tiles): twelve rows a tile instead of four gain 1.05 to 1.2 from 16
   examples on (packed_four_rows); with one example, sums in four parts gain 1.1 at 64 units, 1.2 at
   256, and nothing from 1024 on, where memory limits the speed (packed_one_part).
+- no rows that meet: where A_in's rows are a multiple of 4096 bytes apart, as in layers of 1024, 2048
+  or 4096 inputs, a tile's twelve rows want the same few places of the nearest cache. A copy of
+  A_in, in the order in which tiles read it, gains FACTORS (packed_uncopied).
 - b and g on the way out, instead of two more passes over the output: 2.4 to 3.2 at 64 units, 1.4 to
   1.6 at 256, 1.07 to 1.14 at 1024, up to 1.08 at 2048 (packed_afterwards).
 - threads: two are up to twice as fast as one, and one is 3.4 times as fast as two where there is
   little to do: at 2**16 products one is faster in every shape measured, at 2**19 two are
   (packed_alone, packed_together).
 
-Tried, and no faster: blocks of inputs and of examples for the second-level cache, as BLAS has them.
+Tried, and no faster: blocks of inputs and of examples for the second-level cache, as BLAS has them
+(on Zen 4 with 1 MiB of it, too); asking for W's numbers ahead of their use. Large pages matter with
+one example, and NumPy's large arrays have them already.
 
 What it costs: a copy of W, and seconds of compiling, once a machine (the result is kept in
 __pycache__). And, with _numba_tiles, some 400 lines for one operation; BLAS has about a hundred and
@@ -31,7 +36,9 @@ close to it, the machine is at its limit; where not, the shape is one that BLAS 
 """
 
 import math
+from collections import Counter
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -44,6 +51,16 @@ from kernels._numba import compiler_for
 SHARED = 2**18
 """Products (batch * n_in * n_units) from which on the threads share the work: waking them takes a
 microsecond, in which a core does some hundred thousand."""
+
+COPIED = 1024
+"""Units from which on copying A_in is worth it: that takes as long as some 40 units, and saves a
+tenth of the time of all."""
+
+LINE = 64
+"""Bytes of a cache line."""
+
+NEAREST = Path("/sys/devices/system/cpu/cpu0/cache/index0")
+"""Where Linux describes the nearest cache for data."""
 
 ONE_UNIT = 2**14
 """Numbers of A_in (batch * n_in) from which on a layer of one unit is left to BLAS. A tile would
@@ -66,10 +83,14 @@ def prepare(layer: Layer, batch: int, device: int = 0) -> Step:
     forward = tiles.compiled(dtype.name, shared)
     W, b = _packed(layer, tiles.PANELS * tiles.VECTOR_BYTES // dtype.itemsize)
     out = _aligned((batch, layer.n_units), dtype)
+    rows = min(batch, tiles.ROWS)
+    meet = rows >= tiles.LEAST_COPIED and _meet(rows, layer.n_in * dtype.itemsize, *_nearest())
+    copies = layer.n_units >= COPIED and meet
+    copy = _aligned((batch * layer.n_in if copies else 0,), dtype)
     lowest = dtype.type(floor)
 
     def launch(A_in: Any) -> Any:
-        forward(A_in, W, b, lowest, curve, out, threads)
+        forward(A_in, copy, W, b, lowest, curve, out, threads)
         return out
 
     # the tiles are compiled for rows in one piece
@@ -102,9 +123,31 @@ def _packed(layer: Layer, wide: int) -> tuple[NDArray[Any], NDArray[Any]]:
     return W, padded[-1]
 
 
+def _meet(rows: int, apart: int, sets: int, ways: int) -> bool:
+    """Whether so many rows, `apart` bytes from each other, fill a set of a cache by themselves.
+
+    A cache puts each line of memory into the set that its address says, and has room for `ways`
+    lines in each. Rows of 4096 bytes all want the same set of most CPUs' nearest cache, so each
+    line is gone before its next number is read.
+    """
+    wanted = Counter(row * apart // LINE % sets for row in range(rows))
+    return max(wanted.values()) >= ways
+
+
+def _nearest(folder: Path = NEAREST) -> tuple[int, int]:
+    """Sets and ways of the nearest data cache; those of many CPUs where the system doesn't say."""
+    try:
+        if (folder / "type").read_text().strip() == "Data":
+            sets, ways = "number_of_sets", "ways_of_associativity"
+            return int((folder / sets).read_text()), int((folder / ways).read_text())
+    except (OSError, ValueError):
+        pass
+    return 64, 8
+
+
 def _aligned(shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
     """An empty array that begins at the beginning of a cache line: no vector lies across two."""
-    line, size = 64, math.prod(shape) * dtype.itemsize
-    raw = np.empty(size + line, np.uint8)
-    start = -raw.ctypes.data % line
+    size = math.prod(shape) * dtype.itemsize
+    raw = np.empty(size + LINE, np.uint8)
+    start = -raw.ctypes.data % LINE
     return raw[start : start + size].view(dtype).reshape(shape)

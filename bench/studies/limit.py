@@ -31,6 +31,7 @@ TRICKS = (
     "packed_in_place",
     "packed_four_rows",
     "packed_one_part",
+    "packed_uncopied",
     "packed_afterwards",
     "packed_alone",
     "packed_together",

@@ -53,6 +53,62 @@ def test_a_tile_of_any_height_and_width_is_exact(n_units: int, batch: int) -> No
             np.testing.assert_array_equal(found, expected, strict=True)
 
 
+@pytest.mark.parametrize("n_units", [1, 17, 32, 65])
+def test_a_copied_input_gives_the_same(
+    n_units: int, tiles: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(numba_packed, "COPIED", 1)
+    monkeypatch.setattr(numba_packed, "_nearest", lambda: (1, 1))  # all rows meet
+    copies = []
+    compiled = tiles.compiled
+
+    def seen(*of: Any) -> Any:
+        forward = compiled(*of)
+
+        def launched(A_in: Any, copy: Any, *others: Any) -> None:
+            copies.append(len(copy) == A_in.size)
+            forward(A_in, copy, *others)
+
+        return launched
+
+    monkeypatch.setattr(tiles, "compiled", seen)
+    for batch in range(1, 27):
+        for n_in in (1, 15, 16, 37):
+            A_in = whole_numbers(batch, n_in)
+            expected = A_in @ whole_numbers(n_in, n_units) + whole_numbers(1, n_units)
+            found = prepared(n_in, n_units, batch).launch(A_in)
+            np.testing.assert_array_equal(found, expected, strict=True)
+            assert copies.pop() == (batch >= tiles.LEAST_COPIED)
+
+
+@pytest.mark.parametrize(
+    ("n_in", "ways", "meet"),
+    [
+        (1000, 8, False),
+        (1024, 8, True),
+        (1025, 8, True),  # a row is four bytes further on: in the same line
+        (1040, 8, False),
+        (4096, 8, True),
+        (512, 8, False),  # six in each of two sets
+        (512, 6, True),
+        (1024, 16, False),
+    ],
+)
+def test_rows_meet_where_they_want_one_set_of_the_cache(
+    n_in: int, ways: int, *, meet: bool
+) -> None:
+    assert numba_packed._meet(12, 4 * n_in, 64, ways) == meet
+
+
+def test_the_nearest_cache_is_what_the_system_says(tmp_path: Path) -> None:
+    assert numba_packed._nearest(tmp_path) == (64, 8)
+    for name, text in (("type", "Data"), ("number_of_sets", "64"), ("ways_of_associativity", "12")):
+        (tmp_path / name).write_text(f"{text}\n")
+    assert numba_packed._nearest(tmp_path) == (64, 12)
+    (tmp_path / "type").write_text("Instruction\n")
+    assert numba_packed._nearest(tmp_path) == (64, 8)
+
+
 @given(batch=st.integers(1, 60), n_units=st.integers(1, 150), parts=st.integers(1, 9))
 @settings(deadline=None, derandomize=True, database=None, max_examples=60)
 def test_threads_do_all_of_the_work_once_and_nothing_else(
@@ -63,12 +119,13 @@ def test_threads_do_all_of_the_work_once_and_nothing_else(
     layer = Layer(whole_numbers(n_in, n_units), whole_numbers(1, n_units))
     W, b = numba_packed._packed(layer, tiles.PANELS * tiles.VECTOR_BYTES // 4)
     A_in = whole_numbers(batch, n_in)
+    uncopied = np.empty(0, np.float32)
     room = np.full(batch * n_units + 200, FAR)
     out = room[100:-100].reshape(batch, n_units)
     times_written = np.zeros(out.shape, int)
     for part in range(parts):
         out[...] = FAR
-        tiles._share(A_in, W, b, np.float32(-np.inf), 0, out, part, parts)
+        tiles._share(A_in, uncopied, W, b, np.float32(-np.inf), 0, out, part, parts)
         written = out != FAR
         np.testing.assert_array_equal(out[written], (A_in @ layer.W + layer.b)[written])
         times_written += written

@@ -24,11 +24,12 @@ def prepare(layer, batch, device=0):
     b = layer.b[0]
     out = np.empty((batch, layer.n_units), layer.W.dtype)
     floor, curve = supported("activation", layer.activation, _numba_tiles.FINISH)
+    uncopied = np.empty(0, layer.W.dtype)
     lowest = layer.W.dtype.type(floor)
     threads = numba.get_num_threads()
 
     def launch(A_in):
-        forward(A_in, W, b, lowest, curve, out, threads)
+        forward(A_in, uncopied, W, b, lowest, curve, out, threads)
         return out
 
     launch(np.zeros((batch, layer.n_in), layer.W.dtype))  # compiles it
