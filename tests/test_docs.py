@@ -343,6 +343,14 @@ def measured() -> Iterator[str]:
     yield f"held {right} of {predicted} cells ({100 * right / predicted:.1f} %)"
     first = far.first_pass_percent
     yield f"the middle error is {first.min():.1f} to {first.max():.1f} %"
+    accused = study("accusations")
+    flushed = (accused.kernel == "jax_dense") & (accused.weights == "subnormal")
+    honest = accused[~flushed & (accused.kernel != "(not measured)")]
+    yield f"{honest.accused.sum()} of {honest.answers.sum():,} answers"
+    yield f"the largest error was {honest.largest_error_over_limit.max():.2f} of its limit"
+    yield f"{accused[flushed].accused.sum()} of {accused[flushed].answers.sum()}"
+    cost = study("judge_cost").sum()
+    yield f"it took {cost.judge_s:.1f} s, {cost.first_judge_s:.1f} s of which"
     stride = study("column_stride").query("batch == 1").set_index("width").strided_over_contiguous
     yield f"{stride[64]:.2f} times as long at 64 units"
     yield f"{stride[2048]:.1f} times at 2048"
