@@ -269,6 +269,17 @@ def measured() -> Iterator[str]:
     yield "Half an interval is {:.0f}, {:.0f}, {:.0f} and {:.0f} % of the time".format(*widths)
     runs = study("loaded")
     yield f"{runs.ok.sum()} cells were measured and {runs.false_alarms.sum() or 'none'} was refused"
+    tried = study("cheats")
+    with_number = tried.groupby(["kind", "kernel"]).numbers.sum()
+    mistakes, cheats = with_number["mistake"], with_number["cheat"]
+    yield f"Of {len(mistakes)} mistakes of honest authors"
+    runs_of = tried.kind.value_counts()
+    yield f"({runs_of['mistake']} runs), {sum(mistakes == 0)} gave no number in any run"
+    through = ", ".join(f"`{name}`" for name in cheats.index[cheats > 0])
+    yield f"Of {len(cheats)} cheats {sum(cheats == 0)} gave none; the others are {through}."
+    honest = tried[tried.kind == "honest"]
+    yield f"The {honest.kernel.nunique()} honest kernels beside them were refused in no run"
+    assert honest.refused.sum() == 0
     faults = study("faults")
     yield f"{len(faults)} faults"
     yield f"it survived {faults.survived.sum()} of {faults.tried.sum()}, and no row was lost"

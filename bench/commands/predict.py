@@ -27,7 +27,7 @@ def predict(
     folder = run_folder.find(run)
     if run_folder.compared(folder):
         raise BadInput(f"{folder} compares two commits, and predicting needs a run")
-    models = prediction.models(runs.renew(folder).cells)
+    models = prediction.models(runs.renew(folder, streams.note).cells)
     if not models:
         raise BadInput(f"{folder} has no cell with a time: there is nothing to predict from")
     case = Case(n_in, n_units, batch, "", "")
@@ -36,3 +36,4 @@ def predict(
     console.print(predicted.CAPTION, markup=False, soft_wrap=True, style="dim")
     if not all(model.predict(case).inside for model in models.values()):
         console.print(predicted.OUTSIDE, markup=False, soft_wrap=True)
+    streams.product()

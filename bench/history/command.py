@@ -74,6 +74,7 @@ def show(
     if len(every) > told.MOST_ROWS:
         more = len(every) - told.MOST_ROWS
         _say(f"and {more} more series: choose by --kernel, --case or --machine")
+    streams.product()
 
 
 @app.command()
@@ -110,6 +111,7 @@ def check(
         f"{len(every)} series, {len(found)} changes; {len(slower)} became slower within the last"
         f" {recent} runs{few}"
     )
+    streams.product()
     raise typer.Exit(1 if slower else 0)
 
 

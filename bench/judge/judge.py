@@ -17,7 +17,7 @@ from bench.ipc.arrays import INPUTS, Floating, Input, Shared
 from bench.ipc.outputs import INPUT_OF, Label, Wrong
 from bench.judge import answers, inputs
 from bench.judge.answers import Answer
-from bench.judge.check import STEEP, activate, check
+from bench.judge.check import activate, check
 from bench.plan.case import Case, Weights
 from bench.terminal.errors import BadInput
 
@@ -30,7 +30,10 @@ RESERVE_BYTES = 2**28
 """Free memory that is left to the rest of the machine."""
 
 TRIES = 8
-"""Inputs of a small case are drawn so often until g is not flat at all of their answers."""
+"""Inputs of a small case are drawn so often until their right outputs are not all alike."""
+
+ALIKE = 0.1
+"""Right outputs that are closer to each other than this tell nothing."""
 
 SMALL = 2**20
 """Products up to which that may happen by chance."""
@@ -58,7 +61,7 @@ class Lent:
     file: int
     inputs: NDArray[Any]
     answers: dict[Input, Answer]
-    flat: bool  # g is flat wherever an answer lies: zeros, or ones, would be right
+    alike: bool  # all right outputs are the same number
 
     @property
     def bytes(self) -> int:
@@ -83,7 +86,7 @@ class Judge:
         right answer from zeros.
         """
         layer, lent = self._both(case, own)
-        if lent.flat:
+        if lent.alike:
             raise BadInput(
                 f"no input makes a difference to this layer: its {case.activation} is flat for"
                 " sums far larger than its bias, so that no answer can be checked"
@@ -162,16 +165,18 @@ class Judge:
                 worked_out = answers.work_out(
                     drawn, layer.W, layer.columns, tuple(scales.values()), self._generator
                 )
-                if steep := any(self._steep(case, answer) for answer in worked_out):
+                if not (alike := self._alike(case, worked_out)):
                     break
-            return Lent(file, drawn, dict(zip(INPUTS, worked_out, strict=True)), flat=not steep)
+            return Lent(file, drawn, dict(zip(INPUTS, worked_out, strict=True)), alike)
 
-    def _steep(self, case: Case, answer: Answer) -> bool:
-        """Whether the activation is steep somewhere in an answer."""
-        return any(
-            (activate(part.z, case.activation)[1] >= STEEP).any()
+    def _alike(self, case: Case, worked_out: Sequence[Answer]) -> bool:
+        """Whether all right outputs are the same number, about: zeros, or ones, would pass."""
+        values = [
+            activate(part.z, case.activation)[0]
+            for answer in worked_out
             for part in answer.parts(self._generator)
-        )
+        ]
+        return bool(max(map(np.max, values)) - min(map(np.min, values)) < ALIKE)
 
     def _make_room(self, case: Case, dtype: Floating, layer_key: Any, case_key: Any) -> None:
         """Raise MemoryError where a case has no room, before anything of it is there.

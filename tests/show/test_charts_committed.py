@@ -45,9 +45,13 @@ def shown(name: str, chart: str) -> Picture:
 
 
 def plain(value: Any) -> Any:
-    """A record as lists and words, its numbers to four digits: no eye sees more."""
+    """A record as lists and words, its numbers to four digits: no eye sees more. A field that has
+    its default is left out, so that a new one makes no other picture.
+    """
     if is_dataclass(value):
-        return [type(value).__name__, *(plain(getattr(value, each.name)) for each in fields(value))]
+        given = {each.name: getattr(value, each.name) for each in fields(value)}
+        own = {each.name: each.default for each in fields(value)}
+        return [type(value).__name__, plain({k: v for k, v in given.items() if v != own[k]})]
     if isinstance(value, Mapping):
         return [[plain(key), plain(entry)] for key, entry in value.items()]
     if isinstance(value, float | np.floating):

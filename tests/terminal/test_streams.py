@@ -59,12 +59,24 @@ def test_what_a_command_was_asked_for_is_not_lost_in_silence(shell: str, *, lost
     assert (done.returncode != 0) is lost
 
 
-@pytest.mark.parametrize("command", [["kernels"], ["doctor"], ["doctor", "--json"]])
+HERE = ["--kernel", "numpy_dot"]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["kernels", *HERE],
+        ["doctor", *HERE],
+        ["doctor", "--json", *HERE],
+        ["predict", "reference"],
+        ["report", "reference", "--markdown"],
+    ],
+)
 def test_neither_is_an_answer_that_a_full_disk_does_not_take(
     command: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(visit, "describe", lambda *_: ("what it is", messages.Loaded("", "")))
-    monkeypatch.setattr(sys, "argv", ["bench", *command, "--kernel", "numpy_dot"])
+    monkeypatch.setattr(sys, "argv", ["bench", *command])
     err = io.StringIO()
     with (
         io.TextIOWrapper(io.BufferedWriter(streams.Lasting("/dev/full", "w"))) as full,

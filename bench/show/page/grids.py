@@ -44,7 +44,7 @@ def bars(body: Bars, kernels: Sequence[str]) -> list[Element]:
     return [
         element(
             "div",
-            element("h4", title),
+            element("h4", title, element("small", f" {body.x}")),
             table(
                 ["kernel", body.x, "times, and interval"],
                 [_bar_row(bar, top, kernels) for bar in panel],
