@@ -209,7 +209,7 @@ def test_jax_without_its_fence_is_refused(process: worker_process.WorkerProcess)
 
 def outcome(process: worker_process.WorkerProcess, kernel: str, cache: str = "warm") -> Any:
     """What ends a visit of a kernel: Closed or Refused."""
-    opened = process.call(an_open(kernel, CASE, cache=cache), 120)
+    opened = ask(process, an_open(kernel, CASE, cache=cache), 120)
     if not isinstance(opened, messages.Opened):
         return opened
     for request in (messages.Measure(1, opened.loops, 2), messages.RoundTrips(1, 2)):
