@@ -14,8 +14,8 @@ bench/studies/kernels that does without it):
 - sums in registers (_numba_tiles): twelve rows a tile instead of four gain 1.05 to 1.2 from 16
   examples on (packed_four_rows); with one example, sums in four parts gain 1.1 at 64 units, 1.2 at
   256, and nothing from 1024 on, where memory limits the speed (packed_one_part).
-- no rows that meet: where A_in's rows are a multiple of 4096 bytes apart, as in layers of 1024, 2048
-  or 4096 inputs, a tile's twelve rows want the same few places of the nearest cache. A copy of
+- no rows that meet: where A_in's rows are a multiple of 4096 bytes apart, as with 1024, 2048 or
+  4096 inputs, a tile's twelve rows want the same few places of the nearest cache. A copy of
   A_in, in the order in which tiles read it, gains FACTORS (packed_uncopied).
 - b and g on the way out, instead of two more passes over the output: 2.4 to 3.2 at 64 units, 1.4 to
   1.6 at 256, 1.07 to 1.14 at 1024, up to 1.08 at 2048 (packed_afterwards).
