@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -19,8 +20,8 @@ from bench.data.records import Status
 from bench.ipc import lines, memory
 from bench.ipc.outputs import Label
 from bench.judge import messages
-from bench.measure.worker_process import RAISE
 from bench.plan.case import Case, Weights
+from bench.terminal import errors
 from bench.terminal.errors import BadInput
 from bench.worker.environment import environment
 
@@ -32,7 +33,9 @@ AT_REST = {"OPENBLAS_THREAD_TIMEOUT": "4", "OMP_WAIT_POLICY": "passive", "KMP_BL
 
 
 class CantJudge(Exception):
-    """A case can't be drawn or checked: `status` is out_of_memory, error or timeout."""
+    """A case can't be drawn or checked: `status` is out_of_memory, error, timeout, or
+    crashed where its process can't start.
+    """
 
     def __init__(self, status: Status, reason: str) -> None:
         super().__init__(reason)
@@ -70,10 +73,10 @@ class JudgeProcess:
         """Start its process, if there is none, and don't wait for it."""
         if self._process is not None:
             return
-        self._socket, theirs = socket.socketpair()
         command = [sys.executable, "-P", "-m", "bench.judge.server"]
-        with theirs:
+        with ExitStack() as undone:
             try:
+                ours, theirs = map(undone.enter_context, socket.socketpair())
                 self._process = subprocess.Popen(
                     [*command, str(theirs.fileno()), str(self._seed)],
                     pass_fds=(theirs.fileno(),),
@@ -84,8 +87,11 @@ class JudgeProcess:
                     start_new_session=True,  # Ctrl-C is the parent's to handle
                 )
             except OSError as error:
-                self._socket.close()
-                raise BadInput(f"can't start a process ({error.strerror}){RAISE}") from error
+                why = errors.of_system(error) or error.strerror
+                raise CantJudge("crashed", f"can't start a process: {why}") from error
+            undone.pop_all()
+        theirs.close()
+        self._socket = ours
 
     def lend(self, case: Case, own: Weights | None) -> Lent:
         """The files of a visit, to be closed at its end."""

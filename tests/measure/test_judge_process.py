@@ -1,5 +1,6 @@
 """The judge's process, as the parent sees it: whatever befalls it is a row, and the run goes on."""
 
+import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -76,7 +77,9 @@ def test_another_judge_does_not_check_what_the_first_one_lent() -> None:
 def test_one_that_takes_too_long_is_asked_once_for_a_case(monkeypatch: pytest.MonkeyPatch) -> None:
     with JudgeProcess(1, 0) as judge:
         judge.lend(CASE, None).close()
-        monkeypatch.setattr(judge_process, "PATIENCE_S", 1e-6)
+        monkeypatch.setattr(judge_process, "PATIENCE_S", 0.05)
+        assert judge._process is not None
+        os.kill(judge._process.pid, signal.SIGSTOP)
         other = Case(600, 500, 4, "float32", "relu")
         for _ in range(2):
             with pytest.raises(CantJudge, match="the judge needed over 0 s to draw") as caught:

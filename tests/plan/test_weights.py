@@ -498,8 +498,9 @@ def test_the_check_sees_as_well_whatever_the_scale_of_the_weights(
     precision: str, scale: float
 ) -> None:
     generator = np.random.default_rng(0)
-    numbers = weights.Numbers(generator.normal(size=(64, 48)) * scale, np.zeros((1, 48)))
     dtype = DTYPES[precision]
+    W = (generator.normal(size=(64, 48)) * scale).astype(dtype)
+    numbers = weights.Numbers(W, np.zeros((1, 48), dtype))
     for activation in ("linear", "relu", "sigmoid", "tanh"):
         case = Case(64, 48, 32, precision, activation)
         drawn = inputs.draw(case, 0, dtype, numbers)
@@ -514,7 +515,8 @@ def test_the_check_sees_as_well_whatever_the_scale_of_the_weights(
 def test_an_unscaled_input_would_hide_a_kernel_that_leaves_out_the_weights() -> None:
     """Why A_in is scaled: with tiny weights the bias alone would pass for the answer."""
     case = Case(64, 48, 32, "float32", "linear")
-    tiny = weights.Numbers(np.full((64, 48), 1e-10), np.full((1, 48), 0.5))
+    W, b = np.full((64, 48), 1e-10, np.float32), np.full((1, 48), 0.5, np.float32)
+    tiny = weights.Numbers(W, b)
     drawn = inputs.draw(case, 0, np.float32, tiny)
     lazy = np.repeat(drawn.b, case.batch, axis=0)
     with pytest.raises(Wrong, match="should be"):

@@ -60,7 +60,8 @@ def test_draw_all_writes_the_same_bytes_twice(
     run = made(laptop((64, 1000), (1,)))
     first = draw_all([run], [tmp_path / "a" / "b"])
     again = draw_all([run], [tmp_path / "c"])
-    assert {p.name for p in first} == {f"{n}.{e}" for n in CHARTS for e in ("png", "svg")}
+    drawn = {*CHARTS, "instructions"}
+    assert {p.name for p in first} == {f"{n}.{e}" for n in drawn for e in ("png", "svg")}
     for one, two in zip(first, again, strict=True):
         assert one.stat().st_size > 1000
         assert one.read_bytes() == two.read_bytes(), one.name
