@@ -1,5 +1,6 @@
 """A run, from its settled options to its last chart: a new one, or one that goes on."""
 
+import os
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,8 +24,11 @@ if TYPE_CHECKING:
     from bench.stats.run_data import RunData
     from bench.worker.messages import Software
 
-PEAKS, SPEED = Path("results/.peaks.json"), Path("results/.speed.json")
-"""Where the checkout keeps what its machines were seen to reach, and how fast their cores are."""
+PEAKS, SPEED = ".peaks.json", ".speed.json"
+"""What its machines were seen to reach, and how fast their cores are: kept between runs."""
+
+VARIABLE = "BENCH_KEPT"
+"""Names the folder that they are kept in; without it: the checkout's results/."""
 
 BAD = ("wrong", "impossible", "crashed", "error")
 """A run with a cell of one of these statuses exits with 1 (`failed`)."""
@@ -185,7 +189,7 @@ def _measure(
     folder = opened.folder
 
     def with_peaks(machine: "Machine") -> "Machine":
-        peaks = peak_rates.of_cpu(settled.precision, settled.threads, machine, ROOT / PEAKS)
+        peaks = peak_rates.of_cpu(settled.precision, settled.threads, machine, _kept(PEAKS))
         return replace(machine, peaks=peaks)
 
     def first_answer() -> str:
@@ -193,7 +197,7 @@ def _measure(
         return f"{folder / 'cells.csv'} has a row for every cell"
 
     machine = survey.survey(software, settled.threads)
-    history = speed_history.read(ROOT / SPEED, machine.fingerprint)
+    history = speed_history.read(_kept(SPEED), machine.fingerprint)
     machine = replace(machine, device_peaks=before.machine.device_peaks, speed_history=history)
     opened.write_machine(machine)
     shown = progress.Screen(first_answer)
@@ -300,13 +304,13 @@ def _numbers(
     if passes is not None:
         opened.append_unvisited(passes.pending())
     measured = {
-        device: peak_rates.of_device(device, readings, ROOT / PEAKS)
+        device: peak_rates.of_device(device, readings, _kept(PEAKS))
         for device, readings in visitor.peaks.items()
     }
     machine = replace(machine, device_peaks=machine.device_peaks | measured)
     visits, blocks = store.load(opened.folder, Visit), store.load(opened.folder, Block)
     run = run_data.derive(opened.folder, machine, visits, blocks)
-    speed_history.write(ROOT / SPEED, machine.fingerprint, run.times.history)
+    speed_history.write(_kept(SPEED), machine.fingerprint, run.times.history)
     try:
         opened.write_machine(machine)
         store.write_cells(opened.folder, run.cells)
@@ -324,6 +328,10 @@ def _draw(run: "RunData") -> None:
         plots = run_folder.plots(run.folder)
         progress.paths("chart", runs.draw([run], [plots]))
         progress.paths("page", runs.page([run], plots / page.NAME))
+
+
+def _kept(name: str) -> Path:
+    return Path(os.environ.get(VARIABLE) or ROOT / "results") / name
 
 
 def failed(cells: "Sequence[CellRow]") -> bool:

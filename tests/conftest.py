@@ -38,10 +38,11 @@ def one_thread() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def no_history() -> Iterator[None]:
-    """The tests' runs are none of this checkout's."""
+def nothing_kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The tests' runs are none of this checkout's: they teach it nothing of its machine."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("BENCH_HISTORY", "")
+        patch.setenv("BENCH_KEPT", str(tmp_path_factory.mktemp("kept")))
         yield
 
 
