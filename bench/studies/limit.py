@@ -3,12 +3,14 @@
     python -m bench.studies.limit rivals [SECONDS]    # needs all: make setup KERNELS=all
     python -m bench.studies.limit onednn [SECONDS]
     python -m bench.studies.limit tricks [SECONDS]
+    python -m bench.studies.limit copying [SECONDS]
 
 `rivals`: its time over NumPy's, PyTorch's and JAX's, on the widths and batches of the default
 sweep; and its share of the matmul ceiling, which is measured before and after.
 `onednn`: the same over oneDNN with packed weights. `tricks`: its time over that of each variant
-that does without one (bench/studies/kernels/packed_*.py). The first rows of each table are the
-losses. There is no interval with fewer than four visits. Float32, relu, all usable cores.
+that does without one (bench/studies/kernels/packed_*.py); `copying`: over that without the copy of
+A_in that it makes where rows meet in a cache, on widths where they do. The first rows of each table
+are the losses. There is no interval with fewer than four visits. Float32, relu, all usable cores.
 """
 
 import sys
@@ -31,7 +33,6 @@ TRICKS = (
     "packed_in_place",
     "packed_four_rows",
     "packed_one_part",
-    "packed_uncopied",
     "packed_afterwards",
     "packed_alone",
     "packed_together",
@@ -135,6 +136,14 @@ def rivals(budget_s: float) -> None:
         print(f"  width {width}, batch {batch}: {share:.0%}")
 
 
+def copying(budget_s: float) -> None:
+    """Write results/studies/limit_copying.csv, print it."""
+    shapes = [(width, batch) for width in (1024, 2048, 4096) for batch in (16, 128, 1024)]
+    rows = compare([str(KERNELS / "packed_uncopied.py")], shapes, budget_s)
+    write("limit_copying", rows)
+    show(rows)
+
+
 def tricks(budget_s: float) -> None:
     """Write results/studies/limit_tricks.csv, print it."""
     rows = compare([str(KERNELS / f"{name}.py") for name in TRICKS], SHAPES, budget_s)
@@ -143,5 +152,5 @@ def tricks(budget_s: float) -> None:
 
 
 if __name__ == "__main__":
-    which = {"rivals": rivals, "onednn": onednn, "tricks": tricks}[sys.argv[1]]
+    which = {"rivals": rivals, "onednn": onednn, "tricks": tricks, "copying": copying}[sys.argv[1]]
     which(float(sys.argv[2]) if len(sys.argv) > 2 else 300.0)
