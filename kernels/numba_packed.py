@@ -15,8 +15,8 @@ bench/studies/kernels that does without it):
   examples on (packed_four_rows); with one example, sums in four parts gain 1.1 at 64 units, 1.2 at
   256, and nothing from 1024 on, where memory limits the speed (packed_one_part).
 - no rows that meet: where A_in's rows are a multiple of 4096 bytes apart, as with 1024, 2048 or
-  4096 inputs, a tile's twelve rows want the same few places of the nearest cache. A copy of
-  A_in, in the order in which tiles read it, gains FACTORS (packed_uncopied).
+  4096 inputs, a tile's twelve rows want the same few places of the nearest cache. So tiles of such
+  layers read a copy of A_in, in their own order (`limit copying` measures it: packed_uncopied).
 - b and g on the way out, instead of two more passes over the output: 2.4 to 3.2 at 64 units, 1.4 to
   1.6 at 256, 1.07 to 1.14 at 1024, up to 1.08 at 2048 (packed_afterwards).
 - threads: two are up to twice as fast as one, and one is 3.4 times as fast as two where there is
@@ -53,8 +53,8 @@ SHARED = 2**18
 microsecond, in which a core does some hundred thousand."""
 
 COPIED = 1024
-"""Units from which on copying A_in is worth it: that takes as long as some 40 units, and saves a
-tenth of the time of all."""
+"""Units from which on copying A_in is worth it: that takes as long as some 40 units, and saves at
+most a tenth of the time of all."""
 
 LINE = 64
 """Bytes of a cache line."""

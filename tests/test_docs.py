@@ -248,13 +248,18 @@ def measured() -> Iterator[str]:
     yield "we would have had {:.1f}, {:.1f} and {:.1f} %".format(
         *spread["median of all visits' least block"]
     )
+    today = study("repeatability_busy").set_index(["estimate", "series"]).rms_log_ratio * 100
+    yield "neighbouring runs differed by {:.1f} and {:.1f} %".format(*today["ours"])
+    yield "adjusted, by {:.1f} and {:.1f} %".format(*today["ours as found"])
+    yield "minimum differed by {:.1f} and {:.1f} %".format(*today["pytest-benchmark's min"])
+    yield "its median by {:.1f} and {:.1f} %".format(*today["pytest-benchmark's median"])
     cells = study("answer_time")
     yield f"all {sum(cells.visits >= 6)} cells had a 95 % interval"
     half = cells.half_width * 100
     yield f"is {half.median():.1f} % of the time in the median cell, and {half.quantile(0.9):.1f} %"
     turns = study("overhead")
     less = -1e9 * (turns.harness_s - turns.timeit_median_s)
-    yield f"reports {less.median():.0f} ns less than `timeit` does"
+    yield f"reports {round(less.median())} ns less than `timeit` does"
     yield f"from {less.max():.0f} ns less to {-less.min():.0f} ns more"
     bias = study("truth").assign(off=lambda rows: rows.bias_percent.abs()).groupby("tool").off
     low, high, middle = (getattr(bias, name)()["bench"] for name in ("min", "max", "median"))
