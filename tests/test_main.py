@@ -305,7 +305,7 @@ def test_the_gate_compares_two_commits(tmp_path: Path) -> None:
     out, summary = tmp_path / "a gate", tmp_path / "summary.md"
     sweep = tmp_path / "one.toml"
     sweep.write_text("widths = [16]\nbatches = [2]\n")
-    # nothing is so much slower: no more rounds than the first ones, however busy this machine is
+    # nothing is so much slower: the first six rounds tell, unless the machine is very busy
     options = ["--slower-than", "900%", "--budget", "90s", "--kernel", "numpy_dot"]
     options += ["--sweep", str(sweep), "--out", str(out)]
     done = bench(
@@ -314,7 +314,7 @@ def test_the_gate_compares_two_commits(tmp_path: Path) -> None:
     assert done.code == 0, done
     rows = store.load(out, records.Round)
     assert {row.cell for row in rows} == {"numpy_dot 16x16 batch 2"}
-    assert len({row.round_number for row in rows}) == len(rows) == 6
+    assert len({row.round_number for row in rows}) == len(rows) >= 6
     (verdict,) = store.load(out, records.Verdict)
     assert (verdict.cell, verdict.kernel) == ("numpy_dot 16x16 batch 2", "numpy_dot")
     comparison = store.machine(out).comparison
