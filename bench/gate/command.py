@@ -172,8 +172,7 @@ def _comment(result: compare.Comparison, asked: report.Asked) -> None:
     try:
         where = comment.write(report.markdown(result, asked))
     except comment.CantComment as error:
-        note = f"note: no comment on the pull request: {error}"
-        streams.console(stderr=True).print(note, markup=False, soft_wrap=True)
+        streams.note(f"note: no comment on the pull request: {error}")
     else:
         streams.console().print(f"comment: {where}", markup=False, soft_wrap=True)
 

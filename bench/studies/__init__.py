@@ -20,7 +20,8 @@ from bench.plan.cell import Cell
 from bench.stats import measured, times
 from bench.stats.cell_visits import gather
 from bench.stats.times import Times
-from bench.worker import limits
+from bench.worker import limits, messages
+from bench.worker.server import Server
 
 RESULTS = ROOT / "results" / "studies"
 
@@ -58,14 +59,29 @@ def cell(kernel: str, width: int, batch: int, threads: int = 0) -> Cell:
     return Cell(kernel, case, 0, threads or limits.usable_cores(), "warm")
 
 
-def files(case: Case) -> tuple[int, int, int]:
-    """What a worker in this process gets of a case, and where outputs go that nobody checks."""
-    return *judge().draw(case), memory.anonymous("outputs")
+def open_here(
+    server: Server, kernel: str, case: Case, limit_s: float
+) -> messages.Opened | messages.Refused:
+    """A cell readied by a worker in this process, as number 1; nobody checks its outputs."""
+    reply = server.answer(
+        messages.Open(
+            key=1,
+            kernel=kernel,
+            case=case,
+            device=0,
+            cache="warm",
+            offset=0,
+            launch_s=None,
+            limit_s=limit_s,
+            files=(*_judge().draw(case), memory.anonymous("outputs")),
+        )
+    )
+    assert isinstance(reply, messages.Opened | messages.Refused)
+    return reply
 
 
 @cache
-def judge() -> Judge:
-    """The judge of a worker in this process."""
+def _judge() -> Judge:
     return Judge(seed=0)
 
 

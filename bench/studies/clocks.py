@@ -24,7 +24,7 @@ from typing import Any
 
 from bench import ROOT
 from bench.plan.case import Case
-from bench.studies import files
+from bench.studies import open_here
 from bench.worker import messages, timing
 from bench.worker.open_cell import OpenCell
 from bench.worker.server import Server
@@ -177,22 +177,9 @@ CLOCKS: dict[str, tuple[Callable[[OpenCell, int], float], str]] = {
 def reading(clock: str, kernel: str, case: Case) -> Reading:
     """What a clock says, in this process."""
     server = Server()
-    reply = server.answer(
-        messages.Open(
-            key=1,
-            kernel=kernel,
-            case=case,
-            device=0,
-            cache="warm",
-            offset=0,
-            launch_s=None,
-            limit_s=LIMIT_S,
-            files=files(case),
-        )
-    )
+    reply = open_here(server, kernel, case, LIMIT_S)
     if isinstance(reply, messages.Refused):
         return Reading(clock, None, f"{reply.status}: {reply.reason}")
-    assert isinstance(reply, messages.Opened)
     number = max(round(TOGETHER_S / reply.launch_s), 1)
     try:
         return Reading(clock, CLOCKS[clock][0](server.cells[1], number))

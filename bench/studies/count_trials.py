@@ -11,8 +11,6 @@ numbers as make up the share of the instructions that the cell took in the run b
 change when others work, so this may run beside other work.
 """
 
-import ast
-import hashlib
 import random
 import re
 import sys
@@ -24,7 +22,6 @@ from typing import get_args
 
 from scipy import stats
 
-from bench import ROOT
 from bench.count import sources
 from bench.count.sources import Nothing
 from bench.data.records import Says
@@ -34,7 +31,7 @@ from bench.measure import visit
 from bench.plan import sweep
 from bench.plan.cell import Cell
 from bench.studies import RESULTS
-from bench.studies.gate_trials import KERNELS, Wordless, add, read
+from bench.studies.gate_trials import KERNELS, add, append, digest, read
 
 TRIALS = RESULTS / "count_trials.csv"
 CODE = (
@@ -72,24 +69,12 @@ def prepare(layer, batch, device=0):
 
 def code() -> str:
     """A hash of the code that counts and judges, without its words."""
-    digest = hashlib.sha256()
-    for name in CODE:
-        text = (ROOT / "bench" / f"{name}.py").read_text(encoding="utf-8")
-        digest.update(ast.unparse(Wordless().visit(ast.parse(text))).encode())
-    return digest.hexdigest()[:12]
+    return digest(CODE)
 
 
 def plant(side: Path, more: dict[Cell, int]) -> None:
     """Have each of a side's cells sum so many numbers more."""
-    for kernel in KERNELS:
-        its = {
-            (cell.case.n_in, cell.case.n_units, cell.case.batch): count
-            for cell, count in more.items()
-            if cell.kernel == kernel
-        }
-        file = side / "kernels" / f"{kernel}.py"
-        text = file.read_text(encoding="utf-8")
-        file.write_text(text + PLANTED.replace("{more}", repr(its)), encoding="utf-8")
+    append(side, PLANTED, "{more}", more)
 
 
 def one(known: dict[str, float], *, planted: bool) -> dict[str, float]:

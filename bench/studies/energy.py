@@ -20,7 +20,7 @@ from pathlib import Path
 from bench.plan.case import Case
 from bench.show import charts
 from bench.show.pictures.parts.picture import Line, Lines, Nothing, Panel, Picture, X, Y
-from bench.studies import files
+from bench.studies import open_here
 from bench.terminal import units
 from bench.worker import messages, timing
 from bench.worker.open_cell import OpenCell
@@ -101,20 +101,8 @@ def counted(
 def measure(kernel: str, case: Case) -> Energy:
     """A cell's energy. Raises NoCounter, also for a cell that can't run."""
     server = Server()
-    request = messages.Open(
-        key=1,
-        kernel=kernel,
-        case=case,
-        device=0,
-        cache="warm",
-        offset=0,
-        launch_s=None,
-        limit_s=FOR_S,
-        files=files(case),
-    )
-    reply = server.answer(request)
-    if not isinstance(reply, messages.Opened):
-        assert isinstance(reply, messages.Refused)
+    reply = open_here(server, kernel, case, FOR_S)
+    if isinstance(reply, messages.Refused):
         raise NoCounter(f"{reply.status}: {reply.reason}")
     launches, joules, seconds, error = counted(server.cells[1], reply.launch_s)
     server.answer(messages.Close(1))

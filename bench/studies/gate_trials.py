@@ -23,7 +23,7 @@ import random
 import sys
 import time
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from functools import cache
 from pathlib import Path
@@ -116,11 +116,16 @@ def code() -> str:
     What is not in it may change without a new key: which cells there are, how long for, and the
     order of the work.
     """
-    digest = hashlib.sha256(repr(decisions()).encode())
-    for name in MEASURING:
+    return digest(MEASURING, repr(decisions()))
+
+
+def digest(modules: Iterable[str], more: str = "") -> str:
+    """A hash of modules of bench, without their words, and of `more`."""
+    made = hashlib.sha256(more.encode())
+    for name in modules:
         text = (ROOT / "bench" / f"{name}.py").read_text(encoding="utf-8")
-        digest.update(ast.unparse(Wordless().visit(ast.parse(text))).encode())
-    return digest.hexdigest()[:12]
+        made.update(ast.unparse(Wordless().visit(ast.parse(text))).encode())
+    return made.hexdigest()[:12]
 
 
 class Wordless(ast.NodeTransformer):
@@ -154,16 +159,21 @@ def decisions() -> list[Any]:
 
 def plant(side: Path, shares: dict[Cell, float]) -> None:
     """Slow a side's cells by these shares of their own time."""
+    needed = "".join(f"\n{line}" for line in ("import numpy as np", "from kernels import Step"))
+    append(side, needed + PLANTED, "{shares}", shares)
+
+
+def append(side: Path, planted: str, place: str, of_cells: Mapping[Cell, float]) -> None:
+    """Add a text to each of a side's kernels; in `place` of it stand the numbers of its cells."""
     for kernel in KERNELS:
-        its = {
-            (c.case.n_in, c.case.n_units, c.case.batch): s
-            for c, s in shares.items()
-            if c.kernel == kernel
+        numbers = {
+            (cell.case.n_in, cell.case.n_units, cell.case.batch): number
+            for cell, number in of_cells.items()
+            if cell.kernel == kernel
         }
         file = side / "kernels" / f"{kernel}.py"
         text = file.read_text(encoding="utf-8")
-        needed = "".join(f"\n{line}" for line in ("import numpy as np", "from kernels import Step"))
-        file.write_text(text + needed + PLANTED.replace("{shares}", repr(its)), encoding="utf-8")
+        file.write_text(text + planted.replace(place, repr(numbers)), encoding="utf-8")
 
 
 def one(*, planted: bool) -> None:

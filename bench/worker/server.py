@@ -437,9 +437,9 @@ def refusal(error: Exception, kernel: kernels.Kernel | None) -> messages.Refused
             return messages.Refused("unavailable", said, digest)
         case kernels.Unsupported():
             return messages.Refused("unsupported", said, digest)
-        case Changed() | FileChanged() | TooManyCores() | OddDevice():
-            return messages.Refused("error", said, digest)
-        case NoStep() | timing.OddClock():
+        case (
+            Changed() | FileChanged() | TooManyCores() | OddDevice() | NoStep() | timing.OddClock()
+        ):
             return messages.Refused("error", said, digest)
         case Wrong():
             return messages.Refused("wrong", said, digest)
