@@ -1,1 +1,1 @@
-"""The parent of the workers: which cell next, one visit to it, what happened meanwhile."""
+"""The parent of workers and judge: which cell next, one visit to it, what happened meanwhile."""

@@ -1,1 +1,1 @@
-"""What people see: progress, the table, Markdown, charts and slides, all from a run's files."""
+"""What people see: progress, table, Markdown, charts, slides and page, all from a run's files."""
