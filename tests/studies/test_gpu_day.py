@@ -114,14 +114,23 @@ def test_a_day_that_goes_well(played: dict[str, str], tmp_path: Path, capsys: An
     assert kernel.count("        g(out)\n") == 2
 
 
-@pytest.mark.parametrize("how", FAILURES)
-@pytest.mark.parametrize("name", NAMES)
+LEAVES_NO_FILES = [
+    name for name in NAMES if name in ("doctor", "energy") or name.startswith("clocks")
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "how"),
+    [
+        (name, how)
+        for name in NAMES
+        for how in FAILURES
+        if how != "leaves garbage" or name not in LEAVES_NO_FILES
+    ],
+)
 def test_a_step_that_fails_says_so_and_the_others_run(
     name: str, how: str, played: dict[str, str], tmp_path: Path
 ) -> None:
-    prints_only = name in ("doctor", "energy") or name.startswith("clocks")
-    if how == "leaves garbage" and prints_only:
-        pytest.skip("it leaves no files")
     played[name] = how
     assert gpu_day.main(str(tmp_path)) == 1
     said = page(tmp_path)
