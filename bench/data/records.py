@@ -501,7 +501,7 @@ class CellRow:
     # how the time follows the speed probe: log(time) grows by so much for each unit of log(probe);
     # 0 where nothing was adjusted
     probe_slope: float | None = None
-    # of the visits that count, those whose threads waited for a core for more than a tenth of the
+    # of the visits that count, those whose threads waited for a core for more than 30 % of the
     # time: they count because the cell has too few others. Where they are all of them, the time is
     # that of a disturbed machine
     waited: int = 0

@@ -10,6 +10,8 @@ import pytest
 from busy_machine import ALONE_S, BLOCKS, FLOOR_S, Floats, blocks_of, noisy, switching
 
 from bench.stats.adjust import Estimate, History, Trait, estimate, ratio
+from bench.stats.adjust.block_table import tabulate
+from bench.stats.adjust.floors import OFF, floors
 from bench.stats.adjust.numbers import ALIKE
 from bench.stats.adjust.slopes import LEAST, MOST
 
@@ -166,6 +168,15 @@ def test_a_run_that_was_never_left_alone_says_so_and_earlier_runs_help() -> None
         assert cell.value == pytest.approx(ALONE_S, rel=0.1)
         assert cell.low < ALONE_S < cell.high
     assert known.history.floor_s == pytest.approx(FLOOR_S)
+
+
+def test_a_floor_lies_between_what_earlier_runs_saw_and_the_fastest_state_of_this_one() -> None:
+    generator = np.random.default_rng(16)
+    slowdown = 0.01 + np.abs(generator.normal(0, 0.3, (2, 20, 6, BLOCKS))).sum(axis=0)
+    table = tabulate(blocks_of(slowdown, np.exp(slowdown)))
+    near, far = (floors(table, History(floor_s)) for floor_s in (FLOOR_S, FLOOR_S / 1.3))
+    assert near.source == far.source == "earlier"
+    assert near.error.max() < OFF / 2 <= far.error.min()
 
 
 def test_a_history_survives_json() -> None:

@@ -28,7 +28,7 @@ class TestGather:
         for number in range(1, 8):
             book.good("numpy_dot", number, 1.0, 1.5, trip={"latency": 2.0})
         for number in range(8, 12):
-            waited: dict[str, Any] = {"waited_s": 0.2, "measured_s": 1.0}
+            waited: dict[str, Any] = {"waited_s": 0.4, "measured_s": 1.0}
             book.good("numpy_dot", number, 0.5, 9.0, trip={"latency": 20.0}, **waited)
         cell = book.cell("numpy_dot")
         assert (cell.visits, cell.disturbed) == (7, 4)

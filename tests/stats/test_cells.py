@@ -13,7 +13,7 @@ from bench.show import table
 def test_the_cores_that_a_cell_kept_busy_are_those_of_the_visits_that_count() -> None:
     book = Book()
     for turn, busy in enumerate((1.0, 2.0, 1.5, 1.2, 1.8, 1.5, 9.0, 9.0), 1):
-        steal_s = 0.2 if busy == 9.0 else 0.0
+        steal_s = 0.4 if busy == 9.0 else 0.0
         book.good("k", turn, 1e-3, cores_busy=busy, steal_s=steal_s, wall_s=1.0)
     assert book.cell("k").cores_busy == 1.5
 

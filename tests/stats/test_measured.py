@@ -103,10 +103,10 @@ def test_the_rules_see_the_machine_and_not_the_kernel() -> None:
 @pytest.mark.parametrize(
     ("waited", "counted"),
     [
-        ([0.0] * 6 + [0.09, 0.11, 0.5], [1, 2, 3, 4, 5, 6, 7]),
+        ([0.0] * 6 + [0.29, 0.31, 0.5], [1, 2, 3, 4, 5, 6, 7]),
         ([0.5, 0.0, 0.2, 0.0], [1, 2, 3, 4]),  # too few others: all are needed
-        ([0.9, 0.5, *[0.2] * 5, 0.3], [3, 4, 5, 6, 7, 8]),  # the least make six
-        ([0.3] * 9, list(range(1, 10))),  # alike ones count alike
+        ([0.9, 0.6, *[0.4] * 5, 0.5], [3, 4, 5, 6, 7, 8]),  # the least make six
+        ([0.4] * 9, list(range(1, 10))),  # alike ones count alike
         ([], []),
     ],
 )

@@ -61,7 +61,8 @@ def floors(table: BlockTable, earlier: History) -> Floors:
     source: Source = "run" if sharp else "fastest"
     known = math.inf if earlier.floor_s is None else math.log(earlier.floor_s)
     if known < run - (OFF if sharp else 0.0):
-        run, error, source = known, OFF / 2, "earlier"
+        # it lies between what earlier runs saw and the fastest state that this one was in
+        run, error, source = known, min(max(run - known, SHARP), OFF / 2), "earlier"
 
     near = table.hosted_blocks & (table.probe.max(axis=0) <= run + NEAR)
     own = table.probe.mean(axis=0)[near] - run
