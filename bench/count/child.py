@@ -38,6 +38,10 @@ WARM_FLOPS = 2e5
 """About how many operations these are together. Never by the clock: how often something was done
 before must be the same in each process."""
 
+LONG_FLOPS = 1e7
+"""A launch of more operations needs one before it: beside them, what the interpreter still adapts
+is nothing, and under Valgrind each takes seconds."""
+
 TOGETHER = 1e6
 """About how many instructions are counted at a time; a launch of more is counted once: the longer
 it is, the steadier. (Fused multiply-adds, which Valgrind works out one by one, take it long.)"""
@@ -154,7 +158,7 @@ def open_cell(place: int, case: Case, seed: int, kernel: kernels.Kernel) -> Open
         where = f"it computes on {step.device.name}"
         raise CantCount(f"{where}, and only this machine's own instructions can be counted")
     x = step.send(given.A_in)
-    least, most = WARM
+    least, most = WARM if case.flops < LONG_FLOPS else (1, 1)
     for _ in range(max(min(int(WARM_FLOPS / case.flops), most), least)):
         launch_all(step, x, 1)
     company.refuse()  # before Valgrind is asked to count what it may not see
