@@ -21,8 +21,9 @@ PATIENCE_S = 300.0
 """Counting ends after this, with whatever was counted: on two free cores it takes about a minute,
 on busy ones longer."""
 
-AGAIN = 1
-"""Cells whose counts differ between the sides are counted by so many processes more, each side."""
+AGAIN = (1, 2)
+"""Cells whose counts differ between the sides are counted by so many processes more, each side; and
+those of which that settles nothing, once more."""
 
 
 def judged(
@@ -36,7 +37,7 @@ def judged(
 ) -> Comparison:
     """The comparison, with what can be counted of its cells in `patience_s` at most.
 
-    Each side is counted once, and cells that differ are counted AGAIN times more.
+    Each side is counted once, and cells that differ are counted AGAIN.
     """
     if isinstance(source, Nothing):
         remedy = f": {source.remedy}" if source.remedy else ""
@@ -57,13 +58,12 @@ def judged(
         )
 
     base, head = count(cells, 1)
-    changes, _ = _changes(cells, base, head)
     other = differing(base, head)
-    if not other and (
-        again := [c for c in cells if c.label in changes and changes[c.label].doubtful]
-    ):
-        more = count(again, AGAIN)
-        base, head = counting.added(base, more[0]), counting.added(head, more[1])
+    for repeats in () if other else AGAIN:
+        changes, _ = _changes(cells, base, head)
+        if again := [c for c in cells if c.label in changes and changes[c.label].unsettled]:
+            more = count(again, repeats)
+            base, head = counting.added(base, more[0]), counting.added(head, more[1])
     table = [
         row
         for side, counts in zip(sides, (base, head), strict=True)

@@ -412,6 +412,8 @@ def counts(*instructions: float) -> list[Counted]:
         ((1000, 1004), (1010, 1010), "equal"),
         ((1000, 1020), (1030, 1030), None),
         ((1000, 1020), (1100, 1100), "more"),
+        ((1000, 1020, 1000), (1030, 1030), "more"),  # two agree
+        ((1000, 1000, 1020), (1020, 1000, 1000), "equal"),
     ],
 )
 def test_a_change_is_one_where_it_is_more_than_counts_of_one_side_differ_by(
@@ -420,6 +422,29 @@ def test_a_change_is_one_where_it_is_more_than_counts_of_one_side_differ_by(
     found = change.change(counts(*base), counts(*head))
     assert found is not None
     assert found.level() == level
+
+
+@pytest.mark.parametrize(
+    ("base", "head", "unsettled"),
+    [
+        ((1000,), (1000,), False),
+        ((1000,), (1030,), True),
+        ((1000, 1000), (1030, 1030), False),
+        ((1000, 1020), (1030, 1030), True),  # too far apart
+        ((1000, 1004), (1017, 1017), True),  # more than one per cent, or not
+        ((1000, 1001), (1001, 1001), False),
+        ((1000, 1000), (1010, 1010), False),  # as exact as it gets
+        ((1000, 1020), (1100, 1100), False),
+    ],
+)
+def test_what_more_processes_may_settle_is_counted_again(
+    base: tuple[float, ...],
+    head: tuple[float, ...],
+    unsettled: bool,  # noqa: FBT001
+) -> None:
+    found = change.change(counts(*base), counts(*head))
+    assert found is not None
+    assert found.unsettled == unsettled
 
 
 def test_without_a_count_on_either_side_there_is_no_change() -> None:

@@ -101,37 +101,37 @@ def counted(folder: Path, base: float, head: float, **more: Any) -> compare.Comp
     comparison = compare.Comparison(
         [], [by_time("can't tell")], "too noisy", [], cells=[CELL], devices={CELL: "cpu"}
     )
-    return judged(comparison, {"base": base, "head": head}, **more)
+    return judged(comparison, {"base": [base], "head": [head]}, **more)
 
 
 def judged(
     comparison: compare.Comparison,
-    instructions: dict[str, float],
+    instructions: dict[str, list[float]],
     source: Source | Nothing = VALGRIND,
     **facts: dict[str, str],
 ) -> compare.Comparison:
+    """By counts of one process after the other on each side; the last is that of all more."""
     asked: list[int] = []
 
     def count(cells: Any, places: Any, *_: Any, repeats: int, **__: Any) -> list[Counts]:
+        begin = sum(asked)
         asked.append(repeats)
         return [
-            Counts(
-                {
-                    cell: [events.Counted(0, "h", 1, (events.Events(instructions[place.name]),))]
-                    * repeats
-                    for cell in cells
-                },
-                {},
-                facts.get(place.name, {}),
-            )
+            Counts({cell: processes(place.name, begin, repeats) for cell in cells}, {}, said)
             for place in places
+            for said in [facts.get(place.name, {})]
         ]
+
+    def processes(side: str, begin: int, repeats: int) -> list[events.Counted]:
+        known = instructions[side]
+        numbers = [known[min(i, len(known) - 1)] for i in range(begin, begin + repeats)]
+        return [events.Counted(0, "h", 1, (events.Events(number),)) for number in numbers]
 
     sides = [Side(name, Path(name), name) for name in ("base", "head")]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(counting, "count", count)
         found = counts.judged(comparison, sides, source)
-    assert asked in ([], [1], [1, counts.AGAIN])
+    assert asked == [1, *counts.AGAIN][: len(asked)]
     return found
 
 
@@ -146,6 +146,17 @@ def test_where_times_are_too_noisy_counts_judge(head: float, says: str, tmp_path
     assert "by time nothing can be told: too noisy" in found.notes
     assert {row.side for row in found.counts} == {"base", "head"}
     assert {row.instructions for row in found.counts} == {1000.0, head}
+
+
+@pytest.mark.parametrize(("head", "says"), [(1020.0, "slower"), (1000.0, "not slower")])
+def test_counts_of_one_side_that_are_far_apart_are_counted_until_two_agree(
+    head: float, says: str
+) -> None:
+    cell = compare.Comparison([], [by_time("can't tell")], None, [], cells=[CELL])
+    found = judged(cell, {"base": [1015.0, 1000.0, 1000.0], "head": [head]})
+    (verdict,) = found.verdicts
+    assert (verdict.says, verdict.by) == (says, "count")
+    assert verdict.count_exact == pytest.approx(change.LEAST_EXACT, rel=0.01)
 
 
 def test_what_was_counted_is_told_in_every_form(tmp_path: Path) -> None:
@@ -179,7 +190,7 @@ def test_a_contradiction_is_said_in_words() -> None:
 def test_a_count_by_another_library_or_cpu_is_never_compared(what: str, tmp_path: Path) -> None:
     found = judged(
         compare.Comparison([], [by_time("can't tell")], None, [], cells=[CELL]),
-        {"base": 1000.0, "head": 1500.0},
+        {"base": [1000.0], "head": [1500.0]},
         base={what: "1"},
         head={what: "2"},
     )
