@@ -31,7 +31,7 @@ from bench.measure import visit
 from bench.plan import sweep
 from bench.plan.cell import Cell
 from bench.studies import RESULTS
-from bench.studies.gate_trials import KERNELS, add, append, digest, read
+from bench.studies.gate_trials import KERNELS, add, append, digest, read, wide
 
 TRIALS = RESULTS / "count_trials.csv"
 CODE = (
@@ -92,8 +92,7 @@ def one(known: dict[str, float], *, planted: bool) -> dict[str, float]:
         percents: dict[str, int] = {}
         if planted:
             plant(both[0].folder, {})
-            wide = [*cells, *compare.narrower(cells, cells)]
-            slowed = {c: random.choice(PERCENTS) for c in wide if random.random() < 0.5}
+            slowed = {c: random.choice(PERCENTS) for c in wide(cells) if random.random() < 0.5}
             percents = {cell.label: percent for cell, percent in slowed.items()}
             shares = {
                 cell: round(percent / 100 * known[cell.label] / A_NUMBER)
