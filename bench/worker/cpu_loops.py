@@ -9,6 +9,7 @@ the same time, each on memory of its own, and each leaves whole numbers that say
     COPY, COPY_PAST     a piece of memory to another place, by way of the caches or past them
 """
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -155,21 +156,45 @@ def _store(builder: Any, words: Any, address: Any, vector: int) -> Any:
     return builder.store(words, place, align=VECTOR_BYTES)
 
 
-def _together(
-    what: int, turns: int, source: Any, target: Any, size: int, one: Any, out: Any
-) -> None:
-    """Each of the threads does it on a row of its own; `size` are the bytes of a row's piece.
+@intrinsic
+def _now(_typing: Any) -> Any:
+    """The clock of time.perf_counter, in nanoseconds."""
 
-    source, target: addresses, one a thread; out: (threads, ...) as `results` makes it.
+    def generate(_context: Any, builder: Any, _signature: Any, _arguments: Any) -> Any:
+        kind = ir.FunctionType(INT32, [INT32, INT.as_pointer()])
+        name = "clock_gettime"
+        ask = builder.module.globals.get(name) or ir.Function(builder.module, kind, name)
+        (now,) = _variables(builder, ir.ArrayType(INT, 2), 1)  # seconds, nanoseconds
+        first = builder.bitcast(now, INT.as_pointer())
+        builder.call(ask, [INT32(time.CLOCK_MONOTONIC), first])
+        seconds, rest = builder.load(first), builder.load(builder.gep(first, [INT(1)]))
+        return builder.add(builder.mul(seconds, INT(10**9)), rest)
+
+    return types.int64(), generate
+
+
+def _together(
+    what: int, turns: int, source: Any, target: Any, size: int, step: int, one: Any, out: Any,
+    stamps: Any,
+) -> None:  # fmt: skip
+    """Each thread does it in chunks of so many turns, and notes the time before and after each.
+
+    source, target: addresses, one a thread, of `size` bytes; each chunk goes on `step` bytes
+    behind the one before. out: a row a thread, as `results` makes it. stamps: (threads, chunks + 1)
+    nanoseconds.
     """
     for part in numba.prange(len(source)):
         row = out[part].ctypes.data
-        if what <= RAISE_HALF:
-            _raise(turns, one, what, row)  # type: ignore[call-arg]
-        elif what == READ:
-            _read(turns, source[part], size, row)  # type: ignore[call-arg]
-        else:
-            _copy(turns, source[part], target[part], size, what - COPY)  # type: ignore[call-arg]
+        stamps[part, 0] = _now()  # type: ignore[call-arg]
+        for chunk in range(stamps.shape[1] - 1):
+            at = chunk * step
+            if what <= RAISE_HALF:
+                _raise(turns, one, what, row)  # type: ignore[call-arg]
+            elif what == READ:
+                _read(turns, source[part] + at, size, row)  # type: ignore[call-arg]
+            else:
+                _copy(turns, source[part] + at, target[part] + at, size, what - COPY)  # type: ignore[call-arg]
+            stamps[part, chunk + 1] = _now()  # type: ignore[call-arg]
 
 
 def results(threads: int) -> NDArray[Any]:
@@ -181,9 +206,9 @@ def results(threads: int) -> NDArray[Any]:
 def compiled(dtype: str) -> Callable[..., None]:
     """The loops as machine code for all of Numba's threads: float32 or float64."""
     number, address = getattr(types, dtype), types.Array(types.intp, 1, "C")
-    out = types.Array(types.uint8, 2, "C")
-    integer = types.intp
-    signature = types.void(integer, integer, address, address, integer, number, out)
+    out, stamps = types.Array(types.uint8, 2, "C"), types.Array(types.int64, 2, "C")
+    whole = types.intp
+    signature = types.void(whole, whole, address, address, whole, whole, number, out, stamps)
     function: Callable[..., None] = njit(signature, parallel=True)(_together)
     return function
 

@@ -1,11 +1,11 @@
 """The CPU's ceilings, as `python -m bench.worker.cpu_peaks PRECISION THREADS` measures them.
 
 In a process of its own, so that the thread settings are those of the workers; it takes a second or
-two. NumPy's best product
-and copy are always taken. With Numba there are loops beside them that do one thing only
-(`bench.worker.cpu_loops`): multiply-adds in registers, and reading and copying at each level of the
-memory, on all threads that kernels have. Each is the best of many tries that last milliseconds: on
-a busy machine, some of them have the cores to themselves.
+two. NumPy's best product and copy are always taken. With Numba there are loops beside them that do
+one thing only (`bench.worker.cpu_loops`): multiply-adds in registers, and reading and copying at
+each level of the memory, on all threads that kernels have. The threads note the time every few
+microseconds, and the rate is that of the best moment of all of them together: on a busy machine
+there are moments in which they have the cores to themselves.
 """
 
 import sys
@@ -15,8 +15,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+import numpy as np
 import psutil
 
+from bench.data.machine import MEMORY
 from bench.worker.messages import CpuPeaks
 from kernels import Unavailable
 from kernels._caches import Cache, data_caches
@@ -31,16 +33,19 @@ SIZES = (1024, 2048)
 MEMORY_BYTES = 2**28
 """A piece of memory that fits no cache, unless a cache is said to be larger than a quarter."""
 
-PRODUCT_S, LOOP_S = 0.3, 0.06
-"""For how long a product and a loop are tried; a try that lasts as long isn't made longer."""
+PRODUCT_S, LOOP_S = 0.3, 0.05
+"""For how long a product or a copy, and a loop, are tried."""
 
-TRY_S = 0.002
-"""A try of a loop lasts at least so long: waking the threads takes some microseconds."""
+CHUNK_S = 4e-5
+"""About how long a thread works between two looks at the clock, which take some 30 ns."""
 
-GAIN = 1.1
-"""A rate that is so many times the one before shows that much of a try was waiting."""
+MOMENT_S, LONG_MOMENT_S = 5e-4, 5e-3
+"""What counts as a moment: far longer than a chunk. In memory it is longer, so that what a cache
+still has of it makes no difference."""
 
-LEAST_TRIES = 3
+MEMORY_CHUNK, CALLS = 2**18, 5
+"""Bytes of memory that a thread comes to between two looks at the clock, and how often it comes to
+all of its part."""
 
 PAGE = 4096
 
@@ -49,8 +54,6 @@ Clock = Callable[[], float]
 
 def measure(precision: str, threads: int, clock: Clock = time.perf_counter) -> CpuPeaks:
     """All that can be measured here with so many threads, of float32 or float64."""
-    import numpy as np
-
     products = []
     for n in SIZES:
         A, B = np.ones((2, n, n), precision)
@@ -64,12 +67,12 @@ def measure(precision: str, threads: int, clock: Clock = time.perf_counter) -> C
     copied = _numpy_copy(memory, threads, clock)
     if loops is None:
         return CpuPeaks(max(products), copied, lacking=lacking)
-    work = _Loops(loops, precision, threads, memory, clock)
+    work = _Loops(loops, precision, threads, memory)
     return CpuPeaks(
         max(products),
         copied,
         max(work.multiply_adds(loops.RAISE), work.multiply_adds(loops.RAISE_HALF)),
-        {name: work.level(size) for name, size in pieces(caches, len(memory) // threads)},
+        {name: work.level(name, size) for name, size in pieces(caches, len(memory) // threads)},
     )
 
 
@@ -105,77 +108,94 @@ def shortest(work: Callable[[], Any], seconds: float, clock: Clock) -> float:
             return best
 
 
-def rate(work: Callable[[int], Any], amount: float, clock: Clock) -> float:
-    """The most that `work(turns)` did in a second, where a turn does `amount`.
+def best_moment(stamps: Any, moment_s: float) -> float:
+    """Chunks a second that all threads together did in the best moment that lasted so long.
 
-    The turns are doubled until a try is long enough and gains nothing by being longer: on a busy
-    machine the threads wait for a core before they begin.
+    stamps: (threads, chunks + 1), when each thread had done each chunk, in nanoseconds. Where the
+    threads did not work at the same time for so long, it is the time in which all did.
     """
-    ends, turns, tries, best = clock() + LOOP_S, 1, 0, 0.0
-    while tries < LEAST_TRIES or clock() < ends:
-        start = clock()
-        work(turns)
-        seconds = clock() - start
-        reached = amount * turns / seconds if seconds >= TRY_S else 0.0
-        tries += 1
-        if seconds < TRY_S or (reached > GAIN * best and seconds < LOOP_S):
-            turns, tries = 2 * turns, 0
-        best = max(best, reached)
-    return best
+    begin, end = stamps[:, 0].max(), stamps[:, -1].min()
+    moment = min(moment_s * 1e9, end - begin)
+    if moment <= 0:  # one had ended before another began
+        return 0.0
+    starts = np.linspace(begin, end - moment, stamps.shape[1])
+    chunks = np.arange(stamps.shape[1])
+    done = sum(
+        np.interp(starts + moment, times, chunks) - np.interp(starts, times, chunks)
+        for times in stamps
+    )
+    return float(np.max(done) / moment * 1e9)
 
 
 class _Loops:
     """The loops of one precision, on all threads and on the memory that is theirs."""
 
-    def __init__(
-        self, loops: "ModuleType", precision: str, threads: int, memory: Any, clock: Clock
-    ) -> None:
-        self._loops, self._threads, self._clock = loops, threads, clock
-        self._one = memory.dtype.type(1).astype(precision)
+    def __init__(self, loops: "ModuleType", precision: str, threads: int, memory: Any) -> None:
+        self._loops, self._threads = loops, threads
+        self._one = np.dtype(precision).type(1)
         self._run = loops.compiled(precision)
         self._out = loops.results(threads)
         self._part = len(memory) // threads // PAGE * PAGE
         self._at = loops.addresses([memory.ctypes.data + n * self._part for n in range(threads)])
         # the first to write a page has it near
-        half = self._halves(self._part)
-        self._do(loops.COPY, 1, self._at + half, self._at, half)
-        self._do(loops.COPY, 1, self._at, self._at + half, half)
+        half = self._whole(self._part // 2)
+        self._stamps(loops.COPY, 1, 1, (self._at + half, self._at), half)
+        self._stamps(loops.COPY, 1, 1, (self._at, self._at + half), half)
 
     def multiply_adds(self, what: int) -> float:
         """FLOP/s of all threads."""
         numbers = self._loops.numbers(what, self._one.itemsize)
-        one_turn = 2.0 * numbers * self._threads
-        return rate(
-            lambda turns: self._do(what, turns, self._at, self._at, 0), one_turn, self._clock
+        return 2.0 * float(numbers) * self._turns_per_s(what, self._at, 0)
+
+    def level(self, name: str, size: int) -> tuple[float, float]:
+        """Bytes/s of all threads that read, and that copy, in a piece of memory of `size` each."""
+        loops, whole = self._loops, self._whole(size)
+        half = self._whole(size // 2)
+        rate = self._once if name == MEMORY else self._turns_per_s
+        read = rate(loops.READ, self._at, whole) * whole
+        copied = max(rate(way, self._at + half, half) for way in (loops.COPY, loops.COPY_PAST))
+        return read, 2 * half * copied
+
+    def _turns_per_s(self, what: int, target: Any, size: int) -> float:
+        """Turns that all threads do in a second, again and again in the same place."""
+        turns = 1
+        while self._shortest_s(what, turns, target, size) < CHUNK_S:
+            turns *= 2
+        chunks = round(LOOP_S / CHUNK_S)
+        return turns * best_moment(
+            self._stamps(what, turns, chunks, (self._at, target), size), MOMENT_S
         )
 
-    def level(self, size: int) -> tuple[float, float]:
-        """Bytes/s of all threads that read or copy as many bytes each."""
-        loops = self._loops
-        size = min(size, self._part) // loops.UNIT * loops.UNIT
-        half = self._halves(size)
-        read = rate(
-            lambda turns: self._do(loops.READ, turns, self._at, self._at, size),
-            size * self._threads,
-            self._clock,
-        )
-        ways = (loops.COPY, loops.COPY_PAST)
-        copied = (
-            rate(
-                lambda turns, way=way: self._do(way, turns, self._at, self._at + half, half),  # type: ignore[misc]
-                2 * half * self._threads,
-                self._clock,
-            )
-            for way in ways
-        )
-        return read, max(copied)
+    def _shortest_s(self, what: int, turns: int, target: Any, size: int) -> float:
+        stamps = self._stamps(what, turns, 10, (self._at, target), size)
+        return float((stamps[:, 1:] - stamps[:, :-1]).min() * 1e-9)
 
-    def _halves(self, size: int) -> int:
+    def _once(self, what: int, target: Any, size: int) -> float:
+        """The same where each place is come to once in a call, and a turn is the whole piece."""
+        chunk = self._whole(min(MEMORY_CHUNK, size))
+        chunks = size // chunk
+        calls = [
+            self._stamps(what, 1, chunks, (self._at, target), chunk, chunk) for _ in range(CALLS)
+        ]
+        return max(best_moment(stamps, LONG_MOMENT_S) for stamps in calls) / chunks
+
+    def _whole(self, size: int) -> int:
         unit: int = self._loops.UNIT
-        return size // 2 // unit * unit
+        return size // unit * unit
 
-    def _do(self, what: int, turns: int, source: Any, target: Any, size: int) -> None:
-        self._run(what, turns, source, target, size, self._one, self._out)
+    def _stamps(
+        self,
+        what: int,
+        turns: int,
+        chunks: int,
+        places: tuple[Any, Any],
+        size: int,
+        step: int = 0,
+    ) -> Any:
+        """When each thread had done each of its chunks, as `best_moment` takes it."""
+        stamps = np.zeros((self._threads, chunks + 1), np.int64)
+        self._run(what, turns, *places, size, step, self._one, self._out, stamps)
+        return stamps
 
 
 def _loops() -> "tuple[ModuleType | None, str]":

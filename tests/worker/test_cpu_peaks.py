@@ -1,7 +1,8 @@
 """The CPU's ceilings: sizes of what is read, rates on a fake clock, loops that do what they say."""
 
 import re
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -55,51 +56,56 @@ class Clock:
         return self.now
 
 
-def working(
-    clock: Clock, seconds: Callable[[int], float]
-) -> tuple[Callable[[int], None], list[int]]:
-    asked: list[int] = []
-
-    def work(turns: int) -> None:
-        asked.append(turns)
-        clock.now += seconds(turns)
-
-    return work, asked
+def stamps(*threads: Sequence[float]) -> Any:
+    """Nanoseconds at which each thread had done its chunks, from the microseconds of each chunk."""
+    return np.cumsum([[1000.0, *(1000 * us for us in chunks)] for chunks in threads], axis=1)
 
 
-def test_a_rate_is_the_best_of_tries_that_are_long_enough() -> None:
-    clock = Clock()
-    # 1 us to wake the threads, 1 us a turn, and every third try loses half its time
-    work, asked = working(clock, lambda turns: 1e-6 + turns * 1e-6 * (1 + (len(asked) % 3 == 0)))
-    assert cpu_peaks.rate(work, 1e3, clock) == pytest.approx(1e9, rel=1e-3)
-    assert min(asked[-cpu_peaks.LEAST_TRIES :]) * 1e-6 > cpu_peaks.TRY_S / 2
+class TestBestMoment:
+    """Threads that note the time after each chunk: the most that all did together."""
 
+    def test_it_is_what_all_threads_do_in_a_second(self) -> None:
+        rate = cpu_peaks.best_moment(stamps([10] * 100, [20] * 100), 1e-4)
+        assert rate == pytest.approx(1 / 10e-6 + 1 / 20e-6)
 
-def test_threads_that_wait_before_they_begin_are_given_more_to_do() -> None:
-    clock = Clock()
-    work, _ = working(clock, lambda turns: 5e-3 + turns * 1e-6)  # a busy machine: 5 ms a try
-    assert cpu_peaks.rate(work, 1e3, clock) > 0.9e9
+    def test_a_busy_time_before_and_after_it_makes_no_difference(self) -> None:
+        busy, alone = [50.0, 400.0] * 5, [10.0] * 30
+        rate = cpu_peaks.best_moment(stamps([*busy, *alone, *busy], [*busy, *alone, *busy]), 1e-4)
+        assert rate == pytest.approx(2 / 10e-6)
 
+    def test_threads_that_are_fast_by_turns_are_not_added_up(self) -> None:
+        fast, slow = [10.0] * 100, [100.0] * 100
+        rate = cpu_peaks.best_moment(stamps([*fast, *slow], [*slow, *fast]), 1e-4)
+        assert rate == pytest.approx(1 / 10e-6 + 1 / 100e-6)
 
-def test_one_slow_try_does_not_end_the_doubling() -> None:
-    clock = Clock()
-    work, asked = working(clock, lambda turns: turns * 1e-6 + (0.03 if len(asked) == 1 else 0))
-    assert cpu_peaks.rate(work, 1e3, clock) == pytest.approx(1e9)
+    def test_one_short_chunk_is_no_moment(self) -> None:
+        rate = cpu_peaks.best_moment(stamps([*[10.0] * 50, 1.0, *[10.0] * 50]), 1e-3)
+        assert rate < 1.02 / 10e-6
+
+    def test_threads_that_do_not_meet_say_nothing(self) -> None:
+        first, second = stamps([10] * 10)[0], stamps([10] * 10)[0] + 1e6
+        assert cpu_peaks.best_moment(np.array([first, second]), 1e-4) == 0.0
+        # and those that meet for less than a moment, what they did meanwhile
+        second = first + 60e3
+        assert cpu_peaks.best_moment(np.array([first, second]), 1e-4) == pytest.approx(2 / 10e-6)
 
 
 def test_the_shortest_of_many_times_is_the_best() -> None:
     clock = Clock()
     seconds = iter([5.0, 2.0, 4.0])  # until 10 are over
-    work, _ = working(clock, lambda _: next(seconds))
-    assert cpu_peaks.shortest(lambda: work(1), 10, clock) == 2
+
+    def work() -> None:
+        clock.now += next(seconds)
+
+    assert cpu_peaks.shortest(work, 10, clock) == 2
 
 
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cpu_peaks, "SIZES", (32, 64))
     monkeypatch.setattr(cpu_peaks, "MEMORY_BYTES", 2**20)
     monkeypatch.setattr(cpu_peaks, "data_caches", lambda: (Cache(1, 32 * KIB, 8),))
-    for name in ("PRODUCT_S", "LOOP_S", "TRY_S"):
-        monkeypatch.setattr(cpu_peaks, name, 0.0)
+    for name, seconds in (("PRODUCT_S", 0.0), ("LOOP_S", 1e-4), ("CHUNK_S", 1e-5)):
+        monkeypatch.setattr(cpu_peaks, name, seconds)
 
 
 def test_without_numba_the_product_and_the_copy_are_told_and_what_lacks(
@@ -129,7 +135,7 @@ def test_the_child_prints_positive_rates(
     precision: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     small(monkeypatch)
-    cpu_peaks.main(precision, "2")
+    cpu_peaks.main(precision, "1")
     said = msgspec.json.decode(capsys.readouterr().out, type=CpuPeaks)
     assert list(said.levels) == ["L1", "memory"]
     assert min(said.product, said.copy, said.registers) > 0
@@ -146,7 +152,7 @@ class TestLoops:
     ) -> None:
         one, out, nowhere = np.ones(1, precision)[0], loops.results(3), loops.addresses([0, 0, 0])
         loops.compiled(precision)(
-            (loops.RAISE, loops.RAISE_HALF)[half], 1001, nowhere, nowhere, 0, one, out
+            (loops.RAISE, loops.RAISE_HALF)[half], 1001, nowhere, nowhere, 0, 0, one, out, looks(3)
         )
         count = loops.numbers(half, one.itemsize)
         assert count == loops.CHAINS * (loops.HALF if half else loops.VECTOR_BYTES) // one.itemsize
@@ -159,24 +165,31 @@ class TestLoops:
         memory, out = aligned(words), loops.results(2)
         size = memory.nbytes // 2
         at = loops.addresses([memory.ctypes.data, memory.ctypes.data + size])
-        loops.compiled("float32")(loops.READ, 7, at, at, size, np.float32(1), out)
+        loops.compiled("float32")(loops.READ, 7, at, at, size, 0, np.float32(1), out, looks(2))
         sums = out[:, : loops.UNIT].copy().view(np.int64).sum(axis=1)
         assert sums.tolist() == (7 * memory.reshape(2, -1).sum(axis=1)).tolist()
 
     @pytest.mark.parametrize("way", ["COPY", "COPY_PAST"])
-    def test_every_byte_is_copied_and_none_beside_them(self, way: str) -> None:
-        size = 3 * loops.UNIT
+    def test_every_byte_is_copied_chunk_after_chunk_and_none_beside_them(self, way: str) -> None:
+        chunk, chunks = 3 * loops.UNIT, 2
+        size = chunk * chunks
         source = aligned(np.arange(1, 2 * size // 8 + 1, dtype=np.int64))
         target = aligned(np.zeros(2 * size // 8 + 8, np.int64))
-        arguments = (
+        places = (
             loops.addresses([array.ctypes.data + n * size for n in range(2)])
             for array in (source, target)
         )
+        seen, out = looks(2, chunks), loops.results(2)
+        before = time.perf_counter_ns()
         loops.compiled("float32")(
-            getattr(loops, way), 2, *arguments, size, np.float32(1), loops.results(2)
+            getattr(loops, way), 2, *places, chunk, chunk, np.float32(1), out, seen
         )
         assert target[:-8].tolist() == source.tolist()
         assert not target[-8:].any()
+        # and the clock is the one of all other times
+        assert before < seen.min()
+        assert (np.diff(seen, axis=1) > 0).all()
+        assert seen.max() < time.perf_counter_ns()
 
     def test_multiply_adds_touch_no_memory_and_are_all_there(self) -> None:
         machine_code = loops.compiled("float32").py_func
@@ -208,8 +221,13 @@ def inner_loops(text: str) -> list[list[str]]:
         lines.append(line)
         jump = re.match(r"\s+(j\w+|b\.\w+|cbn?z)\s.*?(\.?L\w+)\s*$", line)
         if jump and jump[2] == label and any(MULTIPLY_ADD.search(each) for each in lines):
-            found.append(lines)
+            found.append([*lines])  # what follows the jump is no part of it
     return found
+
+
+def looks(threads: int, chunks: int = 1) -> Any:
+    """Room for when each thread looks at the clock."""
+    return np.zeros((threads, chunks + 1), np.int64)
 
 
 def aligned(values: Any) -> Any:
