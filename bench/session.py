@@ -189,7 +189,7 @@ def _measure(
     folder = opened.folder
 
     def with_peaks(machine: "Machine") -> "Machine":
-        peaks = peak_rates.of_cpu(settled.precision, settled.threads, machine, _kept(PEAKS))
+        peaks = peak_rates.of_cpu(settled.precision, settled.threads, machine, kept(PEAKS))
         return replace(machine, peaks=peaks)
 
     def first_answer() -> str:
@@ -197,7 +197,7 @@ def _measure(
         return f"{folder / 'cells.csv'} has a row for every cell"
 
     machine = survey.survey(software, settled.threads)
-    history = speed_history.read(_kept(SPEED), machine.fingerprint)
+    history = speed_history.read(kept(SPEED), machine.fingerprint)
     machine = replace(machine, device_peaks=before.machine.device_peaks, speed_history=history)
     opened.write_machine(machine)
     shown = progress.Screen(first_answer)
@@ -304,13 +304,13 @@ def _numbers(
     if passes is not None:
         opened.append_unvisited(passes.pending())
     measured = {
-        device: peak_rates.of_device(device, readings, _kept(PEAKS))
+        device: peak_rates.of_device(device, readings, kept(PEAKS))
         for device, readings in visitor.peaks.items()
     }
     machine = replace(machine, device_peaks=machine.device_peaks | measured)
     visits, blocks = store.load(opened.folder, Visit), store.load(opened.folder, Block)
     run = run_data.derive(opened.folder, machine, visits, blocks)
-    speed_history.write(_kept(SPEED), machine.fingerprint, run.times.history)
+    speed_history.write(kept(SPEED), machine.fingerprint, run.times.history)
     try:
         opened.write_machine(machine)
         store.write_cells(opened.folder, run.cells)
@@ -330,7 +330,8 @@ def _draw(run: "RunData") -> None:
         progress.paths("page", runs.page([run], plots / page.NAME))
 
 
-def _kept(name: str) -> Path:
+def kept(name: str) -> Path:
+    """Where a file is that is kept between runs."""
     return Path(os.environ.get(VARIABLE) or ROOT / "results") / name
 
 

@@ -36,7 +36,7 @@ def doctor(
     for name in names:
         session.refuse_unknown(name, worker.kernels)
     asked = Asked(tuple(names), device)
-    seen = observe.observe(asked, worker, threads)
+    seen = observe.observe(asked, worker, threads, session.kept(session.PEAKS))
     findings = [*show.packages(), *diagnose.diagnose(seen, asked)]
     if json:
         streams.product(f"{show.as_json(findings, observe.as_record(seen))}\n")

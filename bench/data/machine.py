@@ -21,6 +21,9 @@ Rate = Annotated[float, Meta(gt=0, lt=1e30)]
 CPU = "cpu"
 """The CPU's name as a device, as `kernels.Host` has it."""
 
+MEMORY = "memory"
+"""The name of the level behind all caches."""
+
 
 class Cpu(msgspec.Struct, frozen=True):
     """The processor."""
@@ -69,11 +72,28 @@ class Gpus(msgspec.Struct, frozen=True):
     trouble: str = ""  # why there are no devices
 
 
+class Level(msgspec.Struct, frozen=True):
+    """What all threads together read and copy where a level of a CPU's memory feeds them, in
+    bytes/s; a copied byte counts twice, because it is read and written.
+    """
+
+    name: str  # L1 and so on, or memory
+    read_bytes_per_s: Rate
+    copy_bytes_per_s: Rate
+
+    @property
+    def bytes_per_s(self) -> float:
+        """The larger of the two: no kernel moves more."""
+        return max(self.read_bytes_per_s, self.copy_bytes_per_s)
+
+
 class Peaks(msgspec.Struct, frozen=True):
     """The peak rates of one device, the CPU's of all threads together; None for what isn't known.
 
-    `theoretical` is what its units and the clock rate that it states would give (a CPU's vector
-    flags, a GPU's multiprocessors); its true clock may be higher, or lower under load.
+    `measured` are the best of its library's products and copies (a CPU's: NumPy's), `registers` the
+    multiply-adds of a loop that touches no memory. `theoretical` is what its units and the clock
+    rate that it states would give (a CPU's vector flags, a GPU's multiprocessors); its true clock
+    may be higher, or lower under load.
     """
 
     precision: str
@@ -81,12 +101,29 @@ class Peaks(msgspec.Struct, frozen=True):
     measured_bytes_per_s: Rate | None
     theoretical_flop_per_s: Rate | None
     theoretical_bytes_per_s: Rate | None = None
+    registers_flop_per_s: Rate | None = None
+    levels: tuple[Level, ...] = ()  # the nearest first
+    lacking: str = ""  # why a CPU's registers and levels are not known
+
+    @property
+    def ceiling_flop_per_s(self) -> float | None:
+        """The most arithmetic that was seen, in a product or in registers."""
+        return max(self.measured_flop_per_s or 0.0, self.registers_flop_per_s or 0.0) or None
 
     @property
     def flop_per_s(self) -> float | None:
-        """The larger of the measured and the theoretical peak of arithmetic."""
-        known = (self.measured_flop_per_s or 0.0, self.theoretical_flop_per_s or 0.0)
-        return max(known) or None
+        """The ceiling where it comes from registers, which show what the units do; else the larger
+        of it and the theoretical peak.
+        """
+        if self.registers_flop_per_s:
+            return self.ceiling_flop_per_s
+        return max(self.ceiling_flop_per_s or 0.0, self.theoretical_flop_per_s or 0.0) or None
+
+    @property
+    def memory_bytes_per_s(self) -> float | None:
+        """The most that was read or copied where no cache helps."""
+        memory = [level.bytes_per_s for level in self.levels if level.name == MEMORY]
+        return max(self.measured_bytes_per_s or 0.0, *memory, 0.0) or None
 
 
 class Comparison(msgspec.Struct, frozen=True):

@@ -458,8 +458,8 @@ class CellRow:
     flop_per_s_low: float | None
     # upper end of the 95 % interval of `flop_per_s`; empty with fewer than four visits
     flop_per_s_high: float | None
-    # `flop_per_s` in percent of the device's peak at this precision: the larger of the measured and
-    # the theoretical one
+    # `flop_per_s` in percent of the device's peak at this precision: the measured ceiling, or the
+    # theoretical peak where that is larger and no multiply-adds in registers were measured
     percent_of_peak: float | None
     # how many times as fast as `python_loop` on the same case
     speedup: float | None
@@ -474,7 +474,8 @@ class CellRow:
     predicted_s: float | None
     # largest error of all visits, in the units of visits.csv
     error: float | None
-    # `flop_per_s` in percent of the rate that a large matrix product reached on the device
+    # `flop_per_s` in percent of the measured ceiling: the most that a large matrix product or, on a
+    # CPU with Numba, multiply-adds in registers reached on the device
     percent_of_measured: float | None = None
     # `flop_per_s` in percent of the device's theoretical peak: its units times their clock rate
     percent_of_stated: float | None = None

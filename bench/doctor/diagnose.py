@@ -110,7 +110,10 @@ def can_run(findings: list[Finding]) -> bool:
 
 
 def _cpu(seen: Seen) -> Iterator[Finding]:
-    yield Finding("CPU", "ok", table.machine(seen.machine)[0])
+    model, *peaks = table.machine(seen.machine)
+    yield Finding("CPU", "ok", model)
+    for line in peaks:
+        yield Finding("ceilings", "ok", line)
     for trouble, remedy in survey.troubles(seen.machine):
         if remedy.removeprefix("unset ") not in seen.environment:  # more is said of those below
             yield Finding("CPU", "advice", trouble, remedy)

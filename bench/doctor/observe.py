@@ -9,11 +9,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import psutil
+from msgspec.structs import replace
 
 from bench.count import sources
 from bench.doctor import nvml
 from bench.doctor.seen import Asked, GpuState, Probe, Seen, Tried
-from bench.machine import driver, isolated, survey, wheel
+from bench.machine import driver, isolated, peak_rates, survey, wheel
 from bench.measure import visit
 from bench.plan.case import Case
 from bench.plan.cell import Cell
@@ -38,10 +39,11 @@ NVIDIA, DISPLAY = "0x10de", "0x03"
 """A PCI device's vendor, and what its class begins with."""
 
 
-def observe(asked: Asked, software: messages.Software, threads: int) -> Seen:
+def observe(asked: Asked, software: messages.Software, threads: int, kept: Path) -> Seen:
     """Everything that is looked at; a few seconds, most of them for trying the kernels.
 
-    `software`: what a worker with so many threads says of itself.
+    `software`: what a worker with so many threads says of itself. `kept`: the file of ceilings that
+    were measured here; where it has none of this machine's, they are measured.
     """
     found = driver.ask()
     chosen = [d for d in found.devices if asked.device in (None, d.index)]
@@ -56,6 +58,7 @@ def observe(asked: Asked, software: messages.Software, threads: int) -> Seen:
     finally:
         reader.close()
     machine = survey.survey(software, threads)
+    machine = replace(machine, peaks=peak_rates.known("float32", threads, machine, kept))
     return Seen(
         machine=machine,
         counter=sources.find(machine.cpu.vector_flags),

@@ -1,32 +1,30 @@
 """What this machine can do: its peak rates of arithmetic and memory, measured and as stated.
 
-The CPU's are measured by `python -m bench.machine.peak_rates PRECISION` in a process of its own, so
-that the thread settings are those of the workers. It takes about a second at the start of a run;
-the best ever seen on the same machine is kept, because a peak read while a neighbour was busy is
-too low. Those of other devices come from their workers (`bench.worker.device_peaks`), and the best
-is kept likewise. A rate that the device can't have is neither believed nor kept, wherever it comes
-from: a copied file, or a clock that was wrong once, must not make every later run blind.
+The CPU's are measured by `bench.worker.cpu_peaks` in a process of its own, in a second or two at
+the start of a run and at its end; the best ever seen on the same machine is kept, because a peak
+read while a neighbour was busy is too low. Those of other devices come from their workers
+(`bench.worker.device_peaks`), and the best is kept likewise. A rate that the device can't have is
+neither believed nor kept, wherever it comes from: a copied file, or a clock that was wrong once,
+must not make every later run blind.
 """
 
 import contextlib
 import json
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from msgspec.structs import replace
 
-from bench.data.machine import LARGEST_RATE, Cpu, Machine, Peaks
+from bench.data.machine import LARGEST_RATE, MEMORY, Cpu, Level, Machine, Peaks
 from bench.worker import environment
+from bench.worker.messages import CpuPeaks
 
-SIZES = (1024, 2048)
-"""Square products whose rate is taken for the peak of arithmetic."""
-
-COPY_BYTES = 2**28
-"""A copy this large fits no cache."""
+LEVELS = ("L1", "L2", "L3", "L4", MEMORY)
+"""The names that a level may have."""
 
 FLOPS_PER_CYCLE = {"avx512f": 64, "avx2": 32, "sve": 32, "asimd": 16}
 """Float32 operations a core and cycle: two fused multiply-adds on full vectors of 16, 8, 8, 4
@@ -61,25 +59,61 @@ def of_cpu(precision: str, threads: int, machine: Machine, kept: Path) -> Peaks 
     """
     if precision not in ("float64", "float32"):
         return None
+    return _joined(_measured(precision, threads), precision, threads, machine, kept)
+
+
+def known(precision: str, threads: int, machine: Machine, kept: Path) -> Peaks | None:
+    """The CPU's peaks as the file `kept` has them; measured where it lacks this machine's."""
+    nothing = _joined(CpuPeaks(0.0, 0.0), precision, threads, machine, kept)
+    if nothing is not None and nothing.registers_flop_per_s:
+        return nothing
+    return of_cpu(precision, threads, machine, kept)
+
+
+def _joined(
+    now: CpuPeaks, precision: str, threads: int, machine: Machine, kept: Path
+) -> Peaks | None:
+    name = f"{machine.fingerprint} {precision} {threads}"
+    stated = theoretical(precision, threads, machine.cpu)
+    highest = (BOOST * stated if stated else None, None)
+    best = _best_ever(name, ([now.product], [now.copy]), highest, kept)
+    if not all(best):
+        return None
+    registers = _best_ever(f"{name} registers", ([now.registers], [0.0]), highest, kept)[0]
+    levels: list[Level] = []
+    least = [0.0, 0.0]
+    for level in reversed(LEVELS):
+        read, copied = now.levels.get(level, (0.0, 0.0))
+        rates = _best_ever(f"{name} {level}", ([read], [copied]), (None, None), kept)
+        if all(rates):
+            # what a level does, a nearer one does, too, even if it was measured at a bad moment
+            least = [max(pair) for pair in zip(rates, least, strict=True)]
+            levels.insert(0, Level(level, least[0], least[1]))
+    return Peaks(
+        precision,
+        best[0],
+        best[1],
+        stated,
+        registers_flop_per_s=registers or None,
+        levels=tuple(levels),
+        lacking="" if registers else now.lacking,
+    )
+
+
+def _measured(precision: str, threads: int) -> CpuPeaks:
+    """What can be measured now, by a child; nothing where it fails."""
     try:
         done = subprocess.run(
-            [sys.executable, "-m", "bench.machine.peak_rates", precision],
+            [sys.executable, "-m", "bench.worker.cpu_peaks", precision, str(threads)],
             env=environment.environment(threads),
             capture_output=True,
             text=True,
             check=True,
         )
         # the last line: what starts with every Python here may have printed, too
-        flop_per_s, bytes_per_s = json.loads(done.stdout.splitlines()[-1])
+        return msgspec.json.decode(done.stdout.splitlines()[-1], type=CpuPeaks)
     except (OSError, subprocess.CalledProcessError):
-        flop_per_s, bytes_per_s = 0.0, 0.0
-    name = f"{machine.fingerprint} {precision} {threads}"
-    stated = theoretical(precision, threads, machine.cpu)
-    highest = (BOOST * stated if stated else None, None)
-    best = _best_ever(name, ([flop_per_s], [bytes_per_s]), highest, kept)
-    if not all(best):
-        return None
-    return Peaks(precision, best[0], best[1], stated)
+        return CpuPeaks(0.0, 0.0)
 
 
 def theoretical(precision: str, threads: int, cpu: Cpu) -> float | None:
@@ -135,33 +169,3 @@ def _write(path: Path, known: dict[str, list[float]]) -> None:
     # a checkout that can't be written measures anew each time
     with contextlib.suppress(OSError):
         path.write_text(json.dumps(known, indent=1))
-
-
-def main(precision: str) -> None:
-    """Measure and print [FLOP/s, bytes/s]."""
-    import numpy as np
-
-    rates = []
-    for n in SIZES:
-        A, B = np.ones((2, n, n), precision)
-        out = np.empty_like(A)
-        rates.append(2 * n**3 / _best(lambda A=A, B=B, out=out: np.matmul(A, B, out=out)))  # type: ignore[misc]
-    source = np.ones(COPY_BYTES // 2, np.uint8)
-    target = np.ones_like(source)
-    print(json.dumps([max(rates), COPY_BYTES / _best(lambda: np.copyto(target, source))]))  # noqa: T201
-
-
-def _best(work: Callable[[], Any], seconds: float = 0.4) -> float:
-    """The shortest time of `work`, tried for about `seconds`."""
-    ends, best = time.perf_counter() + seconds, float("inf")
-    while True:
-        start = time.perf_counter()
-        work()
-        now = time.perf_counter()
-        best = min(best, now - start)
-        if now > ends:
-            return best
-
-
-if __name__ == "__main__":
-    main(sys.argv[1])

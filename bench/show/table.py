@@ -8,7 +8,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from bench.data.machine import Machine
+from bench.data.machine import Machine, Peaks
 from bench.data.records import CellRow, Visit
 from bench.show import machine_state
 from bench.stats import adjust
@@ -32,13 +32,29 @@ def machine(machine: Machine) -> list[str]:
     blas = [f"{b.library} {b.version} for {b.core_type}" for b in machine.blas]
     cores = f"{cpu.model}, {cpu.cores_usable} usable cores"
     lines = [f"{cores}; {', '.join(blas) or 'no BLAS found'}, {machine.threads} threads"]
-    if peaks:
-        rate = _rate(
-            peaks.measured_flop_per_s, peaks.theoretical_flop_per_s, "FLOP/s", "flags and clock"
-        )
-        memory = _rate(peaks.measured_bytes_per_s, None, "B/s", "")
-        lines.append(f"{peaks.precision}: NumPy's best product {rate}; memory {memory}")
-    return lines
+    return [*lines, *(cpu_peaks(peaks) if peaks else [])]
+
+
+def cpu_peaks(peaks: Peaks) -> list[str]:
+    """What the CPU's arithmetic and memory can do, or why not all of it is known."""
+    rate = _rate(
+        peaks.measured_flop_per_s, peaks.theoretical_flop_per_s, "FLOP/s", "flags and clock"
+    )
+    memory = _rate(peaks.memory_bytes_per_s, None, "B/s", "")
+    product = f"{peaks.precision}: NumPy's best product {rate}"
+    if peaks.registers_flop_per_s is None:
+        lacking = f"; multiply-adds in registers not measured: {peaks.lacking}"
+        return [f"{product}; memory {memory}{lacking if peaks.lacking else ''}"]
+    registers = units.si(peaks.registers_flop_per_s, "FLOP/s")
+    levels = [
+        f"{level.name} {units.si(level.read_bytes_per_s, 'B/s')}"
+        f" ({units.si(level.copy_bytes_per_s, 'B/s')})"
+        for level in peaks.levels
+    ]
+    return [
+        f"{product}; multiply-adds in registers {registers}",
+        f"read (and copied, in and out) from {', '.join(levels)}",
+    ]
 
 
 def device_peaks(machine: Machine) -> list[str]:

@@ -50,9 +50,9 @@ def _reached(estimates: Iterable[Estimate]) -> dict[str, float]:
 
 
 def _at_least(cell: Estimate, rate: float) -> Estimate:
-    """The cell, its device's measured peak no lower than what a cell of this run has reached."""
-    measured = cell.peaks.measured_flop_per_s
-    if measured is None or measured >= rate:
+    """The cell, its device's ceiling no lower than what a cell of this run has reached."""
+    ceiling = cell.peaks.ceiling_flop_per_s
+    if ceiling is None or ceiling >= rate:
         return cell
     return changed(cell, peaks=replace(cell.peaks, measured_flop_per_s=rate))
 
@@ -124,7 +124,7 @@ def _row(
         speedup_basis=basis,
         predicted_s=last.predicted_s,
         error=max((v.error for v in visits.visits if v.error is not None), default=None),
-        percent_of_measured=share(peaks.measured_flop_per_s),
+        percent_of_measured=share(peaks.ceiling_flop_per_s),
         percent_of_stated=share(peaks.theoretical_flop_per_s),
         launch_bound=launch_bound(measured) if time else "",
         device_mhz=_middle(v.device_mhz for v in behind),

@@ -52,4 +52,4 @@ def estimate(
 def _peak(peaks: Peaks, device: str) -> float | None:
     """FLOP/s that the device can hardly exceed; None if nothing is known of it."""
     theoretical = (peaks.theoretical_flop_per_s or 0.0) * (TURBO if device == CPU else 1.0)
-    return max(peaks.measured_flop_per_s or 0.0, theoretical) or None
+    return max(peaks.ceiling_flop_per_s or 0.0, theoretical) or None

@@ -148,6 +148,16 @@ class Closed(msgspec.Struct, frozen=True, tag=True):
     quiet: bool  # False: threads still run; an error, and the worker has to be replaced
 
 
+class CpuPeaks(msgspec.Struct, frozen=True):
+    """What `bench.worker.cpu_peaks` measured, in FLOP/s and bytes/s."""
+
+    product: float  # NumPy's best
+    copy: float  # NumPy's, on all threads; a copied byte counts twice, read and written
+    registers: float = 0.0
+    levels: dict[str, tuple[float, float]] = {}  # by name: read, copied
+    lacking: str = ""  # why there are no registers and levels
+
+
 class DevicePeaks(msgspec.Struct, frozen=True, tag=True):
     """What a device can do at one precision."""
 

@@ -360,8 +360,14 @@ class Server:
             flop_per_s, bytes_per_s = device_peaks.measure(device, request.precision, self._clock)
         finally:
             _let_go(step)
-        rates = (flop_per_s, bytes_per_s, stated.flop_per_s, stated.bytes_per_s)
-        return messages.DevicePeaks(Peaks(request.precision, *map(rate, rates)))
+        peaks = Peaks(
+            request.precision,
+            rate(flop_per_s),
+            rate(bytes_per_s),
+            rate(stated.flop_per_s),
+            rate(stated.bytes_per_s),
+        )
+        return messages.DevicePeaks(peaks)
 
 
 class Look:

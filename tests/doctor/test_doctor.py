@@ -21,6 +21,7 @@ from msgspec import structs
 
 from bench import ROOT
 from bench.count.sources import Nothing
+from bench.data.machine import Peaks
 from bench.doctor import nvml, observe, show
 from bench.doctor.diagnose import Finding, can_run, diagnose, trouble, unfit
 from bench.doctor.seen import Asked, GpuState, Probe, Seen, Tried
@@ -98,6 +99,13 @@ class TestDiagnose:
             ("cupy_matmul", "ok"),
         ]
         assert can_run(found)
+
+    def test_the_ceilings_are_told_and_what_lacks_of_them(self) -> None:
+        lacking = Peaks("float32", 2e11, 3e10, None, lacking="numba is not installed: make setup")
+        seen = replace(LAPTOP, machine=structs.replace(HONEST, peaks=lacking))
+        (said,) = [f for f in diagnose(seen, Asked()) if f.subject == "ceilings"]
+        assert said.level == "ok"
+        assert said.words.endswith("not measured: numba is not installed: make setup")
 
     def test_a_laptop_can_run_what_it_has_hardware_for(self) -> None:
         (said,) = troubles(LAPTOP)

@@ -7,7 +7,7 @@ import pandas as pd
 from msgspec import structs
 
 from bench.data import store
-from bench.data.machine import Cpu, Machine, Peaks
+from bench.data.machine import Cpu, Level, Machine, Peaks
 from bench.data.records import CellRow
 from bench.show import charts
 
@@ -17,6 +17,20 @@ MACHINE = Machine(
     commit="a1b2c3d4e5f60718293a4b5c6d7e8f9012345678",
     peaks=Peaks("float32", 2.3e11, 2e10, None),
 )
+WITH_LEVELS = structs.replace(
+    MACHINE,
+    peaks=structs.replace(
+        MACHINE.peaks or Peaks("", None, None, None),
+        registers_flop_per_s=2.5e11,
+        levels=(
+            Level("L1", 4.4e11, 4.7e11),
+            Level("L2", 2.4e11, 2.3e11),
+            Level("L3", 2e11, 1.9e11),
+            Level("memory", 5e10, 4e10),
+        ),
+    ),
+)
+"""The same where Numba is."""
 UNKNOWN = Machine()
 GPU = "cuda:0 made-up GPU at 0000:17:00.0"
 GPU_MACHINE = structs.replace(MACHINE, device_peaks={GPU: Peaks("float32", 5e13, 3e12, 6.7e13)})

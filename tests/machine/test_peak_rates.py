@@ -4,14 +4,15 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import pytest
 from msgspec import structs
 
-from bench.data.machine import Cpu, Machine, Peaks
+from bench.data.machine import Cpu, Level, Machine, Peaks
 from bench.machine import peak_rates
+from bench.worker.messages import CpuPeaks
 
 MACHINE = Machine(
     fingerprint="abc123",
@@ -56,11 +57,24 @@ def test_the_peak_is_the_larger_of_measured_and_theoretical() -> None:
     assert Peaks("float32", None, None, None).flop_per_s is None
 
 
+def test_where_registers_are_known_they_or_the_product_are_the_peak_and_not_the_stated() -> None:
+    peaks = Peaks("float32", 2e9, 1e9, 9e9, registers_flop_per_s=3e9)
+    assert (peaks.ceiling_flop_per_s, peaks.flop_per_s) == (3e9, 3e9)
+    # a library with units of its own that Numba's loop doesn't use
+    assert structs.replace(peaks, measured_flop_per_s=4e9).flop_per_s == 4e9
+    memory = (Level("L1", 9e9, 9e9), Level("memory", 2e9, 3e9))
+    assert structs.replace(peaks, levels=memory).memory_bytes_per_s == 3e9
+    assert peaks.memory_bytes_per_s == 1e9
+
+
 class Child:
     """In the place of subprocess.run: says these rates, and remembers how it was asked."""
 
     def __init__(self) -> None:
         self.rates = [1e9, 2e9]
+        self.registers = 0.0
+        self.levels: dict[str, tuple[float, float]] = {}
+        self.lacking = "Numba is not installed"
         self.asked: list[tuple[list[str], dict[str, str]]] = []
 
     def __call__(
@@ -68,9 +82,9 @@ class Child:
     ) -> subprocess.CompletedProcess[str]:
         assert check, "a child that failed must not be read"
         self.asked.append((command, env))
-        return subprocess.CompletedProcess(
-            command, 0, f"a greeting\n{json.dumps(self.rates)}\n", ""
-        )
+        said = CpuPeaks(*self.rates, self.registers, self.levels, self.lacking)
+        text = f"a greeting\n{msgspec.json.encode(said).decode()}\n"
+        return subprocess.CompletedProcess(command, 0, text, "")
 
 
 @pytest.fixture
@@ -95,9 +109,9 @@ def measure(
 
 def test_a_child_with_the_workers_threads_measures(child: Child, kept: Path) -> None:
     found = peak_rates.of_cpu("float64", 3, MACHINE, kept)
-    assert found == Peaks("float64", 1e9, 2e9, 144e9)
+    assert found == Peaks("float64", 1e9, 2e9, 144e9, lacking="Numba is not installed")
     ((command, environment),) = child.asked
-    assert command == [sys.executable, "-m", "bench.machine.peak_rates", "float64"]
+    assert command == [sys.executable, "-m", "bench.worker.cpu_peaks", "float64", "3"]
     assert environment["OPENBLAS_NUM_THREADS"] == environment["OMP_NUM_THREADS"] == "3"
 
 
@@ -206,34 +220,58 @@ def test_a_precision_that_numpy_has_no_blas_for_has_no_ceiling(
     assert not kept.exists()
 
 
-@pytest.mark.parametrize("precision", ["float32", "float64"])
-def test_the_child_prints_two_positive_numbers(
-    precision: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(peak_rates, "SIZES", (32,))
-    monkeypatch.setattr(peak_rates, "COPY_BYTES", 2**12)
-    monkeypatch.setattr(peak_rates._best, "__defaults__", (0.0,))
-    peak_rates.main(precision)
-    flop_per_s, bytes_per_s = json.loads(capsys.readouterr().out)
-    assert flop_per_s > 0
-    assert bytes_per_s > 0
+class TestRegistersAndLevels:
+    """What loops that do one thing only reached, kept each for itself as the product is."""
 
+    def test_the_best_of_each_is_kept_and_told_without_numba(
+        self, child: Child, kept: Path
+    ) -> None:
+        child.registers, child.levels = 300e9, {"L1": (4e11, 5e11), "memory": (2e10, 3e10)}
+        child.lacking = ""
+        peaks = peak_rates.of_cpu("float32", 4, MACHINE, kept)
+        child.registers, child.levels = 200e9, {"L1": (1e11, 6e11), "memory": (1e10, 4e10)}
+        peaks = peak_rates.of_cpu("float32", 4, MACHINE, kept)
+        assert peaks is not None
+        assert peaks.registers_flop_per_s == 300e9
+        best = (Level("L1", 4e11, 6e11), Level("memory", 2e10, 4e10))
+        assert peaks.levels == best
+        child.registers, child.levels, child.lacking = 0.0, {}, "no Numba any more"
+        assert peak_rates.of_cpu("float32", 4, MACHINE, kept) == peaks
+        other = peak_rates.of_cpu("float32", 2, MACHINE, kept)
+        assert other is not None
+        assert (other.registers_flop_per_s, other.levels) == (None, ())
+        assert other.lacking == "no Numba any more"
 
-def test_rates_are_work_over_the_shortest_time(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    seconds = iter([1e-3, 4e-3, 2e-3])  # of two products and a copy
-    monkeypatch.setattr(peak_rates, "SIZES", (32, 64))
-    monkeypatch.setattr(peak_rates, "COPY_BYTES", 2**12)
-    monkeypatch.setattr(peak_rates, "_best", lambda work: next(seconds))
-    peak_rates.main("float32")
-    flop_per_s, bytes_per_s = json.loads(capsys.readouterr().out)
-    assert flop_per_s == pytest.approx(2 * 64**3 / 4e-3)
-    assert bytes_per_s == pytest.approx(2**12 / 2e-3)
+    def test_a_nearer_level_does_at_least_what_a_farther_one_does(
+        self, child: Child, kept: Path
+    ) -> None:
+        child.levels = {
+            "L1": (4e11, 5e11),
+            "L2": (1e8, 3e11),
+            "L3": (1e11, 1e8),
+            "memory": (2e10, 3e10),
+        }
+        peaks = peak_rates.of_cpu("float32", 4, MACHINE, kept)
+        assert peaks is not None
+        assert peaks.levels == (
+            Level("L1", 4e11, 5e11),
+            Level("L2", 1e11, 3e11),
+            Level("L3", 1e11, 3e10),
+            Level("memory", 2e10, 3e10),
+        )
 
+    def test_registers_above_what_the_cpu_can_do_are_not_believed(
+        self, child: Child, kept: Path
+    ) -> None:
+        child.registers = 384e9 * peak_rates.BOOST * 1.01
+        peaks = peak_rates.of_cpu("float32", 4, MACHINE, kept)
+        assert peaks is not None
+        assert peaks.registers_flop_per_s is None
 
-def test_the_shortest_of_many_times_is_the_best(monkeypatch: pytest.MonkeyPatch) -> None:
-    # three tries of 5, 2 and 4 ticks, until 10 are over
-    ticks = iter([0, 0, 5, 5, 7, 7, 11])
-    monkeypatch.setattr(peak_rates, "time", SimpleNamespace(perf_counter=lambda: next(ticks)))
-    assert peak_rates._best(lambda: None, seconds=10) == 2
+    def test_what_is_known_is_not_measured_again(self, child: Child, kept: Path) -> None:
+        child.registers = 3e9
+        first = peak_rates.known("float32", 4, MACHINE, kept)
+        assert peak_rates.known("float32", 4, MACHINE, kept) == first
+        assert len(child.asked) == 1
+        assert first is not None
+        assert first.registers_flop_per_s == 3e9

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
-from made_up import GPU, GPU_MACHINE, MACHINE, UNKNOWN, cell, gpu_box, laptop, made
+from made_up import GPU, GPU_MACHINE, MACHINE, UNKNOWN, WITH_LEVELS, cell, gpu_box, laptop, made
 from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -175,6 +176,49 @@ def test_roofline_puts_a_cell_at_its_intensity_under_measured_and_predicted_roof
     assert "Throughput by arithmetic intensity" in without
     assert "NumPy's best product here" not in without
     assert "ceiling of CPU: not measured" in without
+
+
+def test_roofline_has_a_roof_a_level_where_they_were_measured() -> None:
+    cells = [cell("k", 1000, b, flop_per_s=r, bytes=4_000_000) for b, r in ((1, 1e10), (64, 1e11))]
+    run = made(cells, WITH_LEVELS)
+    shown = pd.DataFrame(
+        {"intensity": [0.5, 32.0], "device": "cpu", "precision": "float32", "batch": [1, 64]}
+    )
+    roofs = {guide.text: guide for guide in roofline.roofs(run.machine, shown)}
+    most, low, high = 2.5e11, 0.5 / 1.15, 32 * 1.15
+    assert list(roofs) == [
+        "the CPU's\nmultiply-adds here",
+        "L1: 470 GB/s",
+        "L2: 240 GB/s",
+        "L3: 200 GB/s",
+        "NumPy's best\nproduct here",
+    ]
+    # memory's own, at the larger of what it reads and copies, then all that the registers do
+    assert list(roofs["the CPU's\nmultiply-adds here"].x) == pytest.approx([low, 5, high])
+    assert list(roofs["the CPU's\nmultiply-adds here"].y) == pytest.approx([low * 5e10, most, most])
+    assert list(roofs["L1: 470 GB/s"].x) == pytest.approx([low, most / 4.7e11])
+    assert list(roofs["L1: 470 GB/s"].y) == pytest.approx([low * 4.7e11, most])
+    assert list(roofs["NumPy's best\nproduct here"].y) == [2.3e11, 2.3e11]
+    words = said(draw(roofline, run))
+    assert "predicted by the CPU's flags" not in words
+    assert "full speed takes 5" in words
+    right = shown.assign(intensity=shown["intensity"] * 10)  # where L1 is nowhere the limit
+    assert "L1: 470 GB/s" not in {guide.text for guide in roofline.roofs(run.machine, right)}
+
+
+def test_what_numba_would_have_measured_is_said_to_lack() -> None:
+    peaks = Peaks("float32", 2.3e11, 1e10, 3e11, lacking="numba is not installed: make setup")
+    cells = [cell("k", 1000, 1, flop_per_s=1e10)]
+    words = said(draw(roofline, made(cells, Machine(peaks=peaks))))
+    assert "multiply-adds and memory's levels of CPU: not measured (numba is not installed" in words
+    assert "predicted by the CPU's flags and clock" in words
+
+
+def test_throughput_has_the_multiply_adds_above_numpys_best_product() -> None:
+    words = said(draw(throughput, made(laptop(), WITH_LEVELS)))
+    assert "the CPU's multiply-adds here" in words
+    assert "NumPy's best product here" in words
+    assert "of the CPU's multiply-adds" in words
 
 
 def test_time_shows_both_times_and_the_slope_of_the_work() -> None:

@@ -7,7 +7,8 @@ from awkward import AWKWARD, RUNS, SHEETS
 from campaign import examples
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
-from made_up import GPU_MACHINE, MACHINE, laptop, made
+from made_up import GPU_MACHINE, MACHINE, WITH_LEVELS, laptop, made
+from msgspec import structs
 from pictures import CHARTS, draw, faults, words
 
 from bench.data.records import CellRow
@@ -26,6 +27,14 @@ def test_every_word_is_readable(chart: str, name: str) -> None:
     assert faults(figure) == []
     if name != "many kernels" and chart not in ("crossover", "speedup"):  # whose rows may be low
         assert all(float(text.get_fontsize()) >= 14 for text in words(figure))
+
+
+@pytest.mark.parametrize("chart", ["roofline", "throughput"])
+@pytest.mark.parametrize("name", ["as usual", "a GPU", "forty characters", "many kernels"])
+def test_every_roof_is_named_readably(chart: str, name: str) -> None:
+    machine = structs.replace(GPU_MACHINE, peaks=WITH_LEVELS.peaks)
+    sheet = SHEETS[len(name) % len(SHEETS)]
+    assert faults(draw(CHARTS[chart], made(AWKWARD[name], machine), sheet)) == []
 
 
 @pytest.mark.parametrize("chart", [*CHARTS, "machines"])

@@ -5,9 +5,10 @@ from dataclasses import replace
 
 import pytest
 from made_up_runs import Book, rows_of, run_of
+from msgspec import structs
 from rich.console import Console
 
-from bench.data.machine import Blas, Cpu, Machine, Peaks
+from bench.data.machine import Blas, Cpu, Level, Machine, Peaks
 from bench.data.records import STATUSES, Basis, Block, CellRow, Status, Visit
 from bench.measure.visit import refusal
 from bench.plan.case import Case
@@ -300,6 +301,22 @@ def test_the_machine_is_told_in_two_lines_with_its_ceilings() -> None:
             "float32: NumPy's best product 205 GFLOP/s (250 GFLOP/s by its flags and clock);"
             " memory 31.0 GB/s"
         ),
+    ]
+    lacking = structs.replace(peaks, lacking="numba is not installed")
+    assert table.cpu_peaks(lacking) == [
+        (
+            "float32: NumPy's best product 205 GFLOP/s (250 GFLOP/s by its flags and clock); memory"
+            " 31.0 GB/s; multiply-adds in registers not measured: numba is not installed"
+        )
+    ]
+    levels = (Level("L1", 4e11, 5e11), Level("memory", 3.5e10, 5e10))
+    full = structs.replace(peaks, registers_flop_per_s=2.36e11, levels=levels)
+    assert table.cpu_peaks(full) == [
+        (
+            "float32: NumPy's best product 205 GFLOP/s (250 GFLOP/s by its flags and clock);"
+            " multiply-adds in registers 236 GFLOP/s"
+        ),
+        "read (and copied, in and out) from L1 400 GB/s (500 GB/s), memory 35.0 GB/s (50.0 GB/s)",
     ]
     assert table.machine(Machine(cpu=cpu, threads=2)) == [
         "A CPU, 2 usable cores; no BLAS found, 2 threads"

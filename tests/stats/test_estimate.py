@@ -2,6 +2,7 @@
 
 import pytest
 from made_up_runs import Book, has_no_number, rows_of
+from msgspec import structs
 
 from bench.data.machine import Peaks
 from bench.data.records import CellRow
@@ -39,6 +40,17 @@ class TestImpossible:
         assert cells["numpy_dot", 100].percent_of_measured == pytest.approx(100)
         assert cells["numpy_matmul", 100].percent_of_measured == pytest.approx(50)
         assert cells["lightning", 100].status == "impossible"
+
+    def test_multiply_adds_in_registers_are_the_ceiling_where_they_are_more(self) -> None:
+        peaks = Peaks("float32", 1e9, None, 9e9, registers_flop_per_s=1.5e9)
+        book = Book()
+        book.good("numpy_dot", 1, self.flops / 1.2e9)
+        (cell,) = rows_of(book.visits, book.blocks, {"cpu": peaks})
+        assert cell.percent_of_measured == pytest.approx(80)
+        assert cell.percent_of_peak == pytest.approx(80)  # 9e9 is promised, 1.5e9 is true
+        faster = structs.replace(peaks, registers_flop_per_s=1.1e9)
+        (cell,) = rows_of(book.visits, book.blocks, {"cpu": faster})
+        assert cell.percent_of_measured == pytest.approx(100)
 
     @pytest.mark.parametrize(
         ("device", "believed"), [("cpu", 1.99e9), ("cuda:0 A at 0000:17:00.0", 1.24e9)]

@@ -4,19 +4,21 @@ import textwrap
 
 import pandas as pd
 
-from bench.data.machine import Machine
+from bench.data.machine import MEMORY, Machine
 from bench.show.pictures import Run
 from bench.show.pictures.parts import ceilings, cells, looks, ticks, words
 from bench.show.pictures.parts.footer import footer
 from bench.show.pictures.parts.picture import Guide, Line, Lines, Nothing, Panel, Picture, X, Y
+from bench.terminal import units
 
 NUMBER = "flop_per_s"
 METHOD = (
     "What is plotted: each cell's throughput over its arithmetic intensity, the FLOPs for"
-    " each byte of the layer's arrays, each read or written once. The dashed roof is measured:"
-    " memory's bandwidth times the intensity, then the rate of a large matrix product. The"
-    " dotted line is what the CPU's flags and stated clock promise. A layer that stays in the"
-    " caches may stand above the memory's line."
+    " each byte of the layer's arrays, each read or written once. The dashed roofs are measured:"
+    " the bandwidth of memory, or of a cache, times the intensity, then the rate of multiply-adds"
+    " in registers or, without Numba, of a large matrix product. The dotted line is NumPy's best"
+    " product or, without Numba, what the CPU's flags and stated clock promise. A layer that stays"
+    " in a cache may stand above the memory's line, and none above that of the nearest cache."
 )
 
 
@@ -76,7 +78,9 @@ def title(shown: pd.DataFrame, machine: Machine) -> str:
 
 
 def roofs(machine: Machine, shown: pd.DataFrame) -> list[Guide]:
-    """Of each device the measured roof, bent where memory is the limit, and the stated one."""
+    """Of each device the measured roof, bent where memory is the limit; beside it that of each
+    cache and NumPy's best product, or what the hardware states.
+    """
     low, high = float(shown["intensity"].min()) / 1.15, float(shown["intensity"].max()) * 1.15
     known, guides = ceilings.of(machine, shown), []
     for ceiling in known:
@@ -85,9 +89,25 @@ def roofs(machine: Machine, shown: pd.DataFrame) -> list[Guide]:
             x = [low, *([ridge] if ridge and low < ridge < high else []), high]
             y = [rate * min(1, at / ridge) if ridge else rate for at in x]
             guides.append(Guide(ceiling.label, x, y))
-        if stated := ceiling.stated_flop_per_s:
+            guides += _slopes(ceiling, rate, low, high)
+        if product := ceiling.product_flop_per_s:
+            guides.append(Guide(ceilings.PRODUCT, [low, high], [product] * 2, looks.DOTTED))
+        elif stated := ceiling.stated_flop_per_s:
             here = ceiling.device == "cpu"
             whose = "predicted by the\nCPU's flags and clock"
             text = whose if here else textwrap.fill(f"data sheet, {ceiling.short}", 18)
             guides.append(Guide(text, [low, high], [stated, stated], looks.DOTTED))
+    return guides
+
+
+def _slopes(ceiling: ceilings.Ceiling, rate: float, low: float, high: float) -> list[Guide]:
+    """A line a level of a CPU's memory, as far as its bandwidth is the limit; memory's own is part
+    of the roof, and one that is nowhere the limit has none.
+    """
+    guides = []
+    for level in ceiling.levels:
+        end = min(rate / level.bytes_per_s, high)
+        if level.name != MEMORY and end > low:
+            text = f"{level.name}: {units.si(level.bytes_per_s, 'B/s')}"
+            guides.append(Guide(text, [low, end], [level.bytes_per_s * x for x in (low, end)]))
     return guides

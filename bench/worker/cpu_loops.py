@@ -1,0 +1,223 @@
+"""Loops that do one thing only: multiply-adds in registers, reading, copying. Imports Numba.
+
+They are written in the language of LLVM, Numba's compiler, as kernels._numba_tiles is: vectors and
+multiply-adds are written down, so that no compiler has to find them. Numba's threads run them at
+the same time, each on memory of its own, and each leaves whole numbers that say what was done.
+
+    RAISE, RAISE_HALF   x = x * 1 + 1 in CHAINS vectors, of all or half of a register's bytes
+    READ                sums of all 64-bit numbers of a piece of memory
+    COPY, COPY_PAST     a piece of memory to another place, by way of the caches or past them
+"""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
+from typing import Any
+
+import numba
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+from numpy.typing import NDArray
+
+from kernels._numba import njit
+from kernels._numba_tiles import VECTOR_BYTES
+
+RAISE, RAISE_HALF, READ, COPY, COPY_PAST = range(5)
+
+CHAINS = 24 if VECTOR_BYTES == 64 else 12
+"""Vectors that are raised at the same time. A multiply-add takes 4 or 5 cycles and up to two begin
+in each, so 10 have to be under way. With the two ones that it takes, 12 fit into 16 registers."""
+
+HALF = VECTOR_BYTES // 2 if VECTOR_BYTES > 16 else VECTOR_BYTES
+"""Bytes of a shorter vector. Some CPUs lower their clock for the longest ones, and others have
+fewer units for them."""
+
+STREAM = 8
+"""Vectors that are read or copied in a turn of the inner loop."""
+
+UNIT = STREAM * VECTOR_BYTES
+"""Pieces of memory are a multiple of so many bytes."""
+
+WORD_BYTES = 8
+
+INT, INT32 = ir.IntType(64), ir.IntType(32)
+WORDS = ir.VectorType(INT, VECTOR_BYTES // WORD_BYTES)
+
+
+@intrinsic
+def _raise(_typing: Any, turns: Any, one: Any, half: Any, out: Any) -> Any:
+    """Raise CHAINS vectors, which begin with zeros, `turns` times by 1; write them to `out`.
+
+    `half` (1 or 0): vectors of HALF bytes. `one` is a 1 that the compiler doesn't know.
+    """
+
+    def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        turns, value, half, out = arguments
+        number = context.get_value_type(one)
+        with builder.if_else(builder.icmp_signed("!=", half, INT(0))) as (short, long):
+            for branch, width in ((short, HALF), (long, VECTOR_BYTES)):
+                with branch:
+                    _raise_vectors(builder, number, width, turns, value, out)
+        return context.get_dummy_value()
+
+    return types.void(turns, one, half, out), generate
+
+
+def _raise_vectors(builder: Any, number: Any, width: int, turns: Any, value: Any, out: Any) -> None:
+    lanes = width // (8 if number == ir.DoubleType() else 4)
+    vector = ir.VectorType(number, lanes)
+    undefined = ir.Constant(vector, ir.Undefined)
+    first = builder.insert_element(undefined, value, INT32(0))
+    everywhere = ir.Constant(ir.VectorType(INT32, lanes), [0] * lanes)
+    ones = builder.shuffle_vector(first, undefined, everywhere)
+    name = f"llvm.fmuladd.v{lanes}{number.intrinsic_name}"
+    kind = ir.FunctionType(vector, [vector] * 3)
+    multiply_add = builder.module.globals.get(name) or ir.Function(builder.module, kind, name)
+    chains = _variables(builder, vector, CHAINS)
+    for chain in chains:
+        builder.store(ir.Constant(vector, [0.0] * lanes), chain)
+    with cgutils.for_range(builder, turns):
+        for chain in chains:
+            builder.store(builder.call(multiply_add, [builder.load(chain), ones, ones]), chain)
+    for place, chain in enumerate(chains):
+        target = _pointer(builder, out, place * width, vector)
+        builder.store(builder.load(chain), target, align=1)
+
+
+@intrinsic
+def _read(_typing: Any, turns: Any, source: Any, size: Any, out: Any) -> Any:
+    """Read `size` bytes `turns` times; write STREAM vectors of 64-bit sums to `out`."""
+
+    def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        turns, source, size, out = arguments
+        sums = _variables(builder, WORDS, STREAM)
+        for part in sums:
+            builder.store(ir.Constant(WORDS, [0] * WORDS.count), part)
+        with cgutils.for_range(builder, turns), _pieces(builder, size) as at:
+            for vector, part in enumerate(sums):
+                word = _load(builder, builder.add(source, at), vector)
+                builder.store(builder.add(builder.load(part), word), part)
+        for vector, part in enumerate(sums):
+            target = _pointer(builder, out, vector * VECTOR_BYTES, WORDS)
+            builder.store(builder.load(part), target, align=1)
+        return context.get_dummy_value()
+
+    return types.void(turns, source, size, out), generate
+
+
+@intrinsic
+def _copy(_typing: Any, turns: Any, source: Any, target: Any, size: Any, past: Any) -> Any:
+    """Copy `size` bytes `turns` times; with `past` (1 or 0) the target isn't put into a cache."""
+
+    def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        turns, source, target, size, past = arguments
+        with builder.if_else(builder.icmp_signed("!=", past, INT(0))) as (beyond, by_way):
+            for branch, hint in ((beyond, True), (by_way, False)):
+                with branch, cgutils.for_range(builder, turns), _pieces(builder, size) as at:
+                    words = [_load(builder, builder.add(source, at), v) for v in range(STREAM)]
+                    for v, word in enumerate(words):
+                        stored = _store(builder, word, builder.add(target, at), v)
+                        if hint:
+                            mark = builder.module.add_metadata([INT32(1)])
+                            stored.set_metadata("nontemporal", mark)
+        return context.get_dummy_value()
+
+    return types.void(turns, source, target, size, past), generate
+
+
+def _variables(builder: Any, kind: Any, count: int) -> list[Any]:
+    """Variables that LLVM makes registers of: nobody else knows where they are."""
+    with builder.goto_entry_block():
+        return [builder.alloca(kind) for _ in range(count)]
+
+
+@contextmanager
+def _pieces(builder: Any, size: Any) -> Iterator[Any]:
+    """A loop over the places of a piece's UNITs."""
+    with cgutils.for_range_slice(builder, INT(0), size, INT(UNIT), INT) as (at, _):
+        yield at
+
+
+def _pointer(builder: Any, address: Any, offset: int, kind: Any) -> Any:
+    return builder.inttoptr(builder.add(address, INT(offset)), kind.as_pointer())
+
+
+def _load(builder: Any, address: Any, vector: int) -> Any:
+    place = _pointer(builder, address, vector * VECTOR_BYTES, WORDS)
+    return builder.load(place, align=VECTOR_BYTES)
+
+
+def _store(builder: Any, words: Any, address: Any, vector: int) -> Any:
+    place = _pointer(builder, address, vector * VECTOR_BYTES, WORDS)
+    return builder.store(words, place, align=VECTOR_BYTES)
+
+
+@intrinsic
+def _now(_typing: Any) -> Any:
+    """The clock of time.perf_counter, in nanoseconds."""
+
+    def generate(_context: Any, builder: Any, _signature: Any, _arguments: Any) -> Any:
+        kind = ir.FunctionType(INT32, [INT32, INT.as_pointer()])
+        name = "clock_gettime"
+        ask = builder.module.globals.get(name) or ir.Function(builder.module, kind, name)
+        (now,) = _variables(builder, ir.ArrayType(INT, 2), 1)  # seconds, nanoseconds
+        first = builder.bitcast(now, INT.as_pointer())
+        builder.call(ask, [INT32(time.CLOCK_MONOTONIC), first])
+        seconds, rest = builder.load(first), builder.load(builder.gep(first, [INT(1)]))
+        return builder.add(builder.mul(seconds, INT(10**9)), rest)
+
+    return types.int64(), generate
+
+
+def _together(
+    what: int, turns: int, source: Any, target: Any, size: int, step: int, one: Any, out: Any,
+    stamps: Any,
+) -> None:  # fmt: skip
+    """Each thread does it in chunks of so many turns, and notes the time before and after each.
+
+    source, target: addresses, one a thread, of `size` bytes; each chunk goes on `step` bytes
+    behind the one before. out: a row a thread, as `results` makes it. stamps: (threads, chunks + 1)
+    nanoseconds.
+    """
+    for part in numba.prange(len(source)):
+        row = out[part].ctypes.data
+        stamps[part, 0] = _now()  # type: ignore[call-arg]
+        for chunk in range(stamps.shape[1] - 1):
+            at = chunk * step
+            if what <= RAISE_HALF:
+                _raise(turns, one, what, row)  # type: ignore[call-arg]
+            elif what == READ:
+                _read(turns, source[part] + at, size, row)  # type: ignore[call-arg]
+            else:
+                _copy(turns, source[part] + at, target[part] + at, size, what - COPY)  # type: ignore[call-arg]
+            stamps[part, chunk + 1] = _now()  # type: ignore[call-arg]
+
+
+def results(threads: int) -> NDArray[Any]:
+    """Room for what each thread leaves: its vectors, as bytes."""
+    return np.zeros((threads, CHAINS * VECTOR_BYTES), np.uint8)
+
+
+@cache
+def compiled(dtype: str) -> Callable[..., None]:
+    """The loops as machine code for all of Numba's threads: float32 or float64."""
+    number, address = getattr(types, dtype), types.Array(types.intp, 1, "C")
+    out, stamps = types.Array(types.uint8, 2, "C"), types.Array(types.int64, 2, "C")
+    whole = types.intp
+    signature = types.void(whole, whole, address, address, whole, whole, number, out, stamps)
+    function: Callable[..., None] = njit(signature, parallel=True)(_together)
+    return function
+
+
+def numbers(what: int, itemsize: int) -> int:
+    """How many numbers a turn of RAISE or RAISE_HALF raises."""
+    return CHAINS * (HALF if what == RAISE_HALF else VECTOR_BYTES) // itemsize
+
+
+def addresses(places: Sequence[int]) -> NDArray[Any]:
+    """Where each thread's piece of memory begins, as the loops take it."""
+    return np.array(places, np.intp)
