@@ -227,6 +227,8 @@ class DeviceState:
     celsius: float | None
     watts: float | None
     throttled: tuple[str, ...] = ()  # the reasons for a clock that is held back, in words
+    # the share of its time in the last second that each process used, by the process' number
+    users: Mapping[int, float] | None = None
 
 
 @runtime_checkable

@@ -10,6 +10,8 @@ power reading is the mean of the last second on Ampere and newer, says NVML's do
 visit's watts are those of a few visits. Ran on an H100; its errors ran on a stub.
 """
 
+import os
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -26,12 +28,19 @@ REASONS = {
 device, 0x02, 0x10 and 0x100 are clocks that somebody has set."""
 
 
+WINDOW_S = 1.0
+"""The driver samples what each process used some times a second: it is asked for the last second,
+and no more often."""
+
+
 class Monitor:
     """One device, read anew at each call of `state`."""
 
     def __init__(self, nvml: Any, bus: str) -> None:
         self._nvml = nvml
         self._device = nvml.nvmlDeviceGetHandleByPciBusId(bus)
+        self._users: dict[int, float] | None = None
+        self._asked_at = -WINDOW_S
 
     def state(self) -> DeviceState:
         nvml, device = self._nvml, self._device
@@ -43,7 +52,29 @@ class Monitor:
             celsius=self._ask(nvml.nvmlDeviceGetTemperature, device, nvml.NVML_TEMPERATURE_GPU),
             watts=None if milliwatts is None else milliwatts / 1e3,
             throttled=tuple(word for bit, word in REASONS.items() if int(reasons or 0) & bit),
+            users=self.users(),
         )
+
+    def users(self) -> dict[int, float] | None:
+        """The share of the device's time in the last second that each process used, by its number.
+
+        None where the driver doesn't tell, and where this process isn't among those that it lists:
+        in a container it may number them otherwise.
+        """
+        if time.monotonic() - self._asked_at < WINDOW_S:
+            return self._users
+        self._asked_at = time.monotonic()
+        try:
+            listed = self._nvml.nvmlDeviceGetComputeRunningProcesses(self._device)
+            since = int(1e6 * (time.time() - WINDOW_S))  # microseconds
+            samples = self._nvml.nvmlDeviceGetProcessUtilization(self._device, since)
+        except self._nvml.NVMLError:
+            listed = samples = []
+        known = os.getpid() in [process.pid for process in listed]
+        # some drivers tell of processes that have ended, in numbers that are no shares
+        used = {s.pid: s.smUtil / 100 for s in samples if s.smUtil <= 100}
+        self._users = used if known else None
+        return self._users
 
     def joules(self) -> float | None:
         """The board's energy since the driver was loaded; Volta and newer tell it."""

@@ -157,6 +157,7 @@ BOUNDS: dict[str, tuple[float, float]] = {
     "cpu_s": TRIP,
     **dict.fromkeys(("device_mhz", "device_memory_mhz", "device_watts"), (0, 1e9)),
     "device_celsius": (-274, 1e6),
+    "device_others": (0, 1e6),
     "cores_busy": (0, LARGEST),
     "*": (1e-30, 1e30),
 }
@@ -247,6 +248,9 @@ class Visit:
     layer: str = ""
     # predicted time of one launch, in seconds, where the cell was skipped because of it
     predicted_s: float | None = None
+    # the share of the device's time in the second before that processes other than this run's used,
+    # added up over them; empty where the driver doesn't tell
+    device_others: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -420,10 +424,11 @@ class CellRow:
     status: Status
     # the status explained, in words for people; empty where the status is `ok`
     reason: str
-    # visits that count: those that ended well and hardly had to wait for a core
+    # visits that count: those that ended well and were hardly disturbed
     visits: int
-    # visits that ended well and do not count, because their threads waited for a core, the machine
-    # slept or its clock was set
+    # visits that ended well and do not count: the machine slept, or its clock was set; their
+    # threads waited for a core; or, where a GPU works by itself, its clock was low, heat or the
+    # power supply held it back, or other processes used it
     disturbed: int
     # time of one launch, the number in table and charts, in seconds: what it takes while nothing
     # else uses the core (median over the visits, adjusted by the speed probe); a GPU's own time is

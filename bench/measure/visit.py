@@ -339,6 +339,7 @@ def _device_columns(state: messages.DeviceState | None) -> dict[str, Any]:
         "device_memory_mhz": state.memory_mhz,
         "device_celsius": state.celsius,
         "device_watts": state.watts,
+        "device_others": state.others,
     }
     for name, value in numbers.items():
         low, high = BOUNDS[name]

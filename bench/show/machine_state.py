@@ -1,8 +1,19 @@
 """What the machine was like during a run, in a sentence for a stranger."""
 
 import math
+from collections import Counter
 
 from bench.stats.adjust import MachineState
+from bench.stats.cell_visits import Aside
+
+ASIDE: dict[Aside, str] = {
+    "waited": "threads waited for a core",
+    "clock": "the GPU's clock was lower than it otherwise is under that load",
+    "held back": "heat, the hardware or the power supply held the GPU back",
+    "shared": "other processes used the GPU",
+    "slept": "the machine slept, or its clock was set",
+}
+"""What visits that don't count were disturbed by, in words."""
 
 
 def sentence(state: MachineState) -> str | None:
@@ -22,6 +33,16 @@ def sentence(state: MachineState) -> str | None:
         f"Something else used this core's hardware {100 * state.busy:.0f} % of the time; times are "
         f"given for the core alone{whence}; as found they were {_longer(state)}."
     )
+
+
+def set_aside(visits: Counter[Aside]) -> str:
+    """How many visits don't count, and why; empty where all do."""
+    if not visits:
+        return ""
+    total = visits.total()
+    number = f"{total} visits do not count" if total > 1 else "1 visit does not count"
+    why = "; ".join(f"in {visits[by]} {words}" for by, words in ASIDE.items() if visits[by])
+    return f"{number}: {why}."
 
 
 def _longer(state: MachineState) -> str:

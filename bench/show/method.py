@@ -34,6 +34,6 @@ def points(run: Run) -> list[str]:
         "Passes visit every cell in turn: whatever else uses the machine meets all kernels alike",
         "Each output is checked against float64; a kernel that is wrong reaches no chart",
         "A time is for a core left alone: the median over visits, adjusted by a speed probe",
-        f"{visits:,} visits count; in {aside:,} threads waited for a core, or the machine slept",
+        f"{visits:,} visits count; {aside:,} were disturbed, by what the machine told, and don't",
     ]
     return [*said, *table.machine(run.machine)]

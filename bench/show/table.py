@@ -12,7 +12,7 @@ from bench.data.machine import Machine, Peaks
 from bench.data.records import CellRow, Visit
 from bench.show import machine_state
 from bench.stats import adjust
-from bench.stats.cell_visits import cell_of
+from bench.stats.cell_visits import Aside, cell_of
 from bench.stats.run_data import RunData
 from bench.stats.speedup import BASELINE
 from bench.terminal import units
@@ -233,22 +233,15 @@ def caution(cells: Sequence[CellRow]) -> str | None:
 
 def state(run: RunData) -> str | None:
     """What the machine was like, and what that does to the numbers; None where it does nothing."""
-    words = machine_state.sentence(run.times.state)
-    if words is None:
-        return None
-    if aside := sum(cell.disturbed for cell in run.cells):
-        words += f" {_aside(aside)} waited for a core, or the machine slept."
-    return words
-
-
-def _aside(n: int) -> str:
-    return "1 visit is not counted: it" if n == 1 else f"{n} visits are not counted: they"
+    aside = sum((cell.set_aside for cell in run.by_cell.values()), Counter[Aside]())
+    words = (machine_state.sentence(run.times.state), machine_state.set_aside(aside))
+    return " ".join(filter(None, words)) or None
 
 
 def throttling(visits: Sequence[Visit]) -> list[str]:
     """How many visits found a device's clock held back, and by what: a line a device.
 
-    They count all the same: under a large product a GPU at its power cap is in its normal state.
+    At its power cap under a large product a GPU is in its normal state, and the visits count.
     """
     lines = []
     good = [v for v in visits if v.status == "ok"]
@@ -260,7 +253,7 @@ def throttling(visits: Sequence[Visit]) -> list[str]:
         lines.append(
             plain(
                 f"{device} was throttled in {len(held)} of {len(here)} visits ({why}):"
-                " visits.csv marks them in the column device_throttled, and they count"
+                " visits.csv marks them in the column device_throttled"
             )
         )
     return lines

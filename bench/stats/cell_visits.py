@@ -1,12 +1,14 @@
 """A run's visits and what they measured, by cell: one visit is one datum."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from bench.data.records import CellRow, Visit
 from bench.plan.case import Case
 from bench.plan.cell import Cell
+from bench.stats.device_disturbance import Cause
 from bench.stats.measured import WAITED, Measured, VisitBlocks, spoiled
 from bench.terminal.errors import BadInput
 
@@ -14,6 +16,11 @@ VOID = ("wrong", "impossible")
 """A visit with one of these takes the cell's number away; a later crash or timeout does not."""
 
 NOTHING = VisitBlocks(None, {})
+
+Aside = Literal["waited", "slept"] | Cause
+"""Why a good visit doesn't count: its threads waited for a core; the machine slept or its clock was
+set; or what disturbed the device.
+"""
 
 
 @dataclass(slots=True)
@@ -32,13 +39,25 @@ class CellVisits:
 
     @property
     def waited(self) -> int:
-        """Visits that count although they waited for a core: there are too few others."""
+        """Visits that count although they waited for a core: there are too few others. None where a
+        device works alone, which doesn't wait for it.
+        """
+        if self.measured.works_alone:
+            return 0
         return sum(self.measured.waited[visit] > WAITED for visit in self.measured.counted)
 
     @property
-    def set_aside(self) -> int:
-        """Good visits that do not count."""
-        return self.spoiled + len(self.measured.launches) - len(self.measured.counted)
+    def set_aside(self) -> Counter[Aside]:
+        """Good visits that do not count, by what disturbed them the most."""
+        counted, aside = self.measured.counted, Counter[Aside]()
+        by_device = self.measured.disturbances if self.measured.works_alone else {}
+        for visit in self.measured.launches.keys() - counted.keys():
+            by = by_device.get(visit)
+            cause: Aside = max(by.items(), key=lambda each: each[1])[0] if by else "waited"
+            aside[cause] += 1
+        if self.spoiled:
+            aside["slept"] = self.spoiled
+        return aside
 
     @property
     def void(self) -> Visit | None:

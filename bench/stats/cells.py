@@ -100,7 +100,7 @@ def _row(
         status=cell.status,
         reason=cell.reason,
         visits=len(behind),
-        disturbed=visits.set_aside,
+        disturbed=visits.set_aside.total(),
         time_s=time.value if time else None,
         time_low_s=known_time.low if known_time else None,
         time_high_s=known_time.high if known_time else None,

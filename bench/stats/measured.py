@@ -9,6 +9,7 @@ from statistics import median
 
 from bench.data.machine import CPU
 from bench.data.records import Block, Quantity, Visit
+from bench.stats.device_disturbance import Cause, Seen, disturbances, seen
 
 WAITED, LEAST = 0.3, 6
 """A visit whose threads waited for a core for more than this share of the time is set aside, for
@@ -18,7 +19,8 @@ its blocks: bench/studies/waits.py."""
 
 LEFT = 0.5
 """A device that still works for this share of the time once a single launch has returned is the
-slower one. (On an H100: under 0.25 of the time for small layers, 0.6 and more for large ones.)"""
+slower one: what the host waits for then is no part of the time between the device's own marks. (On
+an H100: under 0.25 of the time for small layers, 0.6 and more for large ones.)"""
 
 ABRUPT_S = 1e-3
 """A clock that was set by more than this, or a machine that slept, spoils a visit altogether.
@@ -60,7 +62,7 @@ class Measured:
     waited: dict[int, float] = field(default_factory=dict)  # what share of the time, 0 to 1
     trips: dict[Quantity, dict[int, float]] = field(default_factory=dict)
     device: str = ""  # the name of the device that computed
-    _own: bool = False  # a device other than the CPU works on when a launch has returned
+    seen: dict[int, Seen] = field(default_factory=dict)  # of a device other than the CPU
 
     def add(self, visit: Visit, blocks: VisitBlocks) -> None:
         """Add a good visit that has launches."""
@@ -73,26 +75,45 @@ class Measured:
             launches = replace(launches, before=readings, after=readings)
         self.launches[visit.visit] = launches
         self.device = visit.device or self.device
-        self._own = self._own or _works_alone(self.device, blocks)
-        self.waited[visit.visit] = 0.0 if self._own else waiting(visit)
+        self.waited[visit.visit] = waiting(visit)
+        if self.device not in ("", CPU):
+            self.seen[visit.visit] = seen(visit)
         for quantity, seconds in blocks.trips.items():
             self.trips.setdefault(quantity, {})[visit.visit] = seconds
 
     @property
     def counted(self) -> dict[int, Launches]:
-        """The visits that count: those that hardly waited for a core, or the least of the others
-        where that leaves too few for an interval.
+        """The visits that count: those that were hardly disturbed, or the least of the others where
+        that leaves too few for an interval. What disturbs is waiting for a core, and where the
+        device works by itself what its driver told.
         """
-        least = sorted(self.waited.values())[:LEAST]
-        limit = max([WAITED, *least])
-        return {visit: its for visit, its in self.launches.items() if self.waited[visit] <= limit}
+        disturbed, limit = self.waited, WAITED
+        if self.works_alone:
+            disturbed = {visit: sum(by.values()) for visit, by in self.disturbances.items()}
+            limit = 0.0
+        limit = max([limit, *sorted(disturbed.values())[:LEAST]])
+        return {visit: its for visit, its in self.launches.items() if disturbed[visit] <= limit}
+
+    @property
+    def works_alone(self) -> bool:
+        """Whether a device other than the CPU has most of a launch's work left when it returns."""
+        if not self.seen:
+            return False
+        left_s = self.least_trip_s("latency") - self.least_trip_s("launch")
+        fastest_s = min(launches.fastest for launches in self.launches.values())
+        return left_s >= LEFT * fastest_s  # nothing is known where there were no round trips
+
+    @property
+    def disturbances(self) -> dict[int, Mapping[Cause, float]]:
+        """What disturbed a device that works alone in each visit."""
+        return disturbances(self.seen)
 
     def first(self, visits: int) -> "Measured":
         """The same of the first so many of the visits that count."""
         some = dict(islice(self.counted.items(), visits))
-        return Measured(
-            some, {visit: self.waited[visit] for visit in some}, self.trips, self.device
-        )
+        waited = {visit: self.waited[visit] for visit in some}
+        seen = {visit: self.seen[visit] for visit in some if visit in self.seen}
+        return Measured(some, waited, self.trips, self.device, seen)
 
     def trip_s(self, quantity: Quantity) -> float | None:
         """The median of one of the other quantities over the visits that count and have it; over
@@ -105,18 +126,6 @@ class Measured:
     def least_trip_s(self, quantity: Quantity) -> float:
         """The least of one of the other quantities over all visits; inf where none has it."""
         return min(self.trips.get(quantity, {}).values(), default=math.inf)
-
-
-def _works_alone(device: str, blocks: VisitBlocks) -> bool:
-    """Whether a device other than the CPU has most of a launch's work left when it returns: what
-    the host waits for then is no part of the time between the device's own marks.
-    """
-    if device in ("", CPU) or blocks.launches is None:
-        return False
-    launch_s, latency_s = (blocks.trips.get(trip) for trip in ("launch", "latency"))
-    if launch_s is None or latency_s is None:
-        return False
-    return latency_s - launch_s >= LEFT * blocks.launches.fastest
 
 
 def spoiled(visit: Visit) -> bool:

@@ -15,7 +15,7 @@ from bench.data.machine import CPU
 from bench.plan.cell import Cell
 from bench.stats import adjust
 from bench.stats.adjust import Blocks, Estimate, History, MachineState
-from bench.stats.measured import LEFT, Measured
+from bench.stats.measured import Measured
 
 LAUNCH_BOUND = 0.8
 """From this share of its time on, the host's launch is what a cell on a device consists of. Below
@@ -124,7 +124,5 @@ def launch_bound(visits: Measured) -> str:
     if latency_s - launch_s < max(FENCE * latency_s, FENCE_S):
         return "no"
     time_s = median(launches.fastest for launches in visits.counted.values())
-    fastest_s = min(launches.fastest for launches in visits.counted.values())
-    left_s = visits.least_trip_s("latency") - visits.least_trip_s("launch")
-    idle = left_s < LEFT * fastest_s
-    return "yes" if idle and launch_s >= LAUNCH_BOUND * time_s else "no"
+    bound = launch_s >= LAUNCH_BOUND * time_s and not visits.works_alone
+    return "yes" if bound else "no"

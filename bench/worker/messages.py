@@ -114,6 +114,7 @@ class DeviceState(msgspec.Struct, frozen=True):
     celsius: float | None
     watts: float | None
     throttled: tuple[str, ...]
+    others: float | None = None  # the share of its time that processes not of this run used
 
 
 class Times(msgspec.Struct, frozen=True, tag=True):

@@ -31,7 +31,16 @@ from bench.data.records import SPAN
 from bench.ipc import arrays, lines
 from bench.ipc.outputs import Label, Wrong
 from bench.terminal import text
-from bench.worker import cpu_time, device_peaks, given, limits, messages, speed_probe, timing
+from bench.worker import (
+    cpu_time,
+    device_peaks,
+    given,
+    limits,
+    messages,
+    other_processes,
+    speed_probe,
+    timing,
+)
 from bench.worker.cheat_checks import CheatChecks, TooManyCores
 from bench.worker.limits import usable_cores
 from bench.worker.open_cell import OpenCell
@@ -389,7 +398,8 @@ class Look:
                 raise OddDevice(f"the device's state is {shown}, should be a DeviceState")
             values = asdict(state)
             values["throttled"] = tuple(text.short(word) for word in values["throttled"])
-            self.state = messages.DeviceState(**values)
+            others = other_processes.share(values.pop("users", None))  # an older side has none
+            self.state = messages.DeviceState(**values, others=others)
         self.took_s = self._clock() - start
 
 

@@ -99,6 +99,7 @@ class Board(SimulatedDevice):
         self.looks: list[bool] = []  # whether there was work left, each time that somebody looked
         self.held_back: tuple[str, ...] = ()
         self.mhz: Callable[[float], float | None] = lambda _: 1500.0  # by seconds of work done
+        self.users: dict[int, float] | None = None
         self.launches = 0
         self.stated_rates = kernels.Rates(2e12, None)
 
@@ -109,7 +110,7 @@ class Board(SimulatedDevice):
         self.clock.ticks += self.look_ticks
         self.looks.append(self.busy_until > self.clock.ticks)
         mhz = self.mhz(self.launches * self.work_ticks * TICK)
-        return kernels.DeviceState(mhz, 900.0, 61.0, 250.5, self.held_back)
+        return kernels.DeviceState(mhz, 900.0, 61.0, 250.5, self.held_back, self.users)
 
     def launch(self, values: NDArray[Any]) -> Pending:
         self.launches += 1

@@ -2,10 +2,13 @@
 
 import gc
 import inspect
+import os
 import subprocess
 import sys
+import time
 import weakref
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -38,6 +41,8 @@ class Nvml:
         self.answers: dict[str, Any] = {"sm": 1980, "mem": 2619, "gpu": 64, "mw": 698_250, "why": 0}
         self.answers["mj"] = 12_345_678
         self.library = True
+        self.users: list[Any] | None = None  # what each process used
+        self.listed = [os.getpid()]
 
     def _answer(self, name: str) -> int:
         if (answer := self.answers.get(name)) is None:
@@ -68,6 +73,15 @@ class Nvml:
 
     def nvmlDeviceGetCurrentClocksThrottleReasons(self, handle: str) -> int:  # noqa: N802
         return self._answer("why")
+
+    def nvmlDeviceGetComputeRunningProcesses(self, handle: str) -> list[Any]:  # noqa: N802
+        return [SimpleNamespace(pid=pid) for pid in self.listed]
+
+    def nvmlDeviceGetProcessUtilization(self, handle: str, timeStamp: int) -> list[Any]:  # noqa: N802
+        if self.users is None:
+            raise NVMLError("Not Found")
+        assert abs(time.time() - timeStamp / 1e6 - _nvml.WINDOW_S) < 60
+        return [SimpleNamespace(pid=pid, smUtil=used) for pid, used in self.users]
 
 
 @pytest.fixture
@@ -115,6 +129,22 @@ class TestNvml:
     def test_a_card_that_does_not_tell_everything_tells_the_rest(self, nvml: Nvml) -> None:
         nvml.answers |= {"mw": None, "why": None, "mem": None}
         assert state_of() == DeviceState(1980.0, None, 64.0, None, ())
+
+    def test_what_each_process_used_is_told_and_asked_for_once_a_second(
+        self, nvml: Nvml, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        now = 100.0
+        clocks = SimpleNamespace(monotonic=lambda: now, time=time.time)
+        monkeypatch.setattr(_nvml, "time", clocks)
+        monitor = _nvml.monitor(BUS)
+        assert monitor is not None
+        assert monitor.state().users is None
+        nvml.users = [(os.getpid(), 80), (17, 12), (18, 2**31)]
+        assert monitor.state().users is None
+        now += _nvml.WINDOW_S
+        assert monitor.state().users == {os.getpid(): 0.8, 17: 0.12}
+        nvml.listed, now = [17], now + _nvml.WINDOW_S  # a container with numbers of its own
+        assert monitor.state().users is None
 
     def test_energy_is_told_in_joules_where_the_card_tells_it(self, nvml: Nvml) -> None:
         monitor = _nvml.monitor(BUS)
@@ -255,10 +285,11 @@ class TestWorker:
     ) -> None:
         device = board()
         device.held_back = ("power cap",)
+        device.users = {os.getpid(): 0.75, 1: 0.25}
         worker = worker_on(device, monkeypatch)
         opened(worker, an_open("board", CASE, cache=cache))
         assert measured(worker).state == messages.DeviceState(
-            1500.0, 900.0, 61.0, 250.5, ("power cap",)
+            1500.0, 900.0, 61.0, 250.5, ("power cap",), 0.25
         )
         assert device.looks == [True]
 
@@ -291,6 +322,7 @@ class TestWorker:
             "device_memory_mhz": None,
             "device_celsius": 61.0,
             "device_watts": 250.5,
+            "device_others": None,
             "device_throttled": ("power cap", "power brake"),
         }
         assert _device_columns(None) == {}

@@ -204,7 +204,7 @@ FLOATS = st.sampled_from([0.0, -1.0, 1e-320, 1e-13, 1e-9, 1e-3, 1.0, 1e8, 1e300,
 TEXTS = st.sampled_from(["", "cpu", "\x1b[31m\u202e", "n" * 100_000, "=1+1"])
 WHOLE = st.sampled_from([-1, 0, 1, 2**40, 2**63 - 1, 2**70])
 STATES = st.none() | st.builds(
-    messages.DeviceState, *[st.none() | FLOATS] * 4, st.lists(TEXTS).map(tuple)
+    messages.DeviceState, *[st.none() | FLOATS] * 4, st.lists(TEXTS).map(tuple), st.none() | FLOATS
 )
 PROBES = st.lists(st.lists(FLOATS, max_size=2).map(tuple), max_size=12).map(tuple)
 OUTPUTS = st.sampled_from([(), ("first",), ("first", "last"), ("last", "second")])

@@ -364,10 +364,10 @@ def test_a_run_says_what_the_machine_was_like(slower: list[float], said: str) ->
 def test_visits_that_do_not_count_are_counted_with_the_reason() -> None:
     book = probed(*[1.0] * 8)
     book.visits[3] = replace(book.visits[3], waited_s=1.0, measured_s=1.0)
-    said = "1 visit is not counted: it waited for a core, or the machine slept."
+    said = " 1 visit does not count: in 1 threads waited for a core."
     assert str(state_of(book)).endswith(said)
     book.visits[4] = replace(book.visits[4], steal_s=1.0, wall_s=1.0)
-    assert " 2 visits are not counted" in str(state_of(book))
+    assert " 2 visits do not count" in str(state_of(book))
 
 
 def test_without_a_visit_beside_the_probe_nothing_is_said_of_the_machine() -> None:

@@ -100,7 +100,7 @@ def _of_cell(
     layer = f"{cell.layer} " if cell.layer else ""
     name = f"{cell.kernel}, {layer}{cell.n_in} x {cell.n_units}, batch {cell.batch}"
     newest = f"; here the newest {most}" if len(good) > most else ""
-    said = f"Visits that count: {len(counted)}; set aside: {known.set_aside}{newest}."
+    said = f"Visits that count: {len(counted)}; set aside: {known.set_aside.total()}{newest}."
     return {"name": name, "said": said, "rows": rows}
 
 
