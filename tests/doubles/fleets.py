@@ -71,7 +71,9 @@ out = Path(sys.argv[sys.argv.index("--out") + 1])
 does = (told / "does").read_text()
 with (told / "began").open("a") as file:
     file.write(f"{os.getpid()} {' '.join(sys.argv[1:])}\\n")
-(told / "environment").write_text("\\n".join(f"{name}={v}" for name, v in os.environ.items()))
+names = ("BENCH_HISTORY", "MALLOC_TRIM_THRESHOLD_", "OMP_NUM_THREADS")
+values = [f"{name}={os.environ[name]}" for name in names if name in os.environ]
+(told / "environment").write_text("\\n".join(values))
 if does != "good":
     helper = subprocess.Popen(["sleep", "1000"], start_new_session=True)
     with (told / "helpers").open("a") as file:

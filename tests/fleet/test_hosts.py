@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from commands import refused
@@ -171,6 +172,42 @@ class TestOnHost:
     )
     def test_how_it_ended_in_words(self, code: int, said: str) -> None:
         assert said in on_host._how(code, "why")
+
+    @distributed
+    @pytest.mark.parametrize("said", ["", "error: no"])
+    def test_in_a_worker(
+        self, said: str, checkout: Checkout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Dask's clocks stand still meanwhile; what the nanny has set is not the run's; nothing is
+        left of a run that failed.
+        """
+        checkout.tell("a", f"say {said}" if said else "good")
+        clock, worker = Mock(), Mock(nanny="tcp://n", local_directory=str(tmp_path / "w"))
+        (tmp_path / "w").mkdir()
+        worker.status.name = "running"
+        worker.get_current_task.return_value = "k"
+        worker.state.tasks = {"k": Mock(state="executing")}
+        worker.periodic_callbacks = {"tick": clock, "heartbeat": Mock(stop=None)}
+        worker.loop.add_callback = lambda function: function()
+        monkeypatch.setattr("distributed.get_worker", lambda: worker)
+        monkeypatch.setenv("MALLOC_TRIM_THRESHOLD_", "65536")
+        done = on_host.run(self.order(str(checkout.folder)))
+        assert [name for name, *_ in clock.method_calls] == ["stop", "start"]
+        assert len(list((tmp_path / "w").iterdir())) == (0 if said else 1)
+        assert done.get("trouble", "") == ("no" if said else "")
+        variables = (checkout.folder / "told/a/environment").read_text()
+        assert "MALLOC_TRIM_THRESHOLD_" not in variables
+
+    @pytest.mark.parametrize("directory", ["nowhere", "file"])
+    @distributed
+    def test_a_directory_that_cannot_be_written_is_a_trouble(
+        self, directory: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (tmp_path / "file").write_text("")
+        worker = Mock(local_directory=str(tmp_path / directory), periodic_callbacks={})
+        monkeypatch.setattr("distributed.get_worker", lambda: worker)
+        done = on_host.run(self.order("/nowhere"))
+        assert "directory" in done["trouble"]
 
     @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
     def test_a_run_ends_with_the_process_that_asked_for_it(
