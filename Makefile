@@ -25,7 +25,7 @@ packages = @.venv/bin/python -m bench.machine.packages
 kernels = $(KERNELS:%=--kernel %)
 pytest = .venv/bin/python -m pytest -n logical --maxprocesses 8 --dist worksteal
 
-.PHONY: help setup bench doctor suite gate history plots slides page test test-all gpu-check lint lock clean
+.PHONY: help setup bench doctor suite gate fleet history plots slides page test test-all gpu-check lint lock clean
 .PHONY: gpu-word FORCE
 
 help: ## list the targets
@@ -49,6 +49,10 @@ suite: gpu-word .venv ## the same cells under pytest-benchmark
 gate: gpu-word .venv ## did a kernel get slower? (BASE=main, ARGS='...')
 	$(packages) bench --gpu "$$GPU"
 	.venv/bin/python -m bench gate --base $(or $(BASE),main) $(ARGS)
+
+fleet: .venv ## one sweep on many machines, by Dask (ARGS='--scheduler tcp://... --sweep quick')
+	$(packages) fleet
+	.venv/bin/python -m bench fleet $(ARGS)
 
 history: .venv ## when did a kernel change, and with what? (ARGS='--kernel numpy_dot')
 	$(packages) history
@@ -93,7 +97,8 @@ lock: .venv ## write locks/*.txt from pyproject.toml (ARGS=--upgrade: newest ver
 	$(compile) -o locks/torch.txt -c locks/bench.txt --group torch
 	$(compile) -o locks/cuda13.txt -c locks/torch.txt -c locks/bench.txt --group cuda13
 	$(compile) -o locks/history.txt -c locks/bench.txt pyproject.toml --group history
-	$(compile) -o locks/test.txt -c locks/bench.txt -c locks/cuda13.txt -c locks/history.txt pyproject.toml --group test
+	$(compile) -o locks/fleet.txt -c locks/bench.txt pyproject.toml --group fleet
+	$(compile) -o locks/test.txt -c locks/bench.txt -c locks/cuda13.txt -c locks/fleet.txt -c locks/history.txt pyproject.toml --group test
 	$(compile) -o locks/lint.txt -c locks/test.txt pyproject.toml --group test --group lint
 	$(compile) -o locks/study.txt -c locks/bench.txt --group study
 	$(compile) -o locks/clocks.txt -c locks/cuda13.txt --group clocks

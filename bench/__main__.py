@@ -15,7 +15,7 @@ try:
     import typer
 
     from bench import ROOT
-    from bench.commands import doctor, gate, kernels, merge, plot, predict, report, run
+    from bench.commands import doctor, fleet, gate, kernels, merge, plot, predict, report, run
     from bench.history import command as history
     from bench.terminal import signals, streams
     from bench.terminal.errors import BadInput, of_system
@@ -39,6 +39,7 @@ for command in (
     doctor.doctor,
 ):
     app.command()(command)
+app.command(context_settings=fleet.SETTINGS)(fleet.fleet)
 app.add_typer(history.app, name="history")
 
 

@@ -42,6 +42,7 @@ def start(
     *,
     transposed: bool = False,
     count: bool = False,
+    charts: bool = True,
 ) -> int:
     """A new run: settle what to measure, make its directory, measure; `count`: instructions, too.
 
@@ -74,10 +75,19 @@ def start(
         with store.Run.create(folder, settled) as opened:
             notes = [f"{found.said}; measured in {settled.precision}" for found in own]
             empty = run_data.read(folder)
-            return _measure(opened, settled, visitor, software, empty, notes, count=count)
+            return _measure(
+                opened, settled, visitor, software, empty, notes, count=count, charts=charts
+            )
 
 
-def go_on(name: str, added: dict[str, Any], limits: dict[str, Any], *, count: bool = False) -> int:
+def go_on(
+    name: str,
+    added: dict[str, Any],
+    limits: dict[str, Any],
+    *,
+    count: bool = False,
+    charts: bool = True,
+) -> int:
     """A run that was stopped or is to be extended, taken up again on the same machine."""
     from bench.data import store
     from bench.machine import survey
@@ -105,7 +115,7 @@ def go_on(name: str, added: dict[str, Any], limits: dict[str, Any], *, count: bo
                     changed = f"kernel {row.kernel} has changed since {folder} began"
                     raise BadInput(f"{changed}: start a new run")
             opened.write_sweep(settled)
-            return _measure(opened, settled, visitor, software, before, count=count)
+            return _measure(opened, settled, visitor, software, before, count=count, charts=charts)
 
 
 def _refuse_layers(settled: "Sweep") -> None:
@@ -175,6 +185,7 @@ def _measure(
     notes: Sequence[str] = (),
     *,
     count: bool = False,
+    charts: bool = True,
 ) -> int:
     """Machine and peaks, passes until there is a reason to stop, then table and charts."""
     from msgspec.structs import replace
@@ -257,7 +268,7 @@ def _measure(
             shown.note(f"{passes.unvisited} cells have no row: the run has not come to them")
         if trouble is not None:
             raise trouble
-        _draw(run)
+        _draw(run, charts=charts)
     except signals.Stop:
         shown.note(f"charts are missing: python -m bench plot {opened.folder} draws them")
         raise
@@ -319,12 +330,12 @@ def _numbers(
     return run, None
 
 
-def _draw(run: "RunData") -> None:
-    """The charts and the page, where there is a number to show."""
+def _draw(run: "RunData", *, charts: bool) -> None:
+    """The charts and the page, where they are wanted and there is a number to show."""
     from bench.show import page, progress
 
     progress.paths("numbers", [run.folder / "cells.csv"])
-    if any(cell.time_s for cell in run.cells):
+    if charts and any(cell.time_s for cell in run.cells):
         plots = run_folder.plots(run.folder)
         progress.paths("chart", runs.draw([run], [plots]))
         progress.paths("page", runs.page([run], plots / page.NAME))

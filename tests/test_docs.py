@@ -314,6 +314,12 @@ def measured() -> Iterator[str]:
         )
     )
     assert (steps[10] == 100).all()
+    network = study("fleet_network")
+    cut = network[network.cut_off == 1].iloc[0]
+    assert (network.status == "back").sum() == 3
+    assert (network.status_resumed == "back").all()
+    yield f"told lost after {cut.told_after_s:.0f} s, with the reason"
+    yield f"ended by itself after {cut.run_ended_after_s:.0f} s"
     broken = study("fuzz")
     yield f"each of {broken.inputs.sum():,} files that were broken at random"
     assert broken.failures.sum() == 0

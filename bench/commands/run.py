@@ -68,6 +68,10 @@ def run(
         bool,
         typer.Option("--count", help="Count the instructions of each cell's launch, too."),
     ] = False,
+    no_charts: Annotated[  # noqa: FBT002 - a flag
+        bool,
+        typer.Option("--no-charts", help="Leave charts and page to: python -m bench plot."),
+    ] = False,
     out: Annotated[
         Path | None, typer.Option(help="Folder for the run. Without it: results/<time>-<sweep>.")
     ] = None,
@@ -100,7 +104,13 @@ def run(
         raise BadInput("--transposed describes the file of --layer: give --layer too")
     if resume is None:
         code = session.start(
-            sweep, changes | limits, out, layer or (), transposed=transposed, count=count
+            sweep,
+            changes | limits,
+            out,
+            layer or (),
+            transposed=transposed,
+            count=count,
+            charts=not no_charts,
         )
     else:
         added = {name: changes.pop(name) for name in ("kernels", "widths", "batches")}
@@ -110,7 +120,7 @@ def run(
             raise BadInput(
                 f"a run that is resumed keeps its settings: leave out {', '.join(given)}"
             )
-        code = session.go_on(str(resume), added, limits, count=count)
+        code = session.go_on(str(resume), added, limits, count=count, charts=not no_charts)
     raise typer.Exit(code)
 
 

@@ -214,7 +214,7 @@ def replace(spare: Iterable[str], *locks: str, loud: bool = False) -> None:
 
 
 def bring(group: str) -> None:
-    """What bench, history, test or lint needs. Raises Failed."""
+    """What bench, fleet, history, test or lint needs. Raises Failed."""
     tools = ["uv"] if UV.exists() and lacking("uv") else []
     lock = (LOCKS / f"{group}.txt").read_text(encoding="utf-8")
     if not tools and not lacking(group):
@@ -281,7 +281,7 @@ def tell(text: str) -> None:
 def main(arguments: list[str]) -> int:
     """Bring what is asked for -> exit code."""
     parser = argparse.ArgumentParser(prog="bench.machine.packages")
-    parser.add_argument("group", choices=("bench", "history", "test", "lint"))
+    parser.add_argument("group", choices=("bench", "fleet", "history", "test", "lint"))
     parser.add_argument("--gpu", choices=wheel.WORDS)
     parser.add_argument("--kernel", action="append", default=[])
     asked = parser.parse_args(arguments)

@@ -58,7 +58,7 @@ def survey(software: Software, threads: int) -> Machine:
         clean=commit is not None and _git("status", "--porcelain", "--", *CODE) == "",
         load=round(os.getloadavg()[0], 2),
         overrides=variables.changing(os.environ),
-        host=_host(),
+        host=called(os.environ.get("BENCH_HOST"), platform.node()),
         packages=packages,
     )
     digest = hashlib.sha256(repr(identity(machine)).encode()).hexdigest()[:12]
@@ -119,13 +119,12 @@ def identity(machine: Machine) -> dict[str, str]:
     return facts
 
 
-def _host() -> str:
+def called(said: str | None, name: str) -> str:
     """What BENCH_HOST says, or a hash of the machine's name: a run that is shown around doesn't
     tell it. Nothing of a container, whose name is drawn anew each time.
     """
-    if (said := os.environ.get("BENCH_HOST")) is not None:
+    if said is not None:
         return text.short(said)
-    name = platform.node()
     return "" if CONTAINER.fullmatch(name) else hashlib.sha256(name.encode()).hexdigest()[:8]
 
 

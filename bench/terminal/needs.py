@@ -28,6 +28,7 @@ OPTIONAL = {
     "safetensors": ("safetensors", "layers from .safetensors files"),
     "pytest": ("pytest", "make suite and make test"),
     "pytest_benchmark": ("pytest-benchmark", "make suite"),
+    "distributed": ("distributed", "one sweep on many machines (bench fleet)"),
     "pynvml": ("nvidia-ml-py", "a GPU's clock, power and energy"),
 }
 """The same of those without which one thing fewer can be done."""

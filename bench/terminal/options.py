@@ -32,7 +32,7 @@ def devices(text: str | None, present: Callable[[], int]) -> int | list[int] | N
 SECONDS = {"s": 1, "m": 60, "h": 3600}
 
 
-def duration(text: str | None) -> float | None:
+def duration(text: str | None, name: str = "--budget") -> float | None:
     """From 90, 90s, 5m or 1h to seconds."""
     if text is None:
         return None
@@ -42,7 +42,7 @@ def duration(text: str | None) -> float | None:
     except ValueError:
         seconds = 0.0
     if not 0 < seconds < float("inf"):
-        raise BadInput(f"--budget is {text!r}, should be like 90s, 5m or 1h")
+        raise BadInput(f"{name} is {text!r}, should be like 90s, 5m or 1h")
     return seconds
 
 

@@ -27,8 +27,8 @@ LAST_BYTES = 4000
 
 def main(descriptor: int, threads: int) -> NoReturn:
     """Become the keeper of a worker that speaks on the file descriptor."""
-    _linux(PR_SET_CHILD_SUBREAPER, 1)
-    _linux(PR_SET_PDEATHSIG, signal.SIGTERM)
+    linux(PR_SET_CHILD_SUBREAPER, 1)
+    linux(PR_SET_PDEATHSIG, signal.SIGTERM)
     printed, sink = os.pipe()
     try:
         worker = os.fork()
@@ -52,7 +52,7 @@ def main(descriptor: int, threads: int) -> NoReturn:
         status = 1 << 8  # as if the worker had exited with 1
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        _end_all(worker)
+        end_all(worker)
         if reader.ident is not None:
             reader.join(timeout=1.0)
         os.write(sys.stdout.fileno(), last)
@@ -62,7 +62,7 @@ def main(descriptor: int, threads: int) -> NoReturn:
 def _work(descriptor: int, threads: int, sink: int) -> NoReturn:
     """Be the worker, in a session of its own: a kernel may signal its whole process group."""
     os.setsid()
-    _linux(PR_SET_PDEATHSIG, signal.SIGKILL)
+    linux(PR_SET_PDEATHSIG, signal.SIGKILL)
     with contextlib.suppress(OSError):
         # where memory runs out all the same, Linux shall take this process and not the harness
         Path("/proc/self/oom_score_adj").write_text("1000")
@@ -89,7 +89,7 @@ def _wait(worker: int) -> int:
             return status
 
 
-def _end_all(worker: int) -> None:
+def end_all(worker: int) -> None:
     """End the worker, all that it started, and what those started, until nothing is left."""
     for end in (os.killpg, os.kill):  # where there is no Linux, this is all
         with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -123,7 +123,7 @@ def _end_like(status: int) -> NoReturn:
     os._exit(code)
 
 
-def _linux(option: int, value: int) -> None:
+def linux(option: int, value: int) -> None:
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
 

@@ -10,38 +10,15 @@ import page_runs
 import pptx
 import pytest
 from commands import bench, refused
+from fleets import MACHINE, made
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made_up_runs import Book
 from msgspec import structs
 
 from bench.data import run_folder, store
 from bench.data.machine import Cpu, Gpu, Gpus, Machine
 from bench.data.records import Visit
 from bench.fleet import alike, merge
-from bench.plan import sweep
-
-MACHINE = Machine(cpu=Cpu("a CPU", cores_usable=8), memory_bytes=2**34, fingerprint="abc")
-
-
-def made(
-    folder: Path, host: str, seconds: float = 1e-3, visits: int = 4, machine: Machine = MACHINE
-) -> Path:
-    """A run on disk, of two kernels; its first visit tells it from other runs."""
-    book = Book()
-    for number in range(1, visits + 1):
-        book.good("numpy_dot", number, seconds, at_s=1e9 + hash_of(host) + number)
-        book.good("numpy_matmul", number, seconds / 10, at_s=1e9 + hash_of(host) + number + 0.5)
-    settled = sweep.make({"widths": [100], "batches": [1], "kernels": ["numpy_dot"]})
-    with store.Run.create(folder, settled) as opened:
-        opened.write_machine(structs.replace(machine, host=host, commit="c0ffee"))
-        for visit in book.visits:
-            opened.append(visit, [block for block in book.blocks if block.visit == visit.visit])
-    return folder
-
-
-def hash_of(host: str) -> int:
-    return 1000 * sum(map(ord, host))
 
 
 def contents(folder: Path) -> dict[str, bytes]:
