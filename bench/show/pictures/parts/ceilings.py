@@ -32,12 +32,17 @@ class Ceiling:
     @property
     def label(self) -> str:
         """What is at the end of its line, in lines as wide as the names of most kernels."""
-        return textwrap.fill(f"{self.best} here", 18)
+        words = (
+            "NumPy's best product here" if self.device == "cpu" else f"best product on {self.short}"
+        )
+        return textwrap.fill(words, 18)
 
     @property
     def best(self) -> str:
         """What the measured rate is, in words: on a CPU NumPy's, on a device its own library's."""
-        return f"{'NumPy' if self.device == 'cpu' else self.short}'s best product"
+        return (
+            "NumPy's best product" if self.device == "cpu" else f"the best product on {self.short}"
+        )
 
     @property
     def ridge(self) -> float | None:
