@@ -76,6 +76,9 @@ class Host:
 
 HOST = Host()
 
+NO_LIMIT = 2**62
+"""Control groups of version 1 tell a number above this where there is none."""
+
 
 def _left_by_limits(
     root: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cgroup")
@@ -95,7 +98,9 @@ def _left_by_limits(
         group = top / path.lstrip("/")
         for folder in (group, *group.parents):
             with contextlib.suppress(OSError, KeyError, ValueError):  # no limit, or not told
-                limit, used = (int((folder / name).read_text()) for name in files)
+                if (limit := int((folder / files[0]).read_text())) > NO_LIMIT:
+                    continue  # what it holds takes long to find out, and limits nothing
+                used = int((folder / files[1]).read_text())
                 rows = (folder / "memory.stat").read_text().splitlines()
                 counts = dict(row.split() for row in rows)
                 # contents of files count as used, and are given up when needed

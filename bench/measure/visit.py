@@ -19,7 +19,7 @@ from bench.data.records import BOUNDS, THROTTLES, Block, Status, Visit
 from bench.judge.messages import Verdict
 from bench.measure import counters, worker_process
 from bench.measure.device_memory import DeviceMemory
-from bench.measure.judge_process import CantJudge, JudgeProcess
+from bench.measure.judge_process import CantJudge, JudgeProcess, Lent
 from bench.plan.case import Case
 from bench.plan.cell import Cell
 from bench.terminal import text
@@ -117,6 +117,7 @@ class Visitor:
         self._memory = DeviceMemory()
         self._hashes: dict[str, str] = {}  # each kernel's, when it was first seen
         self._rated: dict[str, Cell] = {}  # the first cell of each device that tells its peaks
+        self._examined: set[Cell] = set()  # what a worker has closed without a doubt
         self.peaks: dict[str, list[Peaks]] = {}  # each device's, as often as it was asked
 
     def load(self, kernel: str, device: int = 0) -> messages.Loaded | messages.Refused:
@@ -144,21 +145,21 @@ class Visitor:
         times: messages.Times | None = None
         end: messages.Closed | messages.Refused
         happened: counters.Conditions | None = None
-        verdict = Verdict()
+        verdict: Verdict | None = None
         try:
             self.judge.start()  # while the worker does
             self._worker(cell.kernel, cell.device)
             with closing(self.judge.lend(cell.case, cell.weights)) as lent:
                 before = counters.now()
                 try:
-                    opened, times, end = self._measure(
-                        cell, number, pass_number, launch_s, blocks, lent.files
+                    opened, times, end, verdict = self._measure(
+                        cell, number, pass_number, launch_s, blocks, lent
                     )
                 finally:
                     happened = counters.now().since(before)
-                if end.outputs:
+                if verdict is None and end.outputs:
                     verdict = self.judge.check(lent, end.outputs)
-            if verdict.wrong:  # whatever else there was to say of it
+            if verdict is not None and verdict.wrong:  # whatever else there was to say of it
                 end = messages.Refused("wrong", verdict.wrong)
         except (worker_process.WorkerLost, CantJudge) as lost:
             end = messages.Refused(lost.status, lost.reason)
@@ -191,7 +192,7 @@ class Visitor:
             return fit.visit(replace(row, kernel_hash=end.kernel_hash or row.kernel_hash), [])
         row = replace(
             row,
-            error=verdict.error,
+            error=verdict.error if verdict is not None else None,
             cpu_s=end.cpu_s,
             quiet_s=end.quiet_s,
             preempted=end.preempted,
@@ -232,8 +233,14 @@ class Visitor:
         pass_number: int,
         launch_s: float | None,
         blocks: list[Block],
-        files: tuple[int, int, int],
-    ) -> tuple[messages.Opened | None, messages.Times | None, messages.Closed | messages.Refused]:
+        lent: Lent,
+    ) -> tuple[
+        messages.Opened | None,
+        messages.Times | None,
+        messages.Closed | messages.Refused,
+        Verdict | None,
+    ]:
+        """What the worker answers, and what the judge says of it where it was asked already."""
         worker = self._worker(cell.kernel, cell.device)
         patience = PATIENCE_S + 30 * max(launch_s or 0.0, self._limit_s)
         key = number
@@ -247,13 +254,14 @@ class Visitor:
                 offset=self._offsets.randrange(64),
                 launch_s=launch_s if pass_number > 1 else None,
                 limit_s=HOPELESS * self._limit_s,
+                examined=cell in self._examined,
                 **self._memory.warmth(cell),
             ),
             patience,
-            files,
+            lent.files,
         )
         if not isinstance(opened, messages.Opened):
-            return None, None, _refused(opened)
+            return None, None, _refused(opened), None
         opened = structs.replace(opened, device=text.short(opened.device))
         self._refuse_other_content(cell.kernel, opened.kernel_hash)
         patience += 30 * opened.launch_s * opened.loops
@@ -261,7 +269,7 @@ class Visitor:
         count = _count(VISIT_S, opened.loops * opened.launch_s, most)
         times = worker.call(messages.Measure(key, opened.loops, count), patience)
         if not isinstance(times, messages.Times):
-            return opened, None, _refused(times)
+            return opened, None, _refused(times), None
         _refuse_other(times, count)
         self._memory.worked(cell, opened.device, times.state)
         blocks += _time_blocks(number, opened.loops, times)
@@ -269,21 +277,38 @@ class Visitor:
             count = _count(TRIPS_S, opened.launch_s, 3)
             trips = worker.call(messages.RoundTrips(key, count), patience)
             if not isinstance(trips, messages.Trips):
-                return opened, times, _refused(trips)
+                return opened, times, _refused(trips), None
             if cell.cache == "warm":
                 blocks += _trip_blocks(number, trips)
-        closed = worker.call(messages.Close(key), patience)
-        if not isinstance(closed, messages.Closed):
-            return opened, times, _refused(closed)
-        if not {"first", "last"} <= set(closed.outputs):
+        end, verdict = self._close(cell, messages.Close(key), patience, lent)
+        return opened, times, end, verdict
+
+    def _close(
+        self, cell: Cell, close: messages.Close, patience: float, lent: Lent
+    ) -> tuple[messages.Closed | messages.Refused, Verdict | None]:
+        """Close the cell; while the worker's threads come to rest its answers are judged."""
+        worker = self._worker(cell.kernel, cell.device)
+        handed = worker.call(messages.HandOver(close.key), patience)
+        if not isinstance(handed, messages.HandedOver):
+            return _refused(handed), None
+        if not {"first", "last"} <= set(handed.outputs):
             raise worker_process.WorkerLost("crashed", "the worker handed no answers over")
+        worker.ask(close, patience)
+        try:
+            verdict = self.judge.check(lent, handed.outputs)
+        finally:
+            closed = worker.answer(close, patience)
+        if not isinstance(closed, messages.Closed):
+            return _refused(closed), verdict
+        if not verdict.wrong:
+            self._examined.add(cell)
         reason = f"its threads still ran {closed.quiet_s:.1f} s after the last launch"
         if not closed.quiet or worker.left_busy():
             if closed.quiet:
                 reason = "it left a process running, which used a core after the last launch"
             self._end(cell.kernel, cell.device)
-            return opened, times, messages.Refused("error", reason)
-        return opened, times, closed
+            return messages.Refused("error", reason), verdict
+        return closed, verdict
 
     def _refuse_other_content(self, kernel: str, digest: str) -> None:
         """Raise WorkerLost for a kernel that is another one than when the run began."""

@@ -112,9 +112,18 @@ class WorkerProcess:
 
         Raises WorkerLost; the worker is gone then.
         """
+        self.ask(request, timeout_s, files)
+        return self.answer(request, timeout_s)
+
+    def ask(self, request: Request, timeout_s: float, files: Sequence[int] = ()) -> None:
+        """Send a request, whose answer must be taken before the next one is sent."""
         self._socket.settimeout(min(timeout_s, 1e6))
-        try:
+        with contextlib.suppress(OSError):  # the answer says what has happened to it
             lines.send(self._socket, msgspec.json.encode(request) + b"\n", files)
+
+    def answer(self, request: Request, timeout_s: float) -> Reply:
+        """Wait for the reply to what was asked. Raises WorkerLost, as `call`."""
+        try:
             line = self._lines.readline(MOST_BYTES)
         except TimeoutError:
             reason = f"no answer to {type(request).__name__.lower()} in {timeout_s:.0f} s"

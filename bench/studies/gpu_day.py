@@ -1,11 +1,12 @@
 """All that only a GPU can show, in order of worth, in under 25 minutes, with a page to paste.
 
-    python -m bench.studies.gpu_day FOLDER [SCALE]
+    python -m bench.studies.gpu_day FOLDER [SCALE [SWEEP]]
 
 Each step is a command of its own with a limit; what it prints goes into FOLDER, and the page there
 (page.md) is written anew after each, so that a machine that is taken away leaves what was found by
 then. A step that fails, hangs or leaves nothing to read is a row that says so, and the next begins.
-SCALE, such as 0.1, shortens the budgets, to rehearse it.
+SCALE, such as 0.1, shortens the budgets, to rehearse it; SWEEP is what the gate compares then, in
+its own budget (without it: the gate's own sweep, as a user has it).
 """
 
 import csv
@@ -119,7 +120,7 @@ def rows(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def steps(folder: Path, scale: float) -> list[Step]:
+def steps(folder: Path, scale: float, sweep: str = "gate") -> list[Step]:
     """The day, in order of worth."""
 
     def budget(seconds: float) -> str:
@@ -130,9 +131,9 @@ def steps(folder: Path, scale: float) -> list[Step]:
         return Step(name, command, seconds + 60, run(name))
 
     def a_gate(name: str, *codes: int) -> Step:
-        more = ("--base", "HEAD", f"--out={folder / 'gate' / name}", budget(120))
-        sweep = ("--kernel=cupy_matmul", "--kernel=cupy_fused", "--kernel=numpy_matmul")
-        command = ("-m", "bench", "gate", *more, *sweep)
+        more = ("--base", "HEAD", f"--out={folder / 'gate' / name}", f"--sweep={sweep}")
+        ours = ("--kernel=cupy_matmul", "--kernel=cupy_fused", "--kernel=numpy_matmul")
+        command = ("-m", "bench", "gate", *more, *ours)
         return Step(f"gate, {name}", command, 220, verdicts(name), codes, where="gate")
 
     kernels = [f"--kernel={name}" for name in ("cupy_matmul", "cupy_fused", "nvmath_fused")]
@@ -230,13 +231,13 @@ def page(results: Sequence[Result], left: Sequence[str]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def main(into: str, scale: str = "1") -> int:
+def main(into: str, scale: str = "1", sweep: str = "gate") -> int:
     """Run all steps -> 0 where each of them was ok, else 1."""
     folder = Path(into).resolve()
     folder.mkdir(parents=True, exist_ok=True)
     start = time.monotonic()
     results: list[Result] = []
-    todo = steps(folder, float(scale))
+    todo = steps(folder, float(scale), sweep)
     for number, step in enumerate(todo, start=1):
         left_s = BUDGET_S - (time.monotonic() - start)
         if left_s < 1:

@@ -7,6 +7,7 @@ mounted is looked at, in version 2 and version 1.
 
 import os
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 PROC = Path("/proc/self")
@@ -15,17 +16,21 @@ PROC = Path("/proc/self")
 def groups(proc: Path = PROC) -> list[Path]:
     """The folders of all groups that may hold this process's CPU time back, its own first."""
     try:
-        own = [line.split(":", 2) for line in (proc / "cgroup").read_text().splitlines()]
-        mounts = (proc / "mountinfo").read_text().splitlines()
+        return list(_groups((proc / "cgroup").read_text(), (proc / "mountinfo").read_text()))
     except (OSError, ValueError):
         return []
+
+
+@cache
+def _groups(own_lines: str, mounts: str) -> tuple[Path, ...]:
+    own = [line.split(":", 2) for line in own_lines.splitlines()]
     found: dict[Path, None] = {}
-    for line in mounts:
+    for line in mounts.splitlines():
         controllers, root, top = _mount(line)
         for _, names, path in (fields for fields in own if len(fields) == 3):
             if controllers is not None and _same(names, controllers):
                 found |= dict.fromkeys(_upwards(top, os.path.relpath(path, root)))
-    return list(found)
+    return tuple(found)
 
 
 def quota(proc: Path = PROC) -> float | None:

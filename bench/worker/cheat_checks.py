@@ -213,7 +213,7 @@ class CheatChecks:
         cell.hand_over("last", cell.step.fetch(cell.out))
         if due:
             new_s = _another(cell)
-            if not known and is_streamed(device := cell.step.device):
+            if not (known or cell.examined) and is_streamed(device := cell.step.device):
                 _keeps_to_its_stream(cell)
                 _writes(cell, device)
             if not known and new_s > TWICE * cell.launch_s:

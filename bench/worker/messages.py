@@ -44,6 +44,7 @@ class Open(msgspec.Struct, frozen=True, tag=True):
     limit_s: float  # a first launch that takes longer is not followed by a second
     rested_s: float | None = None  # since the device worked last; None: not known, so long ago
     load_mhz: float | None = None  # the device's clock under this load before; None: not known
+    examined: bool = False  # another worker of the run has found that the cell keeps to its stream
     files: tuple[int, int, int] | None = None
 
 
@@ -62,8 +63,14 @@ class RoundTrips(msgspec.Struct, frozen=True, tag=True):
     count: int
 
 
+class HandOver(msgspec.Struct, frozen=True, tag=True):
+    """Hand over the last outputs, so that they can be judged while the cell is closed."""
+
+    key: int
+
+
 class Close(msgspec.Struct, frozen=True, tag=True):
-    """Hand over the last output, let go of the cell, wait until no thread of the worker runs."""
+    """Hand over what was not, let go of the cell, wait until no thread of the worker runs."""
 
     key: int
 
@@ -76,7 +83,7 @@ class AskPeaks(msgspec.Struct, frozen=True, tag=True):
     device: int
 
 
-Request = AskSoftware | Load | Open | Measure | RoundTrips | Close | AskPeaks
+Request = AskSoftware | Load | Open | Measure | RoundTrips | HandOver | Close | AskPeaks
 
 
 class Software(msgspec.Struct, frozen=True, tag=True):
@@ -139,6 +146,12 @@ class Trips(msgspec.Struct, frozen=True, tag=True):
     end_to_end: Trip
 
 
+class HandedOver(msgspec.Struct, frozen=True, tag=True):
+    """All outputs are where the judge finds them."""
+
+    outputs: tuple[Label, ...]
+
+
 class Closed(msgspec.Struct, frozen=True, tag=True):
     """The cell is through."""
 
@@ -174,7 +187,7 @@ class Refused(msgspec.Struct, frozen=True, tag=True):
     outputs: tuple[Label, ...] = ()  # which were handed over before
 
 
-Reply = Software | Loaded | Opened | Times | Trips | Closed | DevicePeaks | Refused
+Reply = Software | Loaded | Opened | Times | Trips | HandedOver | Closed | DevicePeaks | Refused
 
 
 def encoded(reply: Reply) -> bytes:

@@ -27,14 +27,16 @@ class OpenCell:
     shared: Shared  # the judge's arrays, which can't be written to
     given: Arrays  # the kernel's copies, A_in to be sent
     file: int  # for its outputs, this cell's own descriptor
-    opened_preempted: int
-    opened_cpu_s: float = 0.0
+    preempted: int  # when it was opened; then meanwhile
+    examined: bool = False  # in an earlier worker, see cheat_checks
+    cpu_s: float = 0.0  # as preempted
     x: Any = None  # the input where `send` put it
     out: Any = None  # the last output, where it was computed
     lead: bool = False  # see timing.LEAD_S
     loops: int = 1
     launch_s: float = 0.0
     handed: list[Label] = field(default_factory=list)
+    through: bool = False  # all outputs are handed over
 
     @property
     def identity(self) -> tuple[str, Case]:

@@ -90,22 +90,7 @@ class Server:
     def answer(self, request: messages.Request) -> messages.Reply:
         """Do what is asked; trouble with a kernel becomes a Refused with its status."""
         try:
-            match request:
-                case messages.AskSoftware():
-                    return software()
-                case messages.Load():
-                    kernel = self._load(request.kernel)
-                    return messages.Loaded(kernel.hash, text.short(kernel.summary))
-                case messages.Open():
-                    return self._open(request)
-                case messages.Measure():
-                    return self._measure(request)
-                case messages.RoundTrips():
-                    return self._round_trips(request)
-                case messages.Close():
-                    return self._close(request)
-                case messages.AskPeaks():
-                    return self._peaks(request)
+            return self._do(request)
         except Exception as error:  # noqa: BLE001 - whatever a kernel raises is the cell's result
             name = getattr(request, "kernel", "")
             outputs: tuple[Label, ...] = ()
@@ -117,6 +102,26 @@ class Server:
             self._shared_state.restore(but=self._excused(name))
             refused = refusal(error, self._kernels.get(name))
             return msgspec.structs.replace(refused, outputs=outputs)
+
+    def _do(self, request: messages.Request) -> messages.Reply:
+        match request:
+            case messages.AskSoftware():
+                return software()
+            case messages.Load():
+                kernel = self._load(request.kernel)
+                return messages.Loaded(kernel.hash, text.short(kernel.summary))
+            case messages.Open():
+                return self._open(request)
+            case messages.Measure():
+                return self._measure(request)
+            case messages.RoundTrips():
+                return self._round_trips(request)
+            case messages.HandOver():
+                return messages.HandedOver(self._hand_over(self.cells[request.key]))
+            case messages.Close():
+                return self._close(request)
+            case messages.AskPeaks():
+                return self._peaks(request)
 
     def line(self, request: messages.Request) -> bytes:
         """The answer as a line; what the other side would not take of a kernel is refused."""
@@ -166,7 +171,8 @@ class Server:
             shared=shared,
             given=own,
             file=os.dup(request.files[2]),
-            opened_preempted=preempted,
+            preempted=preempted,
+            examined=request.examined,
         )
         self.cells[request.key] = cell
         device_name = _described(step.device)
@@ -174,7 +180,7 @@ class Server:
         if not isinstance(step.device, kernels.Host):
             _room(step.device, own.A_in.nbytes)
         x = step.send(own.A_in)
-        cell.opened_cpu_s = process_time()
+        cell.cpu_s = process_time()
         step.device.fence(None)
         start = self._clock()
         first = step.launch(x)
@@ -252,7 +258,7 @@ class Server:
         if launch_s >= timing.WARM_CAP_S:
             return loops, launch_s
         if not rest.needs_none(step.device):
-            launch_s = timing.warm_up(step, x, loops, self._clock, rest)
+            launch_s = timing.warm_up(step, x, loops, self._clock, rest, known_s or 0.0)
             if loops * launch_s < timing.BLOCK_S:
                 loops, launch_s = timing.find_loops(step, x, loops, launch_s)
         cell.lead = launch_s < timing.LEAD_S
@@ -323,17 +329,24 @@ class Server:
         self._cheat_checks.fence(cell, middle)
         return messages.Trips(**middle._asdict())
 
+    def _hand_over(self, cell: OpenCell) -> tuple[Label, ...]:
+        if not cell.through:
+            cell.cpu_s = process_time() - cell.cpu_s
+            switches = resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw
+            cell.preempted = switches - cell.preempted
+            cell.step.device.fence(cell.out)
+            self._shared_state.hold("while it ran")
+            self._cheat_checks.last(cell)
+            cell.through = True
+        return tuple(cell.handed)
+
     def _close(self, request: messages.Close) -> messages.Closed:
         cell = self.cells[request.key]
-        cpu_s = process_time() - cell.opened_cpu_s
-        preempted = resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw - cell.opened_preempted
-        cell.step.device.fence(cell.out)
-        self._shared_state.hold("while it ran")
+        outputs = self._hand_over(cell)
         if getattr(self._kernels[cell.kernel], "changed", False):  # a side may be older
             raise FileChanged("its file, or one that it uses, changed while it was measured")
-        self._cheat_checks.last(cell)
         del self.cells[request.key]
-        kernel, outputs = cell.kernel, tuple(cell.handed)
+        kernel, cpu_s, preempted = cell.kernel, cell.cpu_s, cell.preempted
         cell.close()
         del cell
         self._collect(kernel)

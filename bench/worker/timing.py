@@ -51,7 +51,7 @@ LEAD_EACH_S = 1e-4
 Blocks of longer launches keep it busy meanwhile, for they are queued in a fraction of a block."""
 
 AGREE = 0.05
-"""Warm-up ends when three blocks in a row agree within this."""
+"""Warm-up ends when three blocks in a row agree within this, or one with what is known."""
 
 CLOCK_AGREES = 0.03
 """A device's clock is as it is under load within this: at a power limit it moves by that much."""
@@ -251,10 +251,12 @@ def warm_up(
     loops: int,
     clock: Clock = time.perf_counter,
     rest: Rest = UNKNOWN,
+    known_s: float = 0.0,
 ) -> float:
     """Run blocks until the device is warm and three agree -> least seconds a launch.
 
-    The device's clock, where it tells one, is read while each block's work is queued.
+    One is enough that is as fast as launches were before, in `known_s` seconds. The device's clock,
+    where it tells one, is read while each block's work is queued.
     """
     start = clock()
     recent: deque[float] = deque(maxlen=3)
@@ -268,7 +270,8 @@ def warm_up(
         (seconds,), _ = blocks(step, x, loops, 1, lead=False, meanwhile=look)
         recent.append(seconds)
         elapsed = clock() - start
-        agreed = len(recent) == 3 and max(recent) <= (1 + AGREE) * min(recent)
+        agreed = seconds <= (1 + AGREE) * known_s
+        agreed |= len(recent) == 3 and max(recent) <= (1 + AGREE) * min(recent)
         needed_s = rest.warm_s(step.device, mhz)
         if elapsed >= needed_s + (0.0 if agreed else WARM_CAP_S):
             return min(recent)
@@ -315,6 +318,9 @@ def _once(step: Step, x: Any) -> float:
 SETTLE_S = 2.0
 """Threads that run for longer than this after a visit are left running."""
 
+LOOK_S = 5e-4
+"""How long they are looked at, twice in a row."""
+
 
 TASKS = Path("/proc/self/task")
 
@@ -354,7 +360,7 @@ def settle(
         cpu, wall = cpu_clock(), clock()
         if wall - start > limit_s:
             return wall - start, False
-        sleep(1e-3)
+        sleep(LOOK_S)
         busy = (cpu_clock() - cpu) / max(clock() - wall, 1e-9)
         quiet = quiet + 1 if busy < 0.25 and not ready() else 0
     return clock() - start, True

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from asked import AtOnce
 from made_up_runs import run_of
 from visits_double import SLOW, Bench, cells
 
@@ -49,7 +50,7 @@ LOST = {
 }
 
 
-class InProcess:
+class InProcess(AtOnce):
     """In the place of a worker's process: the worker's own answers, or its death."""
 
     def __init__(self, threads: int) -> None:

@@ -1,6 +1,7 @@
 """What a worker is asked, in tests that play the parent, with a judge in the same process."""
 
 import os
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -83,6 +84,18 @@ def error(case: Case, reply: messages.Reply) -> float:
     found = judge().check(case, None, reply.outputs, _outputs())
     assert found is not None
     return found
+
+
+class AtOnce:
+    """What stands in a worker's place and works while its answer is waited for."""
+
+    call: Callable[..., messages.Reply]
+
+    def ask(self, request: messages.Request, timeout_s: float) -> None:
+        """Nothing is done yet."""
+
+    def answer(self, request: messages.Request, timeout_s: float) -> messages.Reply:
+        return self.call(request, timeout_s)
 
 
 def ask(worker: WorkerProcess, asked: messages.Open, patience_s: float) -> messages.Reply:

@@ -10,13 +10,13 @@ import cupy_double
 import device_cheats
 import numpy as np
 import pytest
-from asked import an_open, visit
+from asked import an_open, judged, visit
 from cupy_double import MATMUL_NS, TF32, Machine
 from device_cheats import Parts
 
 import kernels
 from bench.plan.case import Case
-from bench.worker import device_peaks, messages
+from bench.worker import cheat_checks, device_peaks, messages
 from bench.worker.server import Server
 from bench.worker.streams import fence_all
 from kernels import Layer, Step, _cupy
@@ -209,6 +209,35 @@ class TestCheats:
         assert isinstance(reply, messages.Refused), reply
         assert reply.status == status
         assert words in reply.reason
+
+    def test_what_another_worker_has_examined_is_not_queued_up_behind_other_work(
+        self, machine: Machine
+    ) -> None:
+        took = []
+        for examined in (False, True):
+            start, worker = machine.now_ns, worker_with(machine, device_cheats.honest)
+            reply = visit(worker, an_open("k", CASE, examined=examined))
+            assert isinstance(reply, messages.Closed), reply
+            took.append(machine.now_ns - start)
+        assert took[0] - took[1] > cheat_checks.AHEAD * cupy_double.MEMSET_NS
+
+    def test_outputs_are_handed_over_once_whether_before_the_cell_is_closed_or_then(
+        self, machine: Machine
+    ) -> None:
+        worker = worker_with(machine, device_cheats.honest)
+        for early in (True, False):
+            opened = worker.answer(an_open("k", CASE))
+            assert isinstance(opened, messages.Opened), opened
+            worker.answer(messages.Measure(1, opened.loops, 3))
+            if early:
+                handed = worker.answer(messages.HandOver(1))
+                assert handed == messages.HandedOver(("first", "last", "other"))
+            transfers = machine.transfers
+            closed = worker.answer(messages.Close(1))
+            assert isinstance(closed, messages.Closed), closed
+            assert closed.outputs == ("first", "last", "other")
+            assert isinstance(judged(CASE, closed), messages.Closed)
+            assert (machine.transfers == transfers) == early
 
     @pytest.mark.parametrize("what", HONEST)
     def test_what_an_honest_kernel_may_do_is_not_taken_for_a_cheat(

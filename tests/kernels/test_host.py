@@ -69,6 +69,8 @@ def test_a_containers_limit_is_heeded_and_those_above_it(
     assert _host._left_by_limits(tmp_path, own) == [615]
     group("a/job", "200", 300)
     assert _host._left_by_limits(tmp_path, own) == [0, 615]
+    group("a/job", "9223372036854771712", 300)  # version 1's word for none
+    assert _host._left_by_limits(tmp_path, own) == [615]
 
 
 def test_where_there_are_no_control_groups_nothing_limits(tmp_path: Path) -> None:

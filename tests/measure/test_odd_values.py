@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 import pytest
 import scipy.optimize  # noqa: F401 - the scheduler's, not the kernel's: here both are one process
+from asked import AtOnce
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -90,7 +91,7 @@ EXPECTED = {
 }
 
 
-class InProcess:
+class InProcess(AtOnce):
     """In the place of a worker's process: the worker's own lines, or its death."""
 
     def __init__(self, threads: int) -> None:
@@ -222,6 +223,7 @@ REPLIES: dict[type, st.SearchStrategy[Any]] = {
         STATES,
     ),
     messages.RoundTrips: st.builds(messages.Trips, *[FLOATS] * 5),
+    messages.HandOver: st.builds(messages.HandedOver, OUTPUTS),
     messages.Close: st.builds(messages.Closed, OUTPUTS, FLOATS, WHOLE, FLOATS, st.booleans()),
     messages.AskPeaks: REFUSALS,
 }

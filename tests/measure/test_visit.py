@@ -1,13 +1,16 @@
 """A visit, with real worker processes: whatever a kernel does is its own row and nobody else's."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from bench import ROOT
 from bench.data.records import QUANTITIES
 from bench.measure import visit
+from bench.measure.judge_process import CantJudge, JudgeProcess
+from bench.measure.worker_process import WorkerProcess
 from bench.plan.case import Case
 from bench.plan.cell import Cell
 from bench.worker import environment, messages
@@ -94,6 +97,61 @@ def test_a_kernel_that_hangs_is_ended(
     monkeypatch.undo()
     after, _ = visitor.visit(cell(BADLY, 100), 2, 1, None)
     assert after.status == "ok"
+
+
+def test_answers_are_judged_while_the_worker_comes_to_rest(
+    monkeypatch: pytest.MonkeyPatch, visitor: visit.Visitor
+) -> None:
+    order: list[str] = []
+    for owner, name in (
+        (WorkerProcess, "ask"),
+        (WorkerProcess, "answer"),
+        (JudgeProcess, "check"),
+    ):
+        monkeypatch.setattr(owner, name, _noted(getattr(owner, name), name, order))
+    assert visitor.visit(cell("numpy_matmul"), 1, 2, None)[0].status == "ok"
+    place = order.index("check")
+    assert order[place - 1 : place + 2] == ["ask Close", "check", "answer Close"]
+
+
+def _noted(method: Callable[..., Any], name: str, order: list[str]) -> Callable[..., Any]:
+    def noting(self: Any, first: Any, *more: Any) -> Any:
+        request = isinstance(first, messages.Request)
+        order.append(f"{name} {type(first).__name__}" if request else name)
+        return method(self, first, *more)
+
+    return noting
+
+
+def test_a_judge_that_dies_meanwhile_leaves_the_worker_fit_for_the_next_visit(
+    monkeypatch: pytest.MonkeyPatch, visitor: visit.Visitor
+) -> None:
+    def dies(*_: Any) -> None:
+        raise CantJudge("error", "the judge's process ended")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(JudgeProcess, "check", dies)
+        row, _ = visitor.visit(cell("numpy_matmul"), 1, 2, None)
+    assert (row.status, row.reason) == ("error", "the judge's process ended")
+    assert visitor.visit(cell("numpy_matmul"), 2, 2, None)[0].status == "ok"
+
+
+def test_a_cell_is_examined_by_one_worker_until_it_has_closed_it(
+    monkeypatch: pytest.MonkeyPatch, visitor: visit.Visitor
+) -> None:
+    examined = []
+    call = WorkerProcess.call
+
+    def noting(self: WorkerProcess, request: messages.Request, *more: Any) -> messages.Reply:
+        examined.extend([request.examined] if isinstance(request, messages.Open) else [])
+        return call(self, request, *more)
+
+    monkeypatch.setattr(WorkerProcess, "call", noting)
+    for turn in range(3):
+        visitor.visit(cell(BADLY, LATE_WRONG), turn, 2, None)
+        visitor.visit(cell("numpy_matmul"), turn, 2, None)
+        visitor.respawn()
+    assert examined == [False, False, False, True, False, True]
 
 
 def test_what_a_kernel_prints_disturbs_nothing(visitor: visit.Visitor) -> None:

@@ -328,10 +328,10 @@ def test_each_device_has_its_own_ceiling_and_one_that_is_unknown_is_named() -> N
     run = made(gpu_box(), GPU_MACHINE)
     text = said(draw(throughput, run))
     assert "NumPy's best product here" in text
-    assert "made-up GPU's best product here" in text
+    assert "best product on made-up GPU" in text
     assert (
-        "One matmul reaches 70 % of NumPy's best product; CuPy's fused layer 78 % of made-up"
-        in text
+        "One matmul reaches 70 % of NumPy's best product; CuPy's fused layer 78 % of the best"
+        " product on made-up GPU" in text
     )
     text = said(draw(roofline, run))
     assert "full speed takes 12 on CPU, 17 on made-up GPU" in text

@@ -4,6 +4,7 @@ What the commands themselves do is not run here, but in the campaign, on the dou
 """
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -195,6 +196,23 @@ def test_its_limits_leave_time_for_what_is_worth_most() -> None:
     assert sum(until_the_gate) < gpu_day.BUDGET_S
 
 
+IN_THE_GATE = """
+from pathlib import Path
+
+if Path.cwd().name == "gate":  # its layers are small, and the activation is what is planted
+    cupy_double.MATMUL_NS, cupy_double.ELEMENTWISE_NS = 1_000_000, 300_000
+"""
+
+SMALL = """
+kernels = ["numpy_matmul", "cupy_matmul"]
+widths = [16, 64]
+batches = [1, 16]
+threads = 1
+budget_s = 60.0
+launch_limit_s = 0.1
+"""
+
+
 @campaign
 def test_the_whole_day_on_the_double(tmp_path: Path) -> None:
     """The commands themselves, with a double of CuPy where they look for it."""
@@ -203,14 +221,15 @@ def test_the_whole_day_on_the_double(tmp_path: Path) -> None:
         pytest.skip("needs a C compiler, for a library that is found where the driver's would be")
     double, out = tmp_path / "double", tmp_path / "out"
     double.mkdir()
-    (double / "cupy.py").write_text(CUPY, encoding="utf-8")
+    (double / "cupy.py").write_text(CUPY + IN_THE_GATE, encoding="utf-8")
+    (double / "sweep.toml").write_text(SMALL, encoding="utf-8")
     (double / "on_the_double.py").write_text(PLUGIN, encoding="utf-8")
     (double / "driver.c").write_text(DRIVER, encoding="utf-8")
     made = ["-o", str(double / "libcuda.so.1"), str(double / "driver.c")]
     subprocess.run([compiler, "-shared", "-fPIC", *made], check=True)
     paths = (double, ROOT / "tests" / "doubles")
     subprocess.run(
-        [sys.executable, "-m", "bench.studies.gpu_day", str(out), "0.03"],
+        [sys.executable, "-m", "bench.studies.gpu_day", out, "0.03", double / "sweep.toml"],
         cwd=ROOT,
         env={
             **os.environ,
@@ -225,3 +244,8 @@ def test_the_whole_day_on_the_double(tmp_path: Path) -> None:
     assert list(said) == NAMES
     for name in ("default", "ladder"):
         assert "measured cells have an interval" in said[name]
+    assert ", ok)" in said["gate, identical"]
+    assert "slower" not in said["gate, identical"].replace("not slower", "")
+    assert ", ok)" in said["gate, planted"]
+    assert re.search(r"cupy_matmul: \d+ slower", said["gate, planted"])
+    assert not re.search(r"(cupy_fused|numpy_matmul): \d+ slower", said["gate, planted"])

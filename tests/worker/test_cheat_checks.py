@@ -11,12 +11,13 @@ import cheats
 import numpy as np
 import pytest
 import threadpoolctl
-from asked import an_open, error, visit
+from asked import AtOnce, an_open, error, visit
 from cheats import CHANGES, WRONG, Remembering
 from devices import HostClock, SimulatedDevice, UnfencedDevice, prepare_on
 
 import kernels
 from bench.judge import answers, inputs
+from bench.judge.messages import Verdict
 from bench.measure.visit import Visitor
 from bench.plan.case import Case
 from bench.plan.cell import Cell
@@ -322,7 +323,7 @@ def test_a_glimpse_of_many_cores_is_none_of_its_own() -> None:
         CheatChecks().cores(8.0, 0.006, threads=2)
 
 
-class Restless:
+class Restless(AtOnce):
     """A worker whose threads never rest, as the parent sees it."""
 
     killed = False
@@ -344,14 +345,19 @@ class Restless:
                 )
             case messages.RoundTrips():
                 return messages.Trips(0.0, 0.0, 0.02, 0.0, 0.02)
+            case messages.HandOver():
+                return messages.HandedOver(("first", "last"))
         return messages.Closed(("first", "last"), 0.1, 0, quiet_s=2.0, quiet=False)
 
     def kill(self) -> None:
         self.killed = True
 
 
-def test_threads_left_running_are_an_error_and_end_with_their_worker() -> None:
+def test_threads_left_running_are_an_error_and_end_with_their_worker(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     with Visitor(threads=1, seed=0, limit_s=1.0) as visitor:
+        monkeypatch.setattr(visitor.judge, "check", lambda *_: Verdict(0.5))
         visitor._workers["k", 0] = worker = Restless()  # type: ignore[assignment]
         row, blocks = visitor.visit(Cell("k", CASE, 0, 1, "warm"), 1, 1, None)
     assert (row.status, row.reason) == (

@@ -51,6 +51,20 @@ def test_warm_up_goes_on_until_three_blocks_agree() -> None:
     assert next(device.works, None) is None
 
 
+@pytest.mark.parametrize(("known_s", "blocks"), [(0.0, 6), (1e-3, 4), (2e-3, 1), (0.9e-3, 6)])
+def test_a_block_as_fast_as_launches_were_before_ends_the_warm_up(
+    known_s: float, blocks: int
+) -> None:
+    ticks = [2_000_000, 1_800_000, 1_600_000, 1_000_000, 1_000_000, 1_000_000]
+    device = Uneven(ticks)
+    timing.warm_up(step_on(device), 0, 1, device.clock, known_s=known_s)
+    assert list(device.works) == ticks[blocks:]
+    device = Uneven([1_000_000] * 9)
+    device.warm_s = 5e-3  # by the clock of what is warmed up, however fast it is
+    timing.warm_up(step_on(device), 0, 1, device.clock, known_s=2e-3)
+    assert device.clock() >= 5e-3
+
+
 def test_warm_up_lasts_as_long_as_the_device_needs() -> None:
     device = SimulatedDevice(HostClock(), 1_000_000, 1)
     device.warm_s = 0.3

@@ -38,14 +38,19 @@ class Ceiling:
     @property
     def label(self) -> str:
         """What is at the end of its line, in lines as wide as the names of most kernels."""
-        return textwrap.fill(f"{self.best} here", 18)
+        words = (
+            "NumPy's best product here" if self.device == "cpu" else f"best product on {self.short}"
+        )
+        return textwrap.fill(words, 18)
 
     @property
     def best(self) -> str:
         """What the measured rate is, in words: a CPU's own or NumPy's, a device's library's."""
         if self.product_flop_per_s:
             return "the CPU's multiply-adds"
-        return f"{'NumPy' if self.device == 'cpu' else self.short}'s best product"
+        return (
+            "NumPy's best product" if self.device == "cpu" else f"the best product on {self.short}"
+        )
 
     @property
     def guides(self) -> list[tuple[str, float, Dash]]:
