@@ -105,9 +105,11 @@ lock: .venv ## write locks/*.txt from pyproject.toml (ARGS=--upgrade: newest ver
 	$(compile) -o locks/uv.txt --group lock
 	$(compile) -o locks/numba.txt -c locks/test.txt --group numba
 	$(compile) -o locks/jax.txt -c locks/test.txt --group jax
+	$(compile) -o locks/dask.txt -c locks/test.txt --group dask
 	$(compile) -o locks/mlx.txt -c locks/test.txt --group mlx
 	$(compile) -o .venv/pylock.numba.toml -c locks/numba.txt --group numba
 	$(compile) -o .venv/pylock.jax.toml -c locks/jax.txt --group jax
+	$(compile) -o .venv/pylock.dask.toml -c locks/dask.txt --group dask
 	$(compile) -o .venv/pylock.mlx.toml -c locks/mlx.txt --group mlx
 	$(compile) -o .venv/pylock.torch.toml -c locks/torch.txt --group torch
 	@.venv/bin/python -m bench.machine.downloads sizes .venv/pylock.*.toml >.venv/sizes.csv

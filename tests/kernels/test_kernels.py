@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import dask_here
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -33,6 +34,7 @@ def why_not(name: str) -> str:
     return ""
 
 
+dask_here.connect()
 WHY_NOT = {name: why_not(name) for name in kernels.names()}
 HERE = [name for name, why in WHY_NOT.items() if not why]
 

@@ -136,7 +136,9 @@ def test_one_that_can_not_be_imported_says_why(
     assert str(caught.value) == f"broken_library can't be imported: {said}"
 
 
-@pytest.mark.parametrize("name", ["numba_loop", "torch_linear", "jax_dense", "mlx_dense"])
+@pytest.mark.parametrize(
+    "name", ["numba_loop", "torch_linear", "jax_dense", "jax_sharded", "mlx_dense", "dask_matmul"]
+)
 def test_a_kernel_without_its_library_is_unavailable_and_no_error(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -332,7 +332,7 @@ class TestLibraries:
             ([], []),
             (["numpy_matmul", "path/to/mine.py"], []),
             (["numba_loop", "numba_packed", "torch_linear"], ["numba", "torch"]),
-            (["all"], ["jax", "mlx", "numba", "torch"]),
+            (["all"], ["dask", "jax", "mlx", "numba", "torch"]),
         ],
     )
     def test_a_kernels_name_begins_with_its_library(
@@ -351,13 +351,17 @@ class TestLibraries:
         installer.fails = ["install"]
         packages.bring_libraries(["all"])
         said = capsys.readouterr().err.splitlines()
-        assert said[:2] == ["to download: jax, mlx, numba, torch", "uv can't do it: trying pip"]
+        assert said[:2] == [
+            "to download: dask, jax, mlx, numba, torch",
+            "uv can't do it: trying pip",
+        ]
 
     def test_a_users_own_stays(self, installer: Installer, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(packages, "find_spec", lambda name: name if name == "torch" else None)
         packages.bring_libraries(["all"])
-        assert self.locks(installer) == ["jax", "mlx", "numba"]
-        assert (installer.venv / packages.ADDED).read_text().split() == ["jax", "mlx", "numba"]
+        others = ["dask", "jax", "mlx", "numba"]
+        assert self.locks(installer) == others
+        assert (installer.venv / packages.ADDED).read_text().split() == others
 
     def test_one_that_was_added_here_follows_its_lock(
         self, installer: Installer, monkeypatch: pytest.MonkeyPatch
@@ -380,7 +384,8 @@ class TestLibraries:
     ) -> None:
         installer.fails = ["jax.txt"]
         packages.bring_libraries(["all"])
-        assert self.locks(installer) == ["jax", "jax", "mlx", "numba", "torch"]  # jax: uv, then pip
+        jax = ["jax", "jax"]  # uv, then pip
+        assert self.locks(installer) == ["dask", *jax, "mlx", "numba", "torch"]
         assert "note: without jax its kernels stay unavailable\n" in capsys.readouterr().err
         assert not installer.marked
 

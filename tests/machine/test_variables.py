@@ -22,6 +22,7 @@ from bench.worker.environment import THREAD_VARIABLES
         "MKL_DEBUG_CPU_TYPE",
         "MKL_CBWR",
         "MLX_DISABLE_COMPILE",
+        "DASK_SCHEDULER_ADDRESS",
         "BLIS_JC_NT",
         "NPY_DISABLE_CPU_FEATURES",
         "OMP_THREAD_LIMIT",

@@ -17,6 +17,8 @@ _SPOKEN = {
     "blas_gemm": "one BLAS call",
     "torch_linear": "PyTorch",
     "jax_dense": "JAX",
+    "jax_sharded": "JAX over all devices",
+    "dask_matmul": "Dask",
     "mlx_dense": "MLX",
 }
 
