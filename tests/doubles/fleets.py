@@ -176,8 +176,10 @@ def _worker(folder: Path, address: str, host: str, most_bytes: int | None) -> No
     dask_worker.main([address, *options])
 
 
-def _command(folder: Path, arguments: list[str]) -> None:
+def _command(folder: Path, arguments: list[str], host: str) -> None:
     _begin(folder)
+    os.setsid()  # a terminal's Ctrl-C goes to all processes of a command
+    os.environ["BENCH_HOST"] = host
     from bench import __main__ as commands
 
     sys.argv = ["bench", *arguments]
@@ -213,9 +215,9 @@ class Cluster:
         logs = [(self.folder / name).with_suffix(".log") for name in names]
         wait_until(lambda: all(log.exists() and "Registered" in log.read_text() for log in logs))
 
-    def command(self, *arguments: str) -> BaseProcess:
-        """A command of the program in a process of its own, which signals can be sent to."""
-        return self._add(_process(_command, self.folder / "command", list(arguments)))
+    def command(self, *arguments: str, host: str = "") -> BaseProcess:
+        """A command of the program in a process group of its own, which signals can be sent to."""
+        return self._add(_process(_command, self.folder / "command", list(arguments), host))
 
     def _add(self, process: BaseProcess) -> BaseProcess:
         self.processes.append(process)

@@ -312,3 +312,21 @@ def test_without_a_scheduler_it_is_this_machine_alone(tmp_path: Path) -> None:
     assert done.code == 0, done
     assert members(out) == ["here"]
     assert "1 of 1 hosts have a run" in done.out
+
+
+@campaign
+def test_ctrl_c_ends_a_fleet_of_this_machine_and_all_that_it_started(
+    cluster: Cluster, checkout: Checkout, tmp_path: Path
+) -> None:
+    checkout.tell("here", "hang")
+    where = ["--checkout", str(checkout.folder), "--sweep", "quick", "--out", str(tmp_path / "out")]
+    fleet = cluster.command("fleet", *where, host="here")
+    wait_until(lambda: checkout.began("here"))
+    assert fleet.pid is not None
+    os.killpg(fleet.pid, signal.SIGINT)
+    fleet.join()
+    assert fleet.exitcode == 130
+    assert checkout.processes() == []
+    said = (cluster.folder / "command.log").read_text()
+    assert "goes on\nstopped: Ctrl-C\n" in said
+    assert "Traceback" not in said
