@@ -121,7 +121,7 @@ def test_each_trouble_costs_its_own_row(
         checkout.tell("c", "say error: the disk is full\n")
 
     with meanwhile(killed, hung):
-        done = bench("fleet", *options(cluster, checkout, out, "--limit=3", "--hosts=4"))
+        done = bench("fleet", *options(cluster, checkout, out, "--limit=4", "--hosts=4"))
     assert done.code == 1, done
     table = rows(out)
     assert {host: row["status"] for host, row in table.items()} == {
@@ -129,7 +129,7 @@ def test_each_trouble_costs_its_own_row(
         "c": "failed",
     }
     assert [table[host]["tries"] for host in "abcd"] == ["1", "2", "2", "2"]
-    assert "c: it hung: no end after 3 s, and was ended (try 1 of 2)" in done.err
+    assert "c: it hung: no end after 4 s, and was ended (try 1 of 2)" in done.err
     assert table["c"]["reason"] == "the disk is full"
     assert "c has no run: the disk is full" in done.out
     assert "b: its worker left the cluster" in done.err
