@@ -5,8 +5,10 @@ The only file that speaks to Dask. It is imported where a fleet is asked for, an
 
 import asyncio
 import logging
+import signal
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from types import TracebackType
 from typing import Any, Self
 
@@ -47,12 +49,7 @@ class Cluster:
         self._own: Any = None
         try:
             if address is None:
-                self._own = LocalCluster(
-                    n_workers=1,
-                    threads_per_worker=1,
-                    dashboard_address=None,
-                    silence_logs=logging.CRITICAL,
-                )
+                self._own = _of_this_machine()
             self._client: Any = Client(self._own or address, timeout=answer_s, set_as_default=False)
         except (OSError, ValueError, RuntimeError) as error:
             if self._own is not None:
@@ -126,6 +123,23 @@ class Cluster:
         self._client.close(timeout=ANSWER_S)
         if self._own is not None:
             self._own.close(timeout=ANSWER_S)
+
+
+def _of_this_machine() -> Any:
+    """A cluster of one worker. Ctrl-C in a terminal goes to its process, too, and must not end it
+    before its run has ended: threads and processes that are started here have SIGINT blocked.
+    """
+    resource_tracker.ensure_running()  # which else is started later, and unblocks it
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        return LocalCluster(
+            n_workers=1,
+            threads_per_worker=1,
+            dashboard_address=None,
+            silence_logs=logging.CRITICAL,
+        )
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _be_quiet() -> None:

@@ -1,5 +1,6 @@
 """A fleet from its first host to its last run: who is there, what came back, what begins next."""
 
+import asyncio
 import contextlib
 import platform
 import shutil
@@ -148,6 +149,7 @@ class Fleet:
             deadline = time.monotonic() + END_S
             with contextlib.suppress(Lost):
                 while workers and time.monotonic() < deadline:
+                    workers &= cluster.workers().keys()  # a run ends with its worker
                     answers = cluster.ask(workers, on_host.running, self._prefix)
                     workers = {worker for worker, left in answers.items() if left != 0}
                     time.sleep(STEP_S)
@@ -371,7 +373,7 @@ def _result(future: Any) -> dict[str, Any]:
         raise Trouble(GONE)
     try:
         result: dict[str, Any] = future.result(timeout=ANSWER_S)
-    except Exception as error:  # whatever went wrong there is that host's trouble
+    except (Exception, asyncio.CancelledError) as error:  # whatever it is, it is that host's
         raise Trouble(f"{type(error).__name__}: {error}") from error
     if "trouble" in result:
         raise Trouble(result["trouble"])

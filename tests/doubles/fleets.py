@@ -127,6 +127,12 @@ class Checkout:
         return path.read_text().splitlines() if path.exists() else []
 
 
+def fill_disk(process: BaseProcess) -> None:
+    """From now on no file that the process or a child of it writes can grow past 500 bytes."""
+    assert process.pid is not None
+    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (500, 500))
+
+
 def alive(pid: int) -> bool:
     """Whether a process goes on; a zombie doesn't."""
     with suppress(psutil.NoSuchProcess):
@@ -163,21 +169,19 @@ def _scheduler(folder: Path, port: int) -> None:
     dask_scheduler.main(["--host", "127.0.0.1", "--port", str(port), "--no-dashboard"])
 
 
-def _worker(folder: Path, address: str, host: str, most_bytes: int | None) -> None:
+def _worker(folder: Path, address: str, host: str, resources: str) -> None:
     _begin(folder)
     from distributed.cli import dask_worker
 
     os.environ["BENCH_HOST"] = host
-    if most_bytes is not None:  # a disk that is nearly full
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        os.dup2(1, 2)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (most_bytes, most_bytes))
     options = ["--no-nanny", "--no-dashboard", "--nthreads", "1", "--local-directory", str(folder)]
-    dask_worker.main([address, *options])
+    dask_worker.main([address, *options, "--resources", resources])
 
 
-def _command(folder: Path, arguments: list[str]) -> None:
+def _command(folder: Path, arguments: list[str], host: str) -> None:
     _begin(folder)
+    os.setsid()  # a terminal's Ctrl-C goes to all processes of a command
+    os.environ["BENCH_HOST"] = host
     from bench import __main__ as commands
 
     sys.argv = ["bench", *arguments]
@@ -202,20 +206,20 @@ class Cluster:
         return self.scheduler
 
     def worker(
-        self, host: str, name: str = "", most_bytes: int | None = None, folder: Path | None = None
+        self, host: str, name: str = "", folder: Path | None = None, resources: str = ""
     ) -> BaseProcess:
         """A worker in a directory of its own."""
         folder = folder or self.folder / (name or host)
-        return self._add(_process(_worker, folder, self.address, host, most_bytes))
+        return self._add(_process(_worker, folder, self.address, host, resources))
 
     def registered(self, *names: str) -> None:
         """Wait until the scheduler knows these workers."""
         logs = [(self.folder / name).with_suffix(".log") for name in names]
         wait_until(lambda: all(log.exists() and "Registered" in log.read_text() for log in logs))
 
-    def command(self, *arguments: str) -> BaseProcess:
-        """A command of the program in a process of its own, which signals can be sent to."""
-        return self._add(_process(_command, self.folder / "command", list(arguments)))
+    def command(self, *arguments: str, host: str = "") -> BaseProcess:
+        """A command of the program in a process group of its own, which signals can be sent to."""
+        return self._add(_process(_command, self.folder / "command", list(arguments), host))
 
     def _add(self, process: BaseProcess) -> BaseProcess:
         self.processes.append(process)

@@ -15,14 +15,15 @@ from pathlib import Path
 import pytest
 from campaign import campaign
 from commands import bench, refused
-from fleets import Checkout, Cluster, alive, wait_until
+from fleets import Checkout, Cluster, alive, fill_disk, wait_until
 
 from bench.fleet import hosts, merge
 from bench.terminal import needs
 
-pytestmark = pytest.mark.skipif(
-    bool(needs.lacking(["distributed"])), reason="needs distributed: make test installs it"
-)
+if needs.lacking(["distributed"]):
+    pytest.skip("needs distributed: make test installs it", allow_module_level=True)
+
+from bench.fleet.cluster import RESOURCE
 
 
 @pytest.fixture
@@ -91,17 +92,21 @@ def test_each_trouble_costs_its_own_row(
     impatient: None,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """One host is fine, one dies and comes back, one hangs for good, one has a full disk and
-    another worker on another one.
+    """One host is fine, one dies and comes back, one hangs and then has a full disk to the end, one
+    has a full disk and another worker on another one.
     """
     monkeypatch.setattr("bench.fleet.hosts.TRIES", 2)
-    monkeypatch.setattr("bench.fleet.hosts.PAUSE_S", 2.0)
+    monkeypatch.setattr("bench.fleet.hosts.PAUSE_S", 0.5)
     for host, does in {"a": "good", "b": "hang", "c": "hang", "d": "good"}.items():
         checkout.tell(host, does)
     victim = cluster.worker("b")
+    full = cluster.worker("d", resources=f"{RESOURCE}=1")
     for host in ("a", "c"):
         cluster.worker(host)
-    cluster.worker("d", most_bytes=500)
+    cluster.worker("d", "d elsewhere")
+    cluster.registered("a", "b", "c", "d", "d elsewhere")
+    fill_disk(full)
+    out = tmp_path / "out"
 
     def killed() -> None:
         wait_until(lambda: checkout.began("b"))
@@ -111,13 +116,12 @@ def test_each_trouble_costs_its_own_row(
         wait_until(lambda: not alive(int(pid)))
         cluster.worker("b", "b again")
 
-    def replaced() -> None:
-        wait_until(lambda: checkout.began("d"))
-        cluster.worker("d", "d elsewhere")
+    def hung() -> None:
+        wait_until(lambda: rows(out).get("c", {}).get("reason"))
+        checkout.tell("c", "say error: the disk is full\n")
 
-    with meanwhile(killed, replaced):
-        out = tmp_path / "out"
-        done = bench("fleet", *options(cluster, checkout, out, "--limit=3", "--hosts=4"))
+    with meanwhile(killed, hung):
+        done = bench("fleet", *options(cluster, checkout, out, "--limit=4", "--hosts=4"))
     assert done.code == 1, done
     table = rows(out)
     assert {host: row["status"] for host, row in table.items()} == {
@@ -125,8 +129,9 @@ def test_each_trouble_costs_its_own_row(
         "c": "failed",
     }
     assert [table[host]["tries"] for host in "abcd"] == ["1", "2", "2", "2"]
-    assert table["c"]["reason"] == "it hung: no end after 3 s, and was ended"
-    assert "c has no run: it hung" in done.out
+    assert "c: it hung: no end after 4 s, and was ended (try 1 of 2)" in done.err
+    assert table["c"]["reason"] == "the disk is full"
+    assert "c has no run: the disk is full" in done.out
     assert "b: its worker left the cluster" in done.err
     assert "File too large" in done.err
     assert members(out) == ["a", "b", "d"]
@@ -296,7 +301,6 @@ def test_four_real_runs_come_back_one_from_a_disk_that_was_full(
         assert not full or "No space left on device" in done.err
         for member in merge.read([out]):
             assert [row.status for row in member.run.cells] == ["ok"]
-            assert member.run.machine.overrides == {}
     finally:
         if full:
             subprocess.run(["umount", "-l", str(small)], check=True)
@@ -312,3 +316,21 @@ def test_without_a_scheduler_it_is_this_machine_alone(tmp_path: Path) -> None:
     assert done.code == 0, done
     assert members(out) == ["here"]
     assert "1 of 1 hosts have a run" in done.out
+
+
+@campaign
+def test_ctrl_c_ends_a_fleet_of_this_machine_and_all_that_it_started(
+    cluster: Cluster, checkout: Checkout, tmp_path: Path
+) -> None:
+    checkout.tell("here", "hang")
+    where = ["--checkout", str(checkout.folder), "--sweep", "quick", "--out", str(tmp_path / "out")]
+    fleet = cluster.command("fleet", *where, host="here")
+    wait_until(lambda: checkout.began("here"))
+    assert fleet.pid is not None
+    os.killpg(fleet.pid, signal.SIGINT)
+    fleet.join()
+    assert fleet.exitcode == 130
+    assert checkout.processes() == []
+    said = (cluster.folder / "command.log").read_text()
+    assert "goes on\nstopped: Ctrl-C\n" in said
+    assert "Traceback" not in said

@@ -272,3 +272,15 @@ def test_without_dask_a_line_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch)
     said = refused("fleet", "--sweep", "quick")
     assert "distributed is not installed: needed for one sweep on many machines" in said
     assert said.endswith("-m pip install distributed, or make fleet")
+
+
+def test_nothing_but_a_fleet_imports_dask() -> None:
+    names = "bench.__main__, bench.session, bench.measure.scheduler, bench.worker.server"
+    names += ", bench.fleet.command, bench.fleet.child"
+    loaded = (
+        f"import sys, {names}; print({{'dask', 'distributed', 'cloudpickle'}} & {{*sys.modules}})"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", loaded], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "set()\n"
