@@ -362,6 +362,17 @@ def measured() -> Iterator[str]:
     yield f"{accused[flushed].accused.sum()} of {accused[flushed].answers.sum()}"
     cost = study("judge_cost").sum()
     yield f"it took {cost.judge_s:.1f} s, {cost.first_judge_s:.1f} s of which"
+    scaling = study("scaling").set_index(["kernel", "kind", "devices"])
+    seconds, share = scaling.seconds, 100 * scaling.efficiency
+    sharded, dask = "jax_sharded", "dask_matmul"
+    for kernel in (sharded, dask):
+        one, two = (1e3 * seconds[kernel, "strong", count] for count in (1, 2))
+        yield f"`{kernel}` {one:.0f} ms on one device and {two:.0f} ms on two"
+    same, grown = ([share[k, kind, 2] for k in (sharded, dask)] for kind in ("strong", "weak"))
+    yield "(efficiency {:.0f} and {:.0f} %)".format(*same)
+    yield "as many units for each it is {:.0f} and {:.0f} %".format(*grown)
+    eight = [1e3 * seconds[kernel, "strong", 8] for kernel in (sharded, dask)]
+    yield "on eight {:.0f} and {:.0f} ms".format(*eight)
     stride = study("column_stride").query("batch == 1").set_index("width").strided_over_contiguous
     yield f"{stride[64]:.2f} times as long at 64 units"
     yield f"{stride[2048]:.1f} times at 2048"

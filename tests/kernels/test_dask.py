@@ -1,6 +1,5 @@
 """The layer over a Dask cluster of real worker processes."""
 
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,13 +10,13 @@ import pytest
 from asked import an_open, ask, error
 
 import kernels
-from bench import ROOT
 from bench.judge import answers, check, inputs
 from bench.measure.worker_process import WorkerProcess
 from bench.plan.case import Case
 from bench.worker import messages
 from kernels import Layer, Unavailable
 
+dask: Any = pytest.importorskip("dask", reason="needs Dask: make setup KERNELS=dask_matmul")
 distributed: Any = pytest.importorskip(
     "distributed", reason="needs Dask distributed: make setup KERNELS=dask_matmul"
 )
@@ -77,27 +76,53 @@ def test_workers_need_nothing_of_this_project(client: Any) -> None:
     assert not any(client.run(lambda: "kernels" in sys.modules).values())
 
 
-def test_a_layer_larger_than_a_workers_memory_runs_and_is_held_nowhere_whole(
-    client: Any, tmp_path: Path
-) -> None:
-    n_in, n_units = 10_500, 10_007
-    # a file with holes, which takes neither memory nor disk: all rows but two are zeros
-    W = np.memmap(tmp_path / "W", np.float32, "w+", shape=(n_in, n_units))
+def sparse(folder: Path, n_in: int, n_units: int) -> tuple[Layer, Any, Any]:
+    """A layer in a file with holes, which takes neither memory nor disk: all rows of W but two are
+    zeros. With it an input, and what the output should be.
+    """
+    W = np.memmap(folder / "W", np.float32, "w+", shape=(n_in, n_units))
     generator = np.random.default_rng(0)
     W[0], W[-1] = generator.normal(size=(2, n_units))
     b = generator.normal(size=(1, n_units)).astype(np.float32)
-    assert W.nbytes > LIMIT
-    step = prepared(Layer(W, b, "relu"), 2)
     A_in = np.zeros((2, n_in), np.float32)
     A_in[:, 0], A_in[:, -1] = (1, 2), (3, 4)
-    found = step.fetch(step.launch(step.send(A_in)))
     exact = A_in[:, :1].astype(float) * W[0] + A_in[:, -1:] * W[-1] + b
-    np.testing.assert_allclose(found, np.maximum(exact, 0), rtol=1e-6, atol=1e-6)
+    return Layer(W, b, "relu"), A_in, np.maximum(exact, 0)
+
+
+def test_a_layer_larger_than_a_workers_memory_runs_and_is_held_nowhere_whole(
+    client: Any, tmp_path: Path
+) -> None:
+    layer, A_in, exact = sparse(tmp_path, 10_500, 10_007)
+    assert layer.W.nbytes > LIMIT
+    step = prepared(layer, 2)
+    found = step.fetch(step.launch(step.send(A_in)))
+    np.testing.assert_allclose(found, exact, rtol=1e-6, atol=1e-6)
     sizes = client.nbytes(summary=False)
     held = {worker: sum(sizes[key] for key in keys) for worker, keys in client.has_what().items()}
-    assert sum(held.values()) > W.nbytes
-    assert max(held.values()) < 0.4 * W.nbytes
+    assert sum(held.values()) > layer.W.nbytes
+    assert max(held.values()) < 0.4 * layer.W.nbytes
     step.close()
+
+
+@pytest.mark.campaign
+def test_one_that_is_larger_than_all_memory_of_the_workers_is_spilled(tmp_path: Path) -> None:
+    limit = 600 * 2**20
+    layer, A_in, exact = sparse(tmp_path, 13_000, 13_001)
+    assert limit < layer.W.nbytes
+    with (
+        distributed.LocalCluster(
+            n_workers=1, threads_per_worker=1, memory_limit=limit, scheduler_kwargs=QUIET
+        ) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        step = prepared(layer, 2)
+        x = step.send(A_in)
+        for _ in range(3):
+            np.testing.assert_allclose(step.launch(x), exact, rtol=1e-6, atol=1e-6)
+        (on_disk,) = client.run(lambda dask_worker: len(dask_worker.data.disk)).values()
+        assert on_disk > 0
+        step.close()
 
 
 def visited(worker: WorkerProcess, case: Case) -> str:
@@ -137,24 +162,18 @@ def test_the_harness_measures_a_cluster_of_its_own_with_a_worker_a_thread() -> N
         worker.kill()
 
 
-ALONE = """
-import dask, kernels, numpy, sys
-from kernels import Layer, Unavailable
-dask.config.set({"distributed.comm.timeouts.connect": "0.3s"})
-ones = numpy.ones((1, 1), "float32")
-try:
-    kernels.load("dask_matmul").prepare(Layer(ones, ones), 1)
-except Unavailable as why:
-    print(why)
-"""
-
-
 def test_a_scheduler_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none() -> None:
+        raise ValueError
+
+    monkeypatch.setattr(distributed, "default_client", none)
     monkeypatch.setenv("DASK_SCHEDULER_ADDRESS", "tcp://127.0.0.1:9")
-    done = subprocess.run(
-        [sys.executable, "-c", ALONE], cwd=ROOT, capture_output=True, text=True, check=True
-    )
-    assert done.stdout.startswith("no Dask scheduler answers at tcp://127.0.0.1:9: ")
+    ones = np.ones((1, 1), np.float32)
+    with (
+        dask.config.set({"distributed.comm.timeouts.connect": "0.3s"}),
+        pytest.raises(Unavailable, match=r"no Dask scheduler answers at tcp://127\.0\.0\.1:9: "),
+    ):
+        prepared(Layer(ones, ones), 1)
 
 
 def test_one_without_workers_is_unavailable() -> None:

@@ -17,7 +17,8 @@ To add a chart, add a file: it is found by its name, and no other file needs a t
 lines from rows (lines), wording (words, footer), a kernel's looks (looks), what the machine can do
 (ceilings), round numbers (ticks). A body of a new type needs help from each pen: Matplotlib's draws
 all, PowerPoint's lines, bars and, in sentences, dots, the page's all that a run has. `gate.py` is
-the picture of a comparison of two commits and `history.py` that of many runs: neither is a run's.
+the picture of a comparison of two commits, `history.py` that of many runs and `scaling.py` that of
+many numbers of devices: none is a run's.
 Nothing heavy is imported here.
 """
 
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 
     from bench.stats.run_data import RunData
 
-NOT_OF_A_RUN = ("gate", "history")
+NOT_OF_A_RUN = ("gate", "history", "scaling")
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,13 +43,15 @@ KNOWN = {
 }
 _OTHERS = ("#CC79A7", "#44AA99", "#BB5566", "#4477AA", "#997700", "#994455", "#6699CC")
 _MARKERS = ("thin-diamond", "octagon", "flat-hexagon")
+# drawn beside jax_sharded (scaling.py), whose colour and marker its name would give it
+_BESIDE = {"dask_matmul": Look("#BB5566", "octagon", DOTTED)}
 _DASHES: tuple[Dash, ...] = (SOLID, DOTTED, DASHED, LONG, DASH_DOT, DASH_DOTS)
 
 
 def look(kernel: str) -> Look:
     """How a kernel looks in every chart, whichever others are there."""
-    if kernel in KNOWN:
-        return KNOWN[kernel]
+    if (known := KNOWN.get(kernel) or _BESIDE.get(kernel)) is not None:
+        return known
     colour, marker, dash, *_ = hashlib.sha256(kernel.encode()).digest()  # hash() is salted
     return Look(
         _OTHERS[colour % len(_OTHERS)],
