@@ -75,9 +75,11 @@ DTYPES: dict[str, type[np.floating[Any]]] = {
     "tf32": np.float32,
     "float16": np.float16,
     "bfloat16": np.float32,
+    "int8": np.float32,
 }
 """The NumPy type that holds each precision's arrays. NumPy has no tf32 and no bfloat16: their
-values are held in float32, and a kernel that computes in them converts its own copies."""
+values are held in float32, and a kernel that computes in them converts its own copies. With int8
+only W's numbers are small: whole ones times a scale a unit (`kernels._int8`), all else float32."""
 
 
 class Unavailable(Exception):

@@ -27,6 +27,9 @@ Tried, and no faster: blocks of inputs and of examples for the second-level cach
 (on Zen 4 with 1 MiB of it, too); asking for W's numbers ahead of their use. Large pages matter with
 one example, and NumPy's large arrays have them already.
 
+In float16, bfloat16 and int8 the panels hold as few bytes, and one example of a large layer takes
+as little of the time: _compact.py, which has tiles of its own.
+
 What it costs: a copy of W, and seconds of compiling, once a machine (the result is kept in
 __pycache__). And, with _numba_tiles, some 400 lines for one operation; BLAS has about a hundred and
 fifty operations.
@@ -44,7 +47,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kernels import DTYPES, Layer, Step, Unsupported, supported
+from kernels import DTYPES, Layer, Step, Unsupported, _compact, supported
 from kernels._activations import in_place
 from kernels._numba import compiler_for
 
@@ -70,8 +73,11 @@ three calls once there are so many."""
 
 def prepare(layer: Layer, batch: int, device: int = 0) -> Step:
     """W becomes panels, b is padded to whole panels, out is (batch, n_units) as for all others."""
+    if layer.precision in _compact.PRECISIONS:
+        return _compact.prepare(layer, batch)
     if layer.precision not in ("float64", "float32"):
-        raise Unsupported(f"precision {layer.precision}: the tiles have float64 and float32")
+        has = ", ".join(("float64", "float32", *_compact.PRECISIONS))
+        raise Unsupported(f"precision {layer.precision}: the tiles have {has}")
     numba = compiler_for("numba_packed")
     tiles = import_module("kernels._numba_tiles")  # it needs Numba to be imported
     floor, curve = supported("activation", layer.activation, tiles.FINISH)

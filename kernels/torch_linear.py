@@ -10,7 +10,9 @@ is kept for a backward pass.
 What it costs: two microseconds of dispatching on a CPU, a few more for each of the two calls on a
 GPU, where a launch is queued and returns. So there the device has a stream of its own, whose events
 are the clock. float16 on a CPU without instructions for it is some fifty times slower
-than float32 (1000 units, 128 examples, two Zen 5 cores): there it saves memory, not time.
+than float32 (1000 units, 128 examples, two Zen 5 cores): there it saves memory, not time. With
+weights of 8 bits it is another call, that of PyTorch's own quantised models (weight-only int8), on
+a CPU only. On x86 its vectors are written for inputs in bfloat16; float32's are left to a loop.
 
 What it shows: what the framework that most networks run in makes of the same layer.
 
@@ -39,6 +41,7 @@ from kernels import (
     library,
     supported,
 )
+from kernels._int8 import quantised
 
 TYPES = {
     "float64": "float64",
@@ -46,6 +49,7 @@ TYPES = {
     "tf32": "float32",  # a way to multiply float32 arrays
     "float16": "float16",
     "bfloat16": "bfloat16",
+    "int8": "float32",  # all but W
 }
 """PyTorch's type for the arrays of each precision."""
 
@@ -58,6 +62,8 @@ def prepare(layer: Layer, batch: int, device: int = 0) -> Step:
     """W (n_in, n_units), b (n_units,) and the output buffer (batch, n_units) go to the device."""
     torch = library("torch", "torch_linear")
     cuda = torch.cuda.is_available()
+    if layer.precision == "int8" and cuda:
+        raise Unsupported("precision int8: with inputs in float32 PyTorch has it on a CPU only")
     if layer.precision == "tf32" and not cuda:
         raise Unsupported("precision tf32: PyTorch has it on a GPU only, and sees none here")
     where: Any = _open_device(device) if cuda else HOST
@@ -95,7 +101,21 @@ def prepare(layer: Layer, batch: int, device: int = 0) -> Step:
     def launch(A_in: Any) -> Any:
         return g(addmm(b, A_in, W, out=out))
 
+    if layer.precision == "int8":
+        launch = _eight_bits(torch, layer, b, g)
     return Step(launch, send=send, fetch=fetch, device=where)
+
+
+def _eight_bits(torch: Any, layer: Layer, b: Any, g: Any) -> Any:
+    """The launch for W in 8 bits, (n_units, n_in) as PyTorch has it, and a scale a unit."""
+    whole, scale = quantised(layer.W)
+    W, scales = torch.from_numpy(np.ascontiguousarray(whole.T)), torch.from_numpy(scale)
+    product = torch.ops.aten._weight_int8pack_mm  # noqa: SLF001 - PyTorch has no public name for it
+
+    def launch(A_in: Any) -> Any:
+        return g(product(A_in, W, scales).add_(b))
+
+    return launch
 
 
 @cache

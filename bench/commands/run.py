@@ -41,7 +41,7 @@ def run(
     ] = None,
     precision: Annotated[
         str | None,
-        typer.Option(help="Precision: float64, float32, tf32, float16 or bfloat16."),
+        typer.Option(help="float64, float32, tf32, float16, bfloat16, or int8 (weights alone)."),
     ] = None,
     activation: Annotated[str | None, typer.Option(help=f"{options.either(ACTIVATIONS)}.")] = None,
     device: Annotated[

@@ -183,7 +183,7 @@ class Visit:
     n_units: int
     # examples in one launch: rows of A_in
     batch: int
-    # precision of the arithmetic: float64, float32, tf32, float16 or bfloat16
+    # precision of the arithmetic: float64, float32, tf32, float16 or bfloat16; or int8, of W alone
     precision: str
     # the layer's activation function; kernels/README.md names them all
     activation: str
@@ -407,7 +407,7 @@ class CellRow:
     n_units: int
     # examples in one launch: rows of A_in
     batch: int
-    # precision of the arithmetic: float64, float32, tf32, float16 or bfloat16
+    # precision of the arithmetic: float64, float32, tf32, float16 or bfloat16; or int8, of W alone
     precision: str
     # the layer's activation function; kernels/README.md names them all
     activation: str

@@ -42,6 +42,8 @@ ROUNDING = {
     "tf32": Rounding(2.0**-11, 2.0**-24, 2.0**-24, limit=1.5),
     "float16": Rounding(0.0, 2.0**-24, 2.0**-11),
     "bfloat16": Rounding(0.0, 2.0**-24, 2.0**-8),
+    # the weights are what 8 bits hold before anybody computes with them: nothing is rounded to them
+    "int8": Rounding(0.0, 2.0**-24, 2.0**-24),
 }
 
 STEEP = 0.1

@@ -12,6 +12,9 @@ from bench.plan import weights
 from bench.plan.case import Case, Weights
 from bench.plan.weights import Numbers
 
+MOST = 127
+"""The largest whole number that int8 has with either sign."""
+
 BLOCK = 2**15
 """Numbers that are drawn at a time: what it takes stays in a cache, and needs no room."""
 
@@ -54,6 +57,8 @@ def draw_layer(W: NDArray[Any], b: NDArray[Any], case: Case, seed: int) -> None:
     With an input of variance 1 outputs are of order 1 at every width, and b is not zero.
     """
     _fill(W, case, 1 / math.sqrt(case.n_in), 1.0, (seed, 2, case.n_in, case.n_units))
+    if case.precision == "int8":
+        _to_int8(W)
     _fill(b, case, 0.5, 1.0, (seed, 3, case.n_units))
 
 
@@ -64,6 +69,8 @@ def load_layer(W: NDArray[Any], b: NDArray[Any], case: Case, own: Weights) -> No
         for array in (W, b):
             for row in array:
                 row[...] = _to_bfloat16(row)
+    if case.precision == "int8":
+        _to_int8(W)
 
 
 def draw_input(A_in: NDArray[Any], case: Case, scale: float, seed: tuple[int, ...]) -> None:
@@ -126,6 +133,24 @@ def _fill(
         if case.precision == "bfloat16":
             unit = _to_bfloat16(unit)
         flat[start : start + len(unit)] = unit
+
+
+def _to_int8(W: NDArray[Any]) -> None:
+    """Round W to what 8 bits can hold, in place: in each unit whole numbers from -127 to 127 times
+    a scale that makes its largest weight one of the two (symmetric quantisation).
+
+    The scale is a number that bfloat16 has, so its 8 digits times the 7 of a whole number are exact
+    in float32: a kernel finds scale and numbers again (`kernels._int8`), and the answer to these
+    weights is as sharp as any. Weights of a unit that is too small for a normal scale become zeros.
+    """
+    rows = max(BLOCK // W.shape[1], 1)
+    blocks = [W[start : start + rows] for start in range(0, len(W), rows)]
+    largest = np.max([np.abs(block).max(axis=0) for block in blocks], axis=0)
+    scale = _to_bfloat16(largest / np.float32(MOST)).astype(W.dtype)
+    scale[scale < np.finfo(W.dtype).tiny] = np.inf  # all of its weights over it are 0
+    for block in blocks:
+        np.rint(block / scale, out=block)
+        np.multiply(block, scale, out=block, where=block != 0)
 
 
 def _to_bfloat16(values: NDArray[Any]) -> NDArray[np.float64]:

@@ -7,7 +7,7 @@ import msgspec
 
 from bench.plan.activations import ACTIVATIONS
 
-Precision = Literal["float64", "float32", "tf32", "float16", "bfloat16"]
+Precision = Literal["float64", "float32", "tf32", "float16", "bfloat16", "int8"]
 
 if TYPE_CHECKING:
     Activation = str
@@ -17,7 +17,11 @@ else:
 Cache = Literal["warm", "cold"]
 
 
-ITEMSIZE: dict[str, int] = {"float64": 8, "float32": 4, "tf32": 4, "float16": 2, "bfloat16": 2}
+ITEMSIZE = {"float64": 8, "float32": 4, "tf32": 4, "float16": 2, "bfloat16": 2, "int8": 4}
+"""Bytes of a number, of W's where WEIGHT has no other."""
+
+WEIGHT = {"int8": 1}
+"""Bytes of a number of W, where that is not as large as the others; it has a scale a unit then."""
 
 
 LARGEST = 2**20
@@ -45,8 +49,16 @@ class Case:
     @property
     def bytes(self) -> int:
         """Bytes that have to move at least: A_in, W and b read once, A_out written once."""
-        numbers = self.batch * (self.n_in + self.n_units) + self.n_units * (self.n_in + 1)
-        return numbers * ITEMSIZE[self.precision]
+        size = ITEMSIZE[self.precision]
+        others = self.batch * (self.n_in + self.n_units) + self.n_units
+        scales = self.n_units if self.precision in WEIGHT else 0
+        return (others + scales) * size + self.weight_bytes
+
+    @property
+    def weight_bytes(self) -> int:
+        """Bytes of W's numbers: all that matters to a large layer with one example."""
+        size = WEIGHT.get(self.precision, ITEMSIZE[self.precision])
+        return self.n_in * self.n_units * size
 
 
 class Weights(

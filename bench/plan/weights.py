@@ -181,9 +181,11 @@ RANGES: dict[str, tuple[float, float]] = {
     "tf32": _SINGLE,
     "float16": (65504.0, 2.0**-24),
     "bfloat16": (float(np.uint32(0x7F7F0000).view(np.float32)), _SINGLE[1]),
+    "int8": (2.0**127, 2.0**-118),
 }
 """The largest number of each precision, and the smallest that is not 0; of float64, those whose
-squares, which the check takes in float64, are neither infinite nor 0."""
+squares, which the check takes in float64, are neither infinite nor 0; of int8, those that 127 times
+a normal scale reaches."""
 
 
 def _known(own: Weights, layer: Named | Case) -> tuple[Tensor, Tensor | None]:

@@ -15,6 +15,7 @@ from bench.ipc.outputs import Wrong
 from bench.judge import answers, inputs
 from bench.judge.check import check
 from bench.plan.case import Case
+from kernels._int8 import quantised
 
 ACTIVATIONS = ("linear", "relu", "sigmoid", "tanh")
 LARGE = Case(n_in=1024, n_units=96, batch=12, precision="float32", activation="linear")
@@ -182,6 +183,31 @@ def test_float32_arithmetic_is_caught_where_float64_was_asked(activation: str) -
     single = Arrays(*(a.astype(np.float32) for a in (arrays.A_in, arrays.W, arrays.b)))
     output = honest(single, activation).astype(np.float64)
     said(output, case, arrays, np.float64)
+
+
+@every_activation
+def test_weights_of_8_bits_are_judged_as_sharply_as_float32(activation: str) -> None:
+    case = replace(LARGE, activation=activation, precision="int8")
+    arrays = drawn(case)  # what 8 bits have
+    assert judge(honest(arrays, activation), case, arrays) < 1
+    half = replace(arrays, A_in=rounded(arrays.A_in, 10))
+    said(honest(half, activation), case, arrays)
+
+
+@every_activation
+def test_a_wrong_scale_or_a_whole_number_off_by_one_is_caught(activation: str) -> None:
+    case = replace(LARGE, activation=activation, precision="int8")
+    arrays = drawn(case)
+    q, scale = quantised(arrays.W)
+    np.testing.assert_array_equal(q * scale, arrays.W)
+    off = np.ones_like(scale)
+    off[5] = 1.001
+    said(honest(replace(arrays, W=q * (scale * off)), activation), case, arrays)
+    fewer = np.rint(arrays.W / (2 * scale)) * (2 * scale)  # 7 bits of the 8
+    said(honest(replace(arrays, W=fewer), activation), case, arrays)
+    numbers = q.astype(np.float32)
+    numbers[3, 5] += 1
+    said(honest(replace(arrays, W=numbers * scale), activation), case, arrays)
 
 
 def test_sums_kept_in_float16_are_caught() -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from bench.ipc.arrays import Arrays
 from bench.judge import answers, inputs
 from bench.plan.case import Case
+from kernels._int8 import quantised
 
 exact = settings(deadline=None, derandomize=True, database=None, max_examples=40)
 sizes = st.integers(1, 24)
@@ -36,6 +38,7 @@ KNOWN = {
     ("float32", np.float32, 1): "a7bb8892dab083e49ad768da2f6af15b5289cf321342f6c5e02a95a54db06ebb",
     ("float16", np.float16, 0): "89b8aba7be8f0e95c1c99626966d5f8df2685955810bcb8b4ffae59b25b98611",
     ("bfloat16", np.float32, 0): "b2fc95f336271884d8f3b6f8a4882f0ba89985ed33a3e81bf0960e59d1458868",
+    ("int8", np.float32, 0): "d5c6ac48945055f2457185f11687c5823d9ddea054d13c1a79caf643e19e406d",
 }
 
 
@@ -107,6 +110,31 @@ def test_bfloat16_values_are_ones_that_bfloat16_has() -> None:
         assert not (array.view(np.uint32) & np.uint32(0xFFFF)).any()
     # and no coarser: the last bit that bfloat16 has is used
     assert (arrays.A_in.view(np.uint32) & np.uint32(0x10000)).any()
+
+
+def test_weights_of_int8_are_whole_numbers_times_a_scale_and_the_nearest_ones() -> None:
+    wanted = case(n_in=300, n_units=70, precision="int8")
+    before = inputs.draw(replace(wanted, precision="float32"), 0, np.float32)
+    arrays = inputs.draw(wanted, 0, np.float32)
+    q, scale = quantised(arrays.W)
+    np.testing.assert_array_equal(q * scale, arrays.W)
+    assert (np.abs(q.astype(int)).max(axis=0) == 127).all()
+    # half a step; the largest of a unit may lie beyond 127 steps, by what the scale was rounded
+    assert (np.abs(arrays.W - before.W) <= scale * (0.5 + 127 * 2.0**-9)).all()
+    inner = np.abs(q) < 126
+    assert (np.abs(arrays.W - before.W) <= scale * 0.5 * (1 + 1e-6))[inner].all()
+    for same in ("A_in", "b"):
+        np.testing.assert_array_equal(getattr(arrays, same), getattr(before, same))
+
+
+def test_units_of_zeros_and_of_nearly_nothing_have_weights_of_zero() -> None:
+    W = np.array([[1, 0, 1e-37, 3e38], [-0.5, 0, -1e-38, -1e38]], np.float32)
+    inputs._to_int8(W)
+    q, scale = quantised(W)
+    np.testing.assert_array_equal(q[0], [127, 0, 0, 127])
+    np.testing.assert_array_equal(scale[1:3], 1)
+    np.testing.assert_allclose(W[0, [0, 3]], [1, 3e38], rtol=2**-8)
+    np.testing.assert_allclose(W[1, [0, 3]], [-0.5, -1e38], rtol=2**-6)
 
 
 def test_bfloat16_values_are_the_nearest_ones() -> None:

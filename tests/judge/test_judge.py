@@ -18,6 +18,7 @@ from bench.judge.judge import Judge, Lent
 from bench.plan import weights
 from bench.plan.case import Case
 from bench.terminal.errors import BadInput
+from kernels._int8 import quantised
 
 CASE = Case(24, 20, 16, "float32", "relu")
 
@@ -199,6 +200,18 @@ def test_a_square_and_a_files_layer_of_its_shape_do_not_share_their_numbers(
     with pytest.raises(BadInput, match="has changed since this run began: start a new run"):
         fresh.draw(case, own)
     fresh.close()
+
+
+def test_an_own_layer_is_rounded_to_8_bits(judge: Judge, tmp_path: Path) -> None:
+    W = np.random.default_rng(0).normal(size=(40, 6)).astype(np.float32)
+    W[:, 4] = 0  # pruned
+    np.savez(tmp_path / "a.npz", W=W, b=np.full(6, 1 / 3))
+    own = weights.find(str(tmp_path / "a.npz")).layer.weights
+    shared = judge.shared(Case(40, 6, 2, "int8", "linear"), own)
+    q, scale = quantised(shared.W)
+    np.testing.assert_array_equal(q * scale, shared.W)
+    assert (np.abs(shared.W - W) <= scale * (0.5 + 127 * 2.0**-9)).all()
+    assert (shared.b == np.float32(1 / 3)).all()
 
 
 def test_an_own_layer_is_rounded_to_bfloat16(judge: Judge, tmp_path: Path) -> None:

@@ -52,7 +52,7 @@ def claims(name: str, precision: str = "float32", activation: str = "linear") ->
 CLAIMED = [
     (name, precision)
     for name in HERE
-    for precision in ("tf32", "float16", "bfloat16")
+    for precision in ("tf32", "float16", "bfloat16", "int8")
     if claims(name, precision)
 ]
 
@@ -283,7 +283,7 @@ class TestRefusals:
     """What a kernel doesn't do, it says."""
 
     @pytest.mark.parametrize("name", ON_ANY_CPU)
-    @pytest.mark.parametrize("precision", ["tf32", "float16", "bfloat16"])
+    @pytest.mark.parametrize("precision", ["tf32", "float16", "bfloat16", "int8"])
     def test_precisions_that_numpy_has_not_are_unsupported(self, name: str, precision: str) -> None:
         dtype = kernels.DTYPES[precision]
         layer = Layer(np.ones((2, 2), dtype), np.ones((1, 2), dtype), "relu", precision)

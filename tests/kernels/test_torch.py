@@ -168,6 +168,12 @@ def test_without_a_gpu_it_computes_here_and_has_no_tf32(machine: Machine) -> Non
         prepared(Case(6, 5, 9, "tf32", "relu"))
 
 
+@pytest.mark.usefixtures("machine")
+def test_weights_of_8_bits_are_left_to_the_cpu() -> None:
+    with pytest.raises(Unsupported, match="precision int8: with inputs in float32 PyTorch has it"):
+        prepared(Case(6, 5, 9, "int8", "relu"))
+
+
 def test_with_the_real_pytorch_the_input_is_not_copied_on_the_cpu() -> None:
     torch: Any = pytest.importorskip("torch", reason="needs PyTorch: make setup KERNELS=all")
     if torch.cuda.is_available():

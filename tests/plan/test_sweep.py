@@ -18,7 +18,7 @@ from bench.plan.sweep import Named, Sweep
 from bench.terminal.errors import BadInput
 
 ENOUGH = "widths = [16]\nbatches = [1]\n"
-ITEMSIZE = {"float64": 8, "float32": 4, "tf32": 4, "float16": 2, "bfloat16": 2}
+ITEMSIZE = {"float64": 8, "float32": 4, "tf32": 4, "float16": 2, "bfloat16": 2, "int8": 4}
 
 exact = settings(deadline=None, derandomize=True, database=None, max_examples=50)
 small = st.integers(1, 5)
@@ -149,8 +149,14 @@ def test_bytes_are_those_of_each_array_once(
     precision: str, n_in: int, n_units: int, batch: int
 ) -> None:
     A_in, W, b, A_out = (batch, n_in), (n_in, n_units), (1, n_units), (batch, n_units)
-    numbers = sum(len(list(np.ndindex(shape))) for shape in (A_in, W, b, A_out))
-    assert Case(n_in, n_units, batch, precision, "relu").bytes == numbers * ITEMSIZE[precision]
+    others, weights = (
+        sum(len(list(np.ndindex(shape))) for shape in shapes) * ITEMSIZE[precision]
+        for shapes in ((A_in, b, A_out), (W,))
+    )
+    if precision == "int8":  # a byte a weight, and a scale a unit
+        others, weights = others + 4 * n_units, weights // 4
+    case = Case(n_in, n_units, batch, precision, "relu")
+    assert (case.bytes, case.weight_bytes) == (others + weights, weights)
 
 
 def test_what_a_sweep_leaves_open_is_the_first_device_every_core_and_every_kernel() -> None:
@@ -206,7 +212,7 @@ def test_a_limit_without_end_is_refused(field: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("field", "known"),
     [
-        ("precision", "float64, float32, tf32, float16, bfloat16"),
+        ("precision", "float64, float32, tf32, float16, bfloat16, int8"),
         ("activation", "linear, relu, sigmoid, tanh"),
         ("cache", "warm, cold"),
     ],
