@@ -24,6 +24,7 @@ from bench.worker import limits, messages
 from bench.worker.server import Server
 
 RESULTS = ROOT / "results" / "studies"
+PICTURES = ROOT / "plots" / "studies"
 
 
 def run(cells: Sequence[Cell], budget_s: float, seed: int, history: History | None = None) -> Times:

@@ -21,7 +21,6 @@ from typing import Any
 
 import numpy as np
 
-from bench import ROOT
 from bench.machine import survey
 from bench.measure import visit
 from bench.plan.case import Case
@@ -31,7 +30,7 @@ from bench.show.pictures.parts import looks
 from bench.show.pictures.parts.lines import widths
 from bench.show.pictures.parts.picture import Guide, Line, Lines, Panel, Picture, Y
 from bench.stats import adjust
-from bench.studies import open_here, run, write
+from bench.studies import PICTURES, open_here, run, write
 from bench.terminal import units
 from bench.worker import limits, messages
 from bench.worker.open_cell import OpenCell
@@ -50,7 +49,6 @@ CHANGED = 1.1
 FEW = 5
 """Rounds at least that a width is judged by."""
 
-PICTURE = ROOT / "plots" / "studies"
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,13 +179,13 @@ def title(rows: Sequence[Row]) -> str:
     """How much faster small weights are in the widest layer, where they clearly are."""
     widest = max(row.width for row in rows)
     faster = [
-        f"{row.precision} is {units.times(row.faster, 2)} as fast"
+        f"{row.precision} takes 1/{row.faster:.1f}"
         for row in rows
         if row.width == widest and row.precision in ("float16", "int8") and row.faster_low > 1
     ]
     if not faster:
         return "Time of one example by bytes a weight"
-    return f"One example, {widest} units: {', '.join(faster)} as float32"
+    return f"{widest} units: {', '.join(faster)} of float32's time"
 
 
 def show(rows: Sequence[Row]) -> None:
@@ -215,7 +213,7 @@ def of_widths(budget_s: float) -> None:
     machine = survey.survey(visit.software(limits.usable_cores()), limits.usable_cores())
     where = f"{machine.cpu.model} · {limits.usable_cores()} threads · {machine.started[:10]}"
     for theme in charts.THEMES:
-        charts.draw(picture(rows, where), PICTURE, "bytes_a_weight", theme, formats=["png"])
+        charts.draw(picture(rows, where), PICTURES, "bytes_a_weight", theme, formats=["png"])
 
 
 def of_rivals(budget_s: float) -> None:

@@ -8,7 +8,7 @@ count is a run of its own, because JAX learns at its start how many devices ther
 are run in turn, several times. On a box with GPUs, JAX sees the first COUNT of them; without, XLA
 makes as many devices of the CPU, and counts beyond its cores only show what sharing a core costs.
 
-Writes results/studies/scaling.csv, and draws plots/scaling/scaling.png and -efficiency.png from it.
+Writes results/studies/scaling.csv, and draws plots/studies/scaling.png and -efficiency.png from it.
 """
 
 import csv
@@ -21,13 +21,12 @@ from dataclasses import asdict
 from statistics import median
 from typing import Any
 
-from bench import ROOT
 from bench.plan.case import Case
 from bench.plan.cell import Cell
 from bench.show import charts
 from bench.show.pictures import scaling
 from bench.show.pictures.scaling import Kind, Point, What
-from bench.studies import RESULTS, run, write
+from bench.studies import PICTURES, RESULTS, run, write
 from bench.terminal import units
 from bench.worker import limits
 
@@ -153,7 +152,7 @@ def draw(points: Sequence[Point]) -> None:
     for theme in charts.THEMES:
         for name, what in names.items():
             picture = scaling.picture(points, what, where)
-            charts.draw(picture, ROOT / "plots" / "scaling", name, theme, formats=("png",))
+            charts.draw(picture, PICTURES, name, theme, formats=("png",))
 
 
 if __name__ == "__main__":
