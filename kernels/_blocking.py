@@ -63,17 +63,25 @@ def whole(n_in: int) -> Blocks:
 
 
 def chosen(
-    batch: int, n_in: int, n_units: int, tile: Tile, caches: Sequence[Cache], threads: int
+    batch: int,
+    n_in: int,
+    n_units: int,
+    tile: Tile,
+    caches: Sequence[Cache],
+    threads: int,
+    deeper: float = 1.0,
 ) -> Blocks:
     """The blocks for a layer: `whole` where A_in fits the second-level cache, where nothing is
     gained, and where the caches aren't known.
+
+    `deeper`: times what out is taken to cost, so that blocks are deeper and fewer; 0: no blocks.
     """
     A_in = batch * n_in * tile.itemsize
-    if len(caches) < 2 or A_in <= caches[1].share:
+    if len(caches) < 2 or A_in <= caches[1].share or not deeper:
         return whole(n_in)
     second, third = caches[1], caches[2].size if len(caches) > 2 else 0
     room = second.share * (second.ways - 1) // second.ways // tile.itemsize
-    of_out = FROM_THIRD if SQUEEZED * A_in < third else FROM_MEMORY
+    of_out = deeper * (FROM_THIRD if SQUEEZED * A_in < third else FROM_MEMORY)
     parts = -(-n_in // max(depth(room, of_out), STEP))
     inputs = min(-(-n_in // parts // STEP) * STEP, n_in)
     # two tiles' parts of A_in beside it: the one in use, and the next
@@ -86,7 +94,7 @@ def chosen(
     return Blocks(inputs, -(-each // passes))
 
 
-def depth(room: int, of_out: int) -> int:
+def depth(room: int, of_out: float) -> int:
     """Inputs of a block with which A_in and out cost least together, in a cache with room for so
     many numbers; `of_out`: what a number of out costs in numbers of A_in.
 
@@ -94,4 +102,4 @@ def depth(room: int, of_out: int) -> int:
     numbers of A_in from far away and of_out * rows * wide / y for out; the least of their sum is at
     y = sqrt(room * of_out).
     """
-    return math.isqrt(room * of_out) // STEP * STEP
+    return int(math.sqrt(room * of_out)) // STEP * STEP

@@ -47,29 +47,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kernels import DTYPES, Layer, Step, Unsupported, _blocking, supported
+from kernels import DTYPES, Layer, Step, Unsupported, _blocking, _tuning, supported
 from kernels._activations import in_place
 from kernels._caches import LINE, Cache, data_caches
 from kernels._numba import compiler_for
 
-SHARED = 2**18
-"""Products (batch * n_in * n_units) from which on the threads share the work: waking them takes a
-microsecond, in which a core does some hundred thousand."""
-
-COPIED = 1024
-"""Units from which on copying A_in is worth it: that takes as long as some 40 units, and saves at
-most a tenth of the time of all."""
-
 USUAL = Cache(level=1, size=2**15, ways=8)
 """Many a CPU's nearest cache, where the system doesn't say."""
 
-AHEAD = False
-"""Whether one example asks for W's numbers ahead of their use."""
+NARROW, MANY = 4, 16
+"""Up to so many units, a layer for so many examples is left to BLAS: a tile would compute a panel
+of units for it. NumPy took 1.05 to 3.3 times less for 2 units, 0.8 to 2.3 for 3 and 0.9 to 1.5 for
+4, and more from 8 units on and for one example (`limit narrow`)."""
 
-ONE_UNIT = 2**14
-"""Numbers of A_in (batch * n_in) from which on a layer of one unit is left to BLAS. A tile would
-compute a panel of units for it; BLAS has a routine for a matrix times a vector, which pays for its
-three calls once there are so many."""
+LEFT = 2**14
+"""Numbers of A_in (batch * n_in) from which on that is so, and for one unit from one example on:
+BLAS is called three times, for the product, the bias and the activation."""
 
 
 def prepare(layer: Layer, batch: int, device: int = 0) -> Step:
@@ -79,11 +72,13 @@ def prepare(layer: Layer, batch: int, device: int = 0) -> Step:
     numba = compiler_for("numba_packed")
     tiles = import_module("kernels._numba_tiles")  # it needs Numba to be imported
     floor, curve = supported("activation", layer.activation, tiles.FINISH)
-    if layer.n_units == 1 and batch * layer.n_in >= ONE_UNIT:
-        return _one_unit(layer, batch)
+    few = layer.n_units == 1 or (layer.n_units <= NARROW and batch >= MANY)
+    if few and batch * layer.n_in >= LEFT:
+        return _by_blas(layer, batch)
     dtype = np.dtype(DTYPES[layer.precision])
+    parameters = _tuning.here()
     threads = numba.get_num_threads()
-    shared = threads > 1 and batch * layer.n_in * layer.n_units >= SHARED
+    shared = threads > 1 and batch * layer.n_in * layer.n_units >= parameters.shared
     forward = tiles.compiled(dtype.name, shared)
     W, b = _packed(layer, tiles.PANELS * tiles.VECTOR_BYTES // dtype.itemsize)
     out = _aligned((batch, layer.n_units), dtype)
@@ -91,13 +86,15 @@ def prepare(layer: Layer, batch: int, device: int = 0) -> Step:
     caches = data_caches()
     nearest = caches[0] if caches else USUAL
     meet = rows >= tiles.LEAST_COPIED and _meet(rows, layer.n_in * dtype.itemsize, nearest)
-    copies = layer.n_units >= COPIED and meet
+    copies = layer.n_units >= parameters.copied and meet
     copy = _aligned((batch * layer.n_in if copies else 0,), dtype)
     tile = _blocking.Tile(tiles.ROWS, W.shape[2], dtype.itemsize)
     parts = threads if shared else 1
-    block = _blocking.chosen(batch, layer.n_in, layer.n_units, tile, caches, parts)
+    block = _blocking.chosen(
+        batch, layer.n_in, layer.n_units, tile, caches, parts, parameters.blocks
+    )
     sums = _aligned((batch * len(b) if block.inputs < layer.n_in else 0,), dtype)
-    blocks = (block.inputs, block.columns, int(AHEAD))
+    blocks = (block.inputs, block.columns, int(parameters.ahead))
     lowest = dtype.type(floor)
 
     def launch(A_in: Any) -> Any:
@@ -108,10 +105,10 @@ def prepare(layer: Layer, batch: int, device: int = 0) -> Step:
     return Step(launch, send=lambda A_in: np.require(A_in, requirements=("C", "A")))
 
 
-def _one_unit(layer: Layer, batch: int) -> Step:
-    """A matrix times a vector: (batch, n_in) @ (n_in, 1)."""
+def _by_blas(layer: Layer, batch: int) -> Step:
+    """A product that is narrow, or a matrix times a vector."""
     W, b = np.ascontiguousarray(layer.W), layer.b
-    out = np.empty((batch, 1), W.dtype)
+    out = np.empty((batch, layer.n_units), W.dtype)
     g = in_place(np, layer.activation)
 
     def launch(A_in: NDArray[Any]) -> NDArray[Any]:

@@ -68,6 +68,14 @@ def run(
         bool,
         typer.Option("--count", help="Count the instructions of each cell's launch, too."),
     ] = False,
+    tune: Annotated[  # noqa: FBT002
+        bool,
+        typer.Option(
+            "--tune",
+            help="Before the run, try for a minute which parameters suit numba_packed here; they"
+            " are kept for later runs on this machine.",
+        ),
+    ] = False,
     out: Annotated[
         Path | None, typer.Option(help="Folder for the run. Without it: results/<time>-<sweep>.")
     ] = None,
@@ -100,11 +108,11 @@ def run(
         raise BadInput("--transposed describes the file of --layer: give --layer too")
     if resume is None:
         code = session.start(
-            sweep, changes | limits, out, layer or (), transposed=transposed, count=count
+            sweep, changes | limits, out, layer or (), transposed=transposed, count=count, tune=tune
         )
     else:
         added = {name: changes.pop(name) for name in ("kernels", "widths", "batches")}
-        changes |= {"layer": layer, "out": out}
+        changes |= {"layer": layer, "out": out, "tune": tune or None}
         given = [f"--{name}" for name, value in changes.items() if value is not None]
         if given:
             raise BadInput(

@@ -1,7 +1,6 @@
 """numba_packed's tiles: of each height and width, on any number of threads, in any vectors."""
 
 import itertools
-import math
 import os
 import platform
 import subprocess
@@ -17,8 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from kernels import Layer, Step, _blocking, numba_packed
+from kernels import Layer, Step, _blocking, _tuning, numba_packed
 from kernels._caches import Cache
+from kernels._tuning import Parameters
 
 pytestmark = pytest.mark.skipif(
     find_spec("numba") is None, reason="needs numba: make setup KERNELS=numba_packed"
@@ -60,7 +60,7 @@ def test_a_tile_of_any_height_and_width_is_exact(n_units: int, batch: int) -> No
 def test_a_copied_input_gives_the_same(
     n_units: int, tiles: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(numba_packed, "COPIED", 1)
+    monkeypatch.setenv(_tuning.VARIABLE, _tuning.dumps(Parameters(copied=1)))
     monkeypatch.setattr(numba_packed, "data_caches", lambda: [Cache(1, 64, 1)])  # all rows meet
     copies = []
     compiled = tiles.compiled
@@ -204,8 +204,8 @@ class TestBlocks:
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         """Small caches make small blocks; threads are 1 to 8 whatever the machine has."""
-        monkeypatch.setattr(numba_packed, "SHARED", 1)
-        monkeypatch.setattr(numba_packed, "COPIED", 1 if copied else math.inf)
+        parameters = Parameters(shared=1, copied=1 if copied else 2**40)
+        monkeypatch.setenv(_tuning.VARIABLE, _tuning.dumps(parameters))
         different = set()
         for batch, n_in, n_units in ((61, 701, 270), (140, 333, 180), (50, 1100, 100)):
             W, b = whole_numbers(n_in, n_units).astype(precision), np.ones((1, n_units), precision)
@@ -237,7 +237,7 @@ class TestBlocks:
             np.testing.assert_array_equal(prepared(40, 40, 14, name).launch(A_in), expected[name])
 
     def test_w_may_be_asked_for_ahead(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(numba_packed, "AHEAD", True)
+        monkeypatch.setenv(_tuning.VARIABLE, _tuning.dumps(Parameters(ahead=True)))
         test_a_tile_of_any_height_and_width_is_exact(33, 1)
 
 
@@ -269,9 +269,9 @@ def test_the_curves_are_right_to_the_last_digits_at_any_size(precision: str, til
 @pytest.mark.parametrize(
     ("threads", "products", "shared"),
     [
-        (2, numba_packed.SHARED - 1, False),
-        (2, numba_packed.SHARED, True),
-        (1, numba_packed.SHARED, False),
+        (2, _tuning.DEFAULT.shared - 1, False),
+        (2, _tuning.DEFAULT.shared, True),
+        (1, _tuning.DEFAULT.shared, False),
     ],
 )
 def test_small_layers_are_left_to_one_thread(
@@ -290,12 +290,21 @@ def test_small_layers_are_left_to_one_thread(
 
 
 @pytest.mark.parametrize("activation", ["linear", "relu"])
-@pytest.mark.parametrize("units", [1, 2])
 @pytest.mark.parametrize("fewer", [0, 1])
-def test_many_numbers_for_one_unit_are_left_to_blas(
-    fewer: int, units: int, activation: str, tiles: Any, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("units", "batch", "left"),
+    [(1, 4, True), (2, 4, False), (2, 16, True), (4, 64, True), (5, 64, False)],
+)
+def test_many_numbers_for_few_units_are_left_to_blas(
+    units: int,
+    batch: int,
+    left: bool,  # noqa: FBT001
+    fewer: int,
+    activation: str,
+    tiles: Any,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    n_in = numba_packed.ONE_UNIT // 4 - fewer
+    n_in = numba_packed.LEFT // batch - fewer
     with_tiles = []
     compiled = tiles.compiled
 
@@ -304,20 +313,47 @@ def test_many_numbers_for_one_unit_are_left_to_blas(
         return compiled(*of)
 
     monkeypatch.setattr(tiles, "compiled", seen)
-    A_in = whole_numbers(4, n_in)
-    found = prepared(n_in, units, 4, activation).launch(A_in)
-    assert bool(with_tiles) == (fewer == 1 or units == 2)
+    A_in = whole_numbers(batch, n_in)
+    found = prepared(n_in, units, batch, activation).launch(A_in)
+    assert bool(with_tiles) == (fewer == 1 or not left)
     expected = A_in @ whole_numbers(n_in, units) + whole_numbers(1, units)
     expected = expected if activation == "linear" else np.maximum(expected, 0)
     np.testing.assert_array_equal(found, expected, strict=True)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "{", "[]", "{}", "null", '{"blocks": 1}', "9" * 5000),
+        _tuning.dumps(Parameters(blocks=-1.0)),
+        _tuning.dumps(Parameters(blocks=float("nan"))),
+        _tuning.dumps(Parameters(shared=-1)),
+        _tuning.dumps(Parameters()).replace("1024", '"many"'),
+    ],
+)
+def test_parameters_that_make_no_sense_are_the_defaults(text: str) -> None:
+    assert _tuning.loads(text) == Parameters()
+
+
+def test_parameters_are_what_was_found_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(_tuning.VARIABLE, raising=False)
+    found = Parameters(0.25, ahead=True, shared=7, copied=9)
+    with _tuning.used(found):
+        assert _tuning.here() == found
+        with _tuning.used(Parameters()):
+            assert _tuning.here() == Parameters()
+        assert _tuning.here() == found
+    assert _tuning.VARIABLE not in os.environ
+
+
 OTHER_VECTORS = """
 import numpy as np
-from kernels import Layer, _numba_tiles, numba_packed
+import os
+from kernels import Layer, _numba_tiles, _tuning, numba_packed
 from test_packed import whole_numbers
 print(_numba_tiles.VECTOR_BYTES, _numba_tiles.ROWS)
-numba_packed.SHARED = np.inf  # compiles half as long
+one_thread = _tuning.Parameters(shared=2**40)  # compiles half as long
+os.environ[_tuning.VARIABLE] = _tuning.dumps(one_thread)
 for batch in (1, 2, 5, 6, 7, 13):
     for n_units in (1, 4, 5, 8, 9, 16, 19):
         W, b, A_in = whole_numbers(5, n_units), whole_numbers(1, n_units), whole_numbers(batch, 5)

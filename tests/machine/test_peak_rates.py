@@ -82,7 +82,7 @@ class Child:
     ) -> subprocess.CompletedProcess[str]:
         assert check, "a child that failed must not be read"
         self.asked.append((command, env))
-        said = CpuPeaks(*self.rates, self.registers, self.levels, self.lacking)
+        said = CpuPeaks(self.rates[0], self.rates[1], self.registers, self.levels, self.lacking)
         text = f"a greeting\n{msgspec.json.encode(said).decode()}\n"
         return subprocess.CompletedProcess(command, 0, text, "")
 
