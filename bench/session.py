@@ -117,6 +117,9 @@ def _tuned(software: "Software", threads: int, *, tune: bool) -> list[str]:
     """Have numba_packed use what was found best here, now or before -> what is to say of it."""
     from bench.machine import survey, tuning
 
+    if not tune and not kept(TUNED).exists():
+        tuning.tell("")
+        return []
     fingerprint = survey.survey(software, threads).fingerprint
     if tune:
         return [tuning.tune(fingerprint, threads, kept(TUNED))]
