@@ -24,8 +24,9 @@ if TYPE_CHECKING:
     from bench.stats.run_data import RunData
     from bench.worker.messages import Software
 
-PEAKS, SPEED = ".peaks.json", ".speed.json"
-"""What its machines were seen to reach, and how fast their cores are: kept between runs."""
+PEAKS, SPEED, TUNED = ".peaks.json", ".speed.json", ".tuned.json"
+"""What its machines were seen to reach, how fast their cores are, and what suits numba_packed
+there: kept between runs."""
 
 VARIABLE = "BENCH_KEPT"
 """Names the folder that they are kept in; without it: the checkout's results/."""
@@ -43,8 +44,10 @@ def start(
     transposed: bool = False,
     count: bool = False,
     charts: bool = True,
+    tune: bool = False,
 ) -> int:
-    """A new run: settle what to measure, make its directory, measure; `count`: instructions, too.
+    """A new run: settle what to measure, make its directory, measure; `count`: instructions, too;
+    `tune`: try numba_packed's parameters before.
 
     `layers`: [LABEL=]FILE[:NAME] of layers with numbers of their own, instead of the sweep's.
     """
@@ -67,13 +70,14 @@ def start(
     _refuse_twins(fields["kernels"])
     settled = sweep.settled(fields)
     _refuse_layers(settled)
+    notes = [f"{found.said}; measured in {settled.precision}" for found in own]
+    notes += _tuned(software, settled.threads, tune=tune)
     stem = "layer" if own else Path(name).stem
     folder = out or ROOT / "results" / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{stem}"
     with visit.Visitor(settled.threads, settled.seed, settled.launch_limit_s) as visitor:
         files = [kernel for kernel in settled.kernels if kernel not in software.kernels]
         _load(visitor, files, settled)
         with store.Run.create(folder, settled) as opened:
-            notes = [f"{found.said}; measured in {settled.precision}" for found in own]
             empty = run_data.read(folder)
             return _measure(
                 opened, settled, visitor, software, empty, notes, count=count, charts=charts
@@ -90,7 +94,7 @@ def go_on(
 ) -> int:
     """A run that was stopped or is to be extended, taken up again on the same machine."""
     from bench.data import store
-    from bench.machine import survey
+    from bench.machine import survey, tuning
     from bench.measure import visit
     from bench.plan import sweep
     from bench.stats import run_data
@@ -108,6 +112,7 @@ def go_on(
         before = run_data.read(folder)
         if before.visits:
             _refuse_another_machine(before, survey.survey(software, settled.threads))
+        tuning.tell(before.machine.tuned)  # as it began
         with visit.Visitor(settled.threads, settled.seed, settled.launch_limit_s) as visitor:
             hashes = _load(visitor, settled.kernels, settled)
             for row in before.visits:
@@ -116,6 +121,20 @@ def go_on(
                     raise BadInput(f"{changed}: start a new run")
             opened.write_sweep(settled)
             return _measure(opened, settled, visitor, software, before, count=count, charts=charts)
+
+
+def _tuned(software: "Software", threads: int, *, tune: bool) -> list[str]:
+    """Have numba_packed use what was found best here, now or before -> what is to say of it."""
+    from bench.machine import survey, tuning
+
+    if not tune and not kept(TUNED).exists():
+        tuning.tell("")
+        return []
+    fingerprint = survey.survey(software, threads).fingerprint
+    if tune:
+        return [tuning.tune(fingerprint, threads, kept(TUNED))]
+    tuning.tell(tuning.known(fingerprint, threads, kept(TUNED)))
+    return []
 
 
 def _refuse_layers(settled: "Sweep") -> None:

@@ -61,13 +61,21 @@ LINE = 16
 TURN = 4
 """Unroll factor of the loop over inputs."""
 
+PLAIN, COPIED, AHEAD = range(WAYS := 3)
+"""How a tile reads: A as it lies, or a copy of it; or a single row of A, and W asked for ahead."""
+
+AHEAD_BYTES = 2048
+"""How far ahead of its use W is asked for: 16 turns, and across the ends of small pages, where the
+CPU's own guesses stop."""
+
 _KINDS = [
-    (height, vectors, copied)
+    (height, vectors, way)
     for height in range(1, ROWS + 1)
     for vectors in range(1, PANELS + 1)
-    for copied in range(2 if height >= LEAST_COPIED else 1)
+    for way in (PLAIN, COPIED, AHEAD)
+    if way == PLAIN or (height == 1 if way == AHEAD else height >= LEAST_COPIED)
 ]
-"""The tiles that there are: rows, panels, and whether A is a copy."""
+"""The tiles that there are: rows, panels, and how they read."""
 
 SIGMOID, TANH = 1, 2
 
@@ -85,30 +93,32 @@ INT, INT32 = ir.IntType(64), ir.IntType(32)
 
 @intrinsic
 def _tile(
-    _typing: Any, rows: Any, panels: Any, copied: Any, n_in: Any, A: Any, A_stride: Any, W: Any,
-    W_stride: Any, b: Any, floor: Any, out: Any, out_stride: Any, units: Any,
+    _typing: Any, rows: Any, panels: Any, way: Any, n_in: Any, A: Any, A_stride: Any, W: Any,
+    W_stride: Any, b: Any, b_stride: Any, floor: Any, out: Any, out_stride: Any, units: Any,
 ) -> Any:  # fmt: skip
     """One tile: out = max(A @ W + b, floor), for `rows` rows, `panels` panels and `n_in` inputs.
 
-    A, W, b and out are addresses; the strides are in bytes, from row to row; `floor` has the type
-    of the numbers. With `copied` (1 or 0), A is as `_copy` leaves it and has no stride. Only the
-    first `units` columns are stored.
+    A, W, b and out are addresses; the strides are in bytes, from row to row (b's: 0, or where the
+    sums of the inputs before are); `floor` has the type of the numbers. `way`: PLAIN, or COPIED,
+    where A is as `_copy` leaves it and has no stride, or AHEAD. Only the first `units` columns are
+    stored.
     """
     order = (
-        rows, panels, copied, n_in, A, A_stride, W, W_stride, b, floor, out, out_stride, units,
+        rows, panels, way, n_in, A, A_stride, W, W_stride, b, b_stride, floor, out, out_stride,
+        units,
     )  # fmt: skip
 
     def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
         number = context.get_value_type(floor)
         after = builder.append_basic_block("after")
-        rows, panels, copied, *rest = arguments
+        rows, panels, way, *rest = arguments
         which = builder.add(builder.mul(rows, INT(PANELS + 1)), panels)
-        choice = builder.switch(builder.add(builder.mul(which, INT(2)), copied), after)
-        for height, vectors, copy in _KINDS:
-            block = builder.append_basic_block(f"tile_{height}x{vectors}_{copy}")
-            choice.add_case(INT((height * (PANELS + 1) + vectors) * 2 + copy), block)
+        choice = builder.switch(builder.add(builder.mul(which, INT(WAYS)), way), after)
+        for height, vectors, kind in _KINDS:
+            block = builder.append_basic_block(f"tile_{height}x{vectors}_{kind}")
+            choice.add_case(INT((height * (PANELS + 1) + vectors) * WAYS + kind), block)
             with builder.goto_block(block):
-                writer = _TileWriter(builder.module, number, height, vectors, copied=bool(copy))
+                writer = _TileWriter(builder.module, number, height, vectors, kind)
                 builder.call(writer.function, rest)
                 builder.branch(after)
         builder.position_at_end(after)
@@ -120,36 +130,36 @@ def _tile(
 class _TileWriter:
     """Writes the function, in LLVM's language, that computes tiles of one height and width."""
 
-    def __init__(
-        self, module: Any, number: Any, height: int, vectors: int, *, copied: bool
-    ) -> None:
-        self._module, self._number, self._copied = module, number, copied
+    def __init__(self, module: Any, number: Any, height: int, vectors: int, way: int) -> None:
+        self._module, self._number, self._way = module, number, way
         self._itemsize = 8 if number == ir.DoubleType() else 4
         self._width = VECTOR_BYTES // self._itemsize
         self._vector = ir.VectorType(number, self._width)
         self._places = [(r, v) for r in range(height) for v in range(vectors)]
         self._parts = next(n for n in (1, 2, TURN) if n * len(self._places) >= BUSY or n == TURN)
-        arguments = [INT] * 6 + [number] + [INT] * 3
-        name = f"tile_{number.intrinsic_name}_{height}x{vectors}_{copied:d}"
+        arguments = [INT] * 7 + [number] + [INT] * 3
+        name = f"tile_{number.intrinsic_name}_{height}x{vectors}_{way}"
         self.function = self._declared(name, ir.VoidType(), arguments)
         if self.function.is_declaration:
             self.function.linkage = "internal"
             self.function.attributes.add("noinline")
             self._builder = ir.IRBuilder(self.function.append_basic_block("entry"))
-            n_in, A, A_stride, W, W_stride, b, floor, out, out_stride, units = self.function.args
-            sums = self._begun(b)
+            n_in, A, A_stride, W, W_stride, b, b_stride, floor, out, out_stride, units = (
+                self.function.args
+            )
+            sums = self._begun((b, b_stride))
             self._sum(sums, n_in, (A, A_stride), (W, W_stride))
             self._finish(sums, floor, (out, out_stride), units)
 
     def _begun(self, b: Any) -> dict[Any, Any]:
-        """The sums, each in its parts: the first begins with the bias."""
+        """The sums, each in its parts: the first begins with the bias, or with the sums before."""
         sums = {}
         zero = ir.Constant(self._vector, [0.0] * self._width)
         for place in self._places:
             for part in range(self._parts):
                 # LLVM makes registers of these: nobody else knows where they are
                 sums[place, part] = self._builder.alloca(self._vector)
-                begin = zero if part else self._load(b, place[1])
+                begin = zero if part else self._load(self._row(b, INT(place[0])), place[1])
                 self._builder.store(begin, sums[place, part])
         return sums
 
@@ -159,12 +169,16 @@ class _TileWriter:
         multiply_add = self._of_vectors("fmuladd", self._vector, [self._vector] * 3)
         height, vectors = (n + 1 for n in self._places[-1])
         # of a copy the next row's number lies next, and the next input's behind those of all rows
-        row, after = (INT(self._itemsize), height) if self._copied else (A[1], 1)
+        copied = self._way == COPIED
+        row, after = (INT(self._itemsize), height) if copied else (A[1], 1)
         A_rows = [self._row((A[0], row), INT(r)) for r in range(height)]
 
         def step(i: Any, part: int) -> None:
             W_row = self._row(W, i)
             weights = [self._load(W_row, v) for v in range(vectors)]
+            if self._way == AHEAD:
+                for v in range(vectors):
+                    self._ask_for(W_row, v)
             for r in range(height):
                 address = self._row((A_rows[r], INT(after * self._itemsize)), i)
                 x = self._spread(builder.load(self._pointer(address, self._number)), self._vector)
@@ -214,6 +228,14 @@ class _TileWriter:
 
     def _load(self, row: Any, v: int) -> Any:
         return self._builder.load(self._place(row, v), align=self._itemsize)
+
+    def _ask_for(self, row: Any, v: int) -> None:
+        """Have the vector AHEAD_BYTES behind the row's brought near, if there is memory."""
+        place = self._builder.add(row, INT(v * VECTOR_BYTES + AHEAD_BYTES))
+        pointer = self._pointer(place, ir.IntType(8))
+        kinds = [pointer.type, INT32, INT32, INT32]
+        ask = self._declared("llvm.prefetch.p0", ir.VoidType(), kinds)
+        self._builder.call(ask, [pointer, INT32(0), INT32(3), INT32(1)])  # to read, near, data
 
     def _store(self, z: Any, row: Any, v: int, units: Any = None) -> None:
         """Store a vector; with `units`, only the part that lies in the row's first `units`."""
@@ -302,59 +324,77 @@ def _copy(A_in: Any, copy: Any, part: Any, parts: int) -> None:
 
 @njit()
 def _share(
-    A_in: Any, copy: Any, W: Any, b: Any, floor: Any, curve: int, out: Any, part: Any, parts: int
-) -> None:
-    """One thread's share of the tiles: all rows of two panels, then of the next two.
+    A_in: Any, copy: Any, W: Any, b: Any, floor: Any, curve: int, out: Any, blocks: Any, sums: Any,
+    part: Any, parts: int,
+) -> None:  # fmt: skip
+    """One thread's share of the tiles, an equal number of them, in the order of kernels._blocking.
 
-    So a core keeps two panels of W in its cache while A_in passes by. W: (columns, n_in, 2 * lanes)
-    and b: (columns * 2 * lanes,), a column being two panels. A_in and out are in C order; `copy` is
-    A_in as `_copy` leaves it, or has no numbers.
+    W: (columns, n_in, 2 * lanes) and b: (columns * 2 * lanes,), a column being two panels. A_in and
+    out are in C order; `copy` is A_in as `_copy` leaves it, or has no numbers. blocks: how many
+    inputs and columns a block has, and 1 where one row asks for W ahead. sums: batch * columns
+    * 2 * lanes numbers, for what comes of all blocks of inputs but the last; none for one block.
     """
     batch, n_in = A_in.shape
     n_units, itemsize = out.shape[1], out.itemsize
     columns, _, wide = W.shape
     lanes = wide // PANELS
     tiles, height, tall = _tiling(batch)
-    copied = min(len(copy), 1)
-    A = copy.ctypes.data if copied else A_in.ctypes.data
-    for item in range(part * columns * tiles // parts, (part + 1) * columns * tiles // parts):
-        column, tile = item // tiles, item % tiles
-        unit = column * wide
-        end = min(unit + wide, n_units)
-        row = tile * height - max(tile - tall, 0)
-        rows = height if tile < tall else height - 1
-        panels = -(-(end - unit) // lanes)
-        _tile(  # type: ignore[call-arg]
-            rows, panels, copied, n_in,
-            A + row * n_in * itemsize, n_in * itemsize,
-            W.ctypes.data + column * W.strides[0], W.strides[1],
-            b.ctypes.data + unit * itemsize, floor,
-            out.ctypes.data + (row * n_units + unit) * itemsize, n_units * itemsize, end - unit,
-        )  # fmt: skip
-        if curve:
-            for r in range(row, row + rows):
-                _bend(out[r, unit:end], curve == SIGMOID)
+    way = COPIED if len(copy) else (AHEAD if blocks[2] and batch == 1 else PLAIN)
+    A = copy.ctypes.data if way == COPIED else A_in.ctypes.data
+    lowest = A_in.dtype.type(-np.inf)
+    begin, end = part * columns * tiles // parts, (part + 1) * columns * tiles // parts
+    for first in range(0, n_in, blocks[0]):
+        inputs = min(blocks[0], n_in - first)
+        last = first + inputs == n_in
+        for left in range(begin // tiles, -(-end // tiles), blocks[1]):
+            for tile in range(tiles):
+                row = tile * height - max(tile - tall, 0)
+                rows = height if tile < tall else height - 1
+                A_row = A + (row * n_in + first * (rows if way == COPIED else 1)) * itemsize
+                for column in range(left, min(left + blocks[1], columns)):
+                    if not begin <= column * tiles + tile < end:
+                        continue
+                    unit = column * wide
+                    units = min(wide, n_units - unit)
+                    before = sums.ctypes.data + (row * columns * wide + unit) * itemsize
+                    after = out.ctypes.data + (row * n_units + unit) * itemsize
+                    _tile(  # type: ignore[call-arg]
+                        rows, -(-units // lanes), way, inputs,
+                        A_row, n_in * itemsize,
+                        W.ctypes.data + column * W.strides[0] + first * W.strides[1], W.strides[1],
+                        before if first else b.ctypes.data + unit * itemsize,
+                        columns * wide * itemsize if first else 0,
+                        floor if last else lowest,
+                        after if last else before,
+                        (n_units if last else columns * wide) * itemsize,
+                        units if last else wide,
+                    )  # fmt: skip
+                    if curve and last:
+                        for r in range(row, row + rows):
+                            _bend(out[r, unit : unit + units], curve == SIGMOID)
 
 
 def _alone(
-    A_in: Any, copy: Any, W: Any, b: Any, floor: Any, curve: int, out: Any, threads: int
-) -> None:
+    A_in: Any, copy: Any, W: Any, b: Any, floor: Any, curve: int, out: Any, blocks: Any, sums: Any,
+    threads: int,
+) -> None:  # fmt: skip
     """The whole layer on this thread."""
     if len(copy):
         _copy(A_in, copy, 0, 1)
-    _share(A_in, copy, W, b, floor, curve, out, 0, 1)
+    _share(A_in, copy, W, b, floor, curve, out, blocks, sums, 0, 1)
 
 
 def _together(
-    A_in: Any, copy: Any, W: Any, b: Any, floor: Any, curve: int, out: Any, threads: int
-) -> None:
+    A_in: Any, copy: Any, W: Any, b: Any, floor: Any, curve: int, out: Any, blocks: Any, sums: Any,
+    threads: int,
+) -> None:  # fmt: skip
     """The whole layer on `threads` of Numba's threads, an equal share each."""
     # prange counts in unsigned numbers, which would be another function
     if len(copy):
         for part in numba.prange(threads):
             _copy(A_in, copy, np.intp(part), threads)
     for part in numba.prange(threads):
-        _share(A_in, copy, W, b, floor, curve, out, np.intp(part), threads)
+        _share(A_in, copy, W, b, floor, curve, out, blocks, sums, np.intp(part), threads)
 
 
 @cache
@@ -363,7 +403,9 @@ def compiled(dtype: str, shared: bool) -> Callable[..., None]:  # noqa: FBT001
     number = getattr(types, dtype)
     A_in, out = types.Array(number, 2, "C", readonly=True), types.Array(number, 2, "C")
     W, vector = types.Array(number, 3, "C"), types.Array(number, 1, "C")
-    signature = types.void(A_in, vector, W, vector, number, types.intp, out, types.intp)
+    whole = types.intp
+    blocks = types.UniTuple(whole, 3)
+    signature = types.void(A_in, vector, W, vector, number, whole, out, blocks, vector, whole)
     function: Callable[..., None] = njit(signature, parallel=shared)(
         _together if shared else _alone
     )

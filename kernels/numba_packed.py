@@ -23,9 +23,13 @@ bench/studies/kernels that does without it):
   little to do: at 2**16 products one is faster in every shape measured, at 2**19 two are
   (packed_alone, packed_together).
 
-Tried, and no faster: blocks of inputs and of examples for the second-level cache, as BLAS has them
-(on Zen 4 with 1 MiB of it, too); asking for W's numbers ahead of their use. Large pages matter with
-one example, and NumPy's large arrays have them already.
+- blocks of inputs and of columns, where A_in doesn't fit the second-level cache: which, says
+  _blocking from what the system tells of the caches. With 4096 units and 1024 examples they gain
+  1.1 to 1.15 on Zen 4; in the other shapes, nothing there (`limit blocks`).
+
+Tried, and no faster on Zen 4: blocks that the nearest cache has room for, too; asking for W's
+numbers ahead of their use, which `--tune` tries. Large pages matter with one example, and NumPy's
+large arrays have them already: W is then read as fast as the memory gives it (`limit reading`).
 
 In float16, bfloat16 and int8 the panels hold as few bytes, and one example of a large layer takes
 as little of the time: _compact.py, which has tiles of its own.
@@ -41,34 +45,27 @@ close to it, the machine is at its limit; where not, the shape is one that BLAS 
 import math
 from collections import Counter
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kernels import DTYPES, Layer, Step, Unsupported, _compact, supported
+from kernels import DTYPES, Layer, Step, Unsupported, _blocking, _compact, _tuning, supported
 from kernels._activations import in_place
+from kernels._caches import LINE, Cache, data_caches
 from kernels._numba import compiler_for
 
-SHARED = 2**18
-"""Products (batch * n_in * n_units) from which on the threads share the work: waking them takes a
-microsecond, in which a core does some hundred thousand."""
+USUAL = Cache(level=1, size=2**15, ways=8)
+"""Many a CPU's nearest cache, where the system doesn't say."""
 
-COPIED = 1024
-"""Units from which on copying A_in is worth it: that takes as long as some 40 units, and saves at
-most a tenth of the time of all."""
+NARROW, MANY = 4, 16
+"""Up to so many units, a layer for so many examples is left to BLAS: a tile would compute a panel
+of units for it. NumPy took 1.05 to 3.3 times less for 2 units, 0.8 to 2.3 for 3 and 0.9 to 1.5 for
+4, and more from 8 units on and for one example (`limit narrow`)."""
 
-LINE = 64
-"""Bytes of a cache line."""
-
-NEAREST = Path("/sys/devices/system/cpu/cpu0/cache/index0")
-"""Where Linux describes the nearest cache for data."""
-
-ONE_UNIT = 2**14
-"""Numbers of A_in (batch * n_in) from which on a layer of one unit is left to BLAS. A tile would
-compute a panel of units for it; BLAS has a routine for a matrix times a vector, which pays for its
-three calls once there are so many."""
+LEFT = 2**14
+"""Numbers of A_in (batch * n_in) from which on that is so, and for one unit from one example on:
+BLAS is called three times, for the product, the bias and the activation."""
 
 
 def prepare(layer: Layer, batch: int, device: int = 0) -> Step:
@@ -81,32 +78,43 @@ def prepare(layer: Layer, batch: int, device: int = 0) -> Step:
     numba = compiler_for("numba_packed")
     tiles = import_module("kernels._numba_tiles")  # it needs Numba to be imported
     floor, curve = supported("activation", layer.activation, tiles.FINISH)
-    if layer.n_units == 1 and batch * layer.n_in >= ONE_UNIT:
-        return _one_unit(layer, batch)
+    few = layer.n_units == 1 or (layer.n_units <= NARROW and batch >= MANY)
+    if few and batch * layer.n_in >= LEFT:
+        return _by_blas(layer, batch)
     dtype = np.dtype(DTYPES[layer.precision])
+    parameters = _tuning.here()
     threads = numba.get_num_threads()
-    shared = threads > 1 and batch * layer.n_in * layer.n_units >= SHARED
+    shared = threads > 1 and batch * layer.n_in * layer.n_units >= parameters.shared
     forward = tiles.compiled(dtype.name, shared)
     W, b = _packed(layer, tiles.PANELS * tiles.VECTOR_BYTES // dtype.itemsize)
     out = _aligned((batch, layer.n_units), dtype)
     rows = min(batch, tiles.ROWS)
-    meet = rows >= tiles.LEAST_COPIED and _meet(rows, layer.n_in * dtype.itemsize, *_nearest())
-    copies = layer.n_units >= COPIED and meet
+    caches = data_caches()
+    nearest = caches[0] if caches else USUAL
+    meet = rows >= tiles.LEAST_COPIED and _meet(rows, layer.n_in * dtype.itemsize, nearest)
+    copies = layer.n_units >= parameters.copied and meet
     copy = _aligned((batch * layer.n_in if copies else 0,), dtype)
+    tile = _blocking.Tile(tiles.ROWS, W.shape[2], dtype.itemsize)
+    parts = threads if shared else 1
+    block = _blocking.chosen(
+        batch, layer.n_in, layer.n_units, tile, caches, parts, parameters.blocks
+    )
+    sums = _aligned((batch * len(b) if block.inputs < layer.n_in else 0,), dtype)
+    blocks = (block.inputs, block.columns, int(parameters.ahead))
     lowest = dtype.type(floor)
 
     def launch(A_in: Any) -> Any:
-        forward(A_in, copy, W, b, lowest, curve, out, threads)
+        forward(A_in, copy, W, b, lowest, curve, out, blocks, sums, threads)
         return out
 
     # the tiles are compiled for rows in one piece
     return Step(launch, send=lambda A_in: np.require(A_in, requirements=("C", "A")))
 
 
-def _one_unit(layer: Layer, batch: int) -> Step:
-    """A matrix times a vector: (batch, n_in) @ (n_in, 1)."""
+def _by_blas(layer: Layer, batch: int) -> Step:
+    """A product that is narrow, or a matrix times a vector."""
     W, b = np.ascontiguousarray(layer.W), layer.b
-    out = np.empty((batch, 1), W.dtype)
+    out = np.empty((batch, layer.n_units), W.dtype)
     g = in_place(np, layer.activation)
 
     def launch(A_in: NDArray[Any]) -> NDArray[Any]:
@@ -129,26 +137,15 @@ def _packed(layer: Layer, wide: int) -> tuple[NDArray[Any], NDArray[Any]]:
     return W, padded[-1]
 
 
-def _meet(rows: int, apart: int, sets: int, ways: int) -> bool:
+def _meet(rows: int, apart: int, cache: Cache) -> bool:
     """Whether so many rows, `apart` bytes from each other, fill a set of a cache by themselves.
 
     A cache puts each line of memory into the set that its address says, and has room for `ways`
     lines in each. Rows of 4096 bytes all want the same set of most CPUs' nearest cache, so each
     line is gone before its next number is read.
     """
-    wanted = Counter(row * apart // LINE % sets for row in range(rows))
-    return max(wanted.values()) >= ways
-
-
-def _nearest(folder: Path = NEAREST) -> tuple[int, int]:
-    """Sets and ways of the nearest data cache; those of many CPUs where the system doesn't say."""
-    try:
-        if (folder / "type").read_text().strip() == "Data":
-            sets, ways = "number_of_sets", "ways_of_associativity"
-            return int((folder / sets).read_text()), int((folder / ways).read_text())
-    except (OSError, ValueError):
-        pass
-    return 64, 8
+    wanted = Counter(row * apart // LINE % cache.sets for row in range(rows))
+    return max(wanted.values()) >= cache.ways
 
 
 def _aligned(shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:

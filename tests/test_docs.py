@@ -339,6 +339,16 @@ def measured() -> Iterator[str]:
     even = onednn[onednn.low <= 1]
     yield f"in {len(even)} of the {len(onednn)} cells that have an interval"
     yield f"(at most {even.high.max():.2f} times oneDNN's time)"
+    blocks = study("limit_blocks").set_index(["width", "batch"])
+    gained = blocks.packed_over_other
+    yield f"{gained[4096, 1024]:.2f} of the time without them"
+    rest = blocks.drop((4096, 1024))
+    yield f"{rest.packed_over_other.min():.2f} to {rest.packed_over_other.max():.2f} of it"
+    assert ((rest.low < 1) & (rest.high > 1)).all()
+    reading = study("limit_reading").set_index("width")
+    share = reading.weights_over_read * 100
+    yield f"at {share[4096]:.0f} % of its rate at 4096 units and at {share[8192]:.0f} % at 8192"
+    yield f"{reading.turns[4096]:,} and {reading.turns[8192]} turns"
     far = study("predicting").set_index(["run", "kernel"])
     off, most = far.middle_percent, far.large_percent
     loop, dot, matmul = (("reference", k) for k in ("python_loop", "numpy_dot", "numpy_matmul"))

@@ -1,14 +1,21 @@
 """A run's surroundings: where it keeps what it has learnt of its machine."""
 
+import json
+import os
+import subprocess
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
 
+import msgspec
 import pytest
-from commands import bench
+from commands import bench, refused
 from made_up_runs import Book, run_of
 
 from bench import ROOT, session
+from bench.data.machine import Machine
+from bench.machine import tuning
+from bench.worker.messages import Software, Tuned
 
 
 def test_what_is_learnt_of_a_machine_is_kept_in_results_or_where_the_user_says(
@@ -37,3 +44,27 @@ def test_charts_can_be_left_for_later(
     monkeypatch.setattr(session, "start", start)
     assert bench("run", *options).code == 0
     assert draw.call_count == drawn
+
+
+def test_a_run_is_measured_with_what_was_found_best_here_and_with_the_defaults_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(session.VARIABLE, str(tmp_path))
+    monkeypatch.setenv(tuning.VARIABLE, "what another run had")
+    software = Software(1, (), "3", "2", ())
+    assert session._tuned(software, 2, tune=False) == []
+    assert tuning.VARIABLE not in os.environ
+    found = Tuned({"blocks": 0.0, "ahead": False, "shared": 7, "copied": 9}, {"blocks": 0.9})
+    ended = subprocess.CompletedProcess([], 0, msgspec.json.encode(found).decode(), "")
+    with monkeypatch.context() as patch:
+        patch.setattr(tuning.subprocess, "run", lambda *_, **__: ended)
+        patch.setattr("bench.machine.survey.survey", lambda *_: Machine(fingerprint="abc"))
+        (said,) = session._tuned(software, 2, tune=True)
+        assert "blocks 0 (0.90 of the default's time)" in said
+        tuning.tell("")
+        assert session._tuned(software, 2, tune=False) == []
+    assert json.loads(os.environ[tuning.VARIABLE]) == found.parameters
+
+
+def test_a_run_that_goes_on_is_not_tuned(tmp_path: Path) -> None:
+    assert "leave out --tune" in refused("run", "--resume", str(tmp_path), "--tune")

@@ -72,6 +72,14 @@ def run(
         bool,
         typer.Option("--no-charts", help="Leave charts and page to: python -m bench plot."),
     ] = False,
+    tune: Annotated[  # noqa: FBT002
+        bool,
+        typer.Option(
+            "--tune",
+            help="Before the run, try for a minute which parameters suit numba_packed here; they"
+            " are kept for later runs on this machine.",
+        ),
+    ] = False,
     out: Annotated[
         Path | None, typer.Option(help="Folder for the run. Without it: results/<time>-<sweep>.")
     ] = None,
@@ -111,10 +119,11 @@ def run(
             transposed=transposed,
             count=count,
             charts=not no_charts,
+            tune=tune,
         )
     else:
         added = {name: changes.pop(name) for name in ("kernels", "widths", "batches")}
-        changes |= {"layer": layer, "out": out}
+        changes |= {"layer": layer, "out": out, "tune": tune or None}
         given = [f"--{name}" for name, value in changes.items() if value is not None]
         if given:
             raise BadInput(

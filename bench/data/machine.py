@@ -171,6 +171,7 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
     overrides: dict[str, str] = {}  # environment variables that make a library run other code
     fingerprint: str = ""  # hash of what has to be the same for times to be comparable
     warnings: tuple[str, ...] = ()
+    tuned: str = ""  # numba_packed's parameters that --tune found, as JSON; empty: the defaults
     peaks: Peaks | None = None  # the CPU's
     stopped: str = ""  # why the run ended
     device_peaks: dict[str, Peaks] = {}  # those of other devices, by the device's name

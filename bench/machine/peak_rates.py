@@ -101,18 +101,24 @@ def _joined(
 
 
 def _measured(precision: str, threads: int) -> CpuPeaks:
-    """What can be measured now, by a child; nothing where it fails."""
+    """What can be measured now, by a child: all that it said before it failed, if it does."""
+    command = [sys.executable, "-m", "bench.worker.cpu_peaks", precision, str(threads)]
     try:
-        done = subprocess.run(
-            [sys.executable, "-m", "bench.worker.cpu_peaks", precision, str(threads)],
+        said = subprocess.run(
+            command,
             env=environment.environment(threads),
             capture_output=True,
             text=True,
             check=True,
-        )
+        ).stdout
+    except subprocess.CalledProcessError as error:
+        said = error.stdout or ""
+    except OSError:
+        said = ""
+    try:
         # the last line: what starts with every Python here may have printed, too
-        return msgspec.json.decode(done.stdout.splitlines()[-1], type=CpuPeaks)
-    except (OSError, subprocess.CalledProcessError):
+        return msgspec.json.decode(said.splitlines()[-1], type=CpuPeaks)
+    except (IndexError, ValueError):
         return CpuPeaks(0.0, 0.0)
 
 

@@ -13,7 +13,7 @@ import psutil
 from msgspec.structs import replace
 
 from bench.data.machine import Blas, Cpu, Gpus, Machine
-from bench.machine import driver, variables, wheel
+from bench.machine import driver, tuning, variables, wheel
 from bench.machine.git import git
 from bench.terminal import text
 from bench.worker.limits import usable_cores
@@ -58,6 +58,7 @@ def survey(software: Software, threads: int) -> Machine:
         clean=commit is not None and _git("status", "--porcelain", "--", *CODE) == "",
         load=round(os.getloadavg()[0], 2),
         overrides=variables.changing(os.environ),
+        tuned=os.environ.get(tuning.VARIABLE, ""),
         host=called(os.environ.get("BENCH_HOST"), platform.node()),
         packages=packages,
     )

@@ -32,6 +32,8 @@ def machine(machine: Machine) -> list[str]:
     blas = [f"{b.library} {b.version} for {b.core_type}" for b in machine.blas]
     cores = f"{cpu.model}, {cpu.cores_usable} usable cores"
     lines = [f"{cores}; {', '.join(blas) or 'no BLAS found'}, {machine.threads} threads"]
+    if machine.tuned:
+        lines[0] += f"; numba_packed as --tune found it: {machine.tuned}"
     return [*lines, *(cpu_peaks(peaks) if peaks else [])]
 
 

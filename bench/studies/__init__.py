@@ -51,7 +51,8 @@ def run(cells: Sequence[Cell], budget_s: float, seed: int, history: History | No
             history=history,
         ).run()
     by_cell = gather(visits, measured.by_visit(blocks))
-    return times.times({cell: by_cell[cell.recorded()].measured for cell in cells}, history)
+    visited = [cell for cell in cells if cell.recorded() in by_cell]
+    return times.times({cell: by_cell[cell.recorded()].measured for cell in visited}, history)
 
 
 def cell(kernel: str, width: int, batch: int, threads: int = 0) -> Cell:

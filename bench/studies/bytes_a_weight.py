@@ -31,7 +31,6 @@ from bench.show.pictures.parts.lines import widths
 from bench.show.pictures.parts.picture import Guide, Line, Lines, Panel, Picture, Y
 from bench.stats import adjust
 from bench.studies import PICTURES, open_here, run, write
-from bench.terminal import units
 from bench.worker import limits, messages
 from bench.worker.open_cell import OpenCell
 from bench.worker.server import Server
@@ -48,7 +47,6 @@ CHANGED = 1.1
 
 FEW = 5
 """Rounds at least that a width is judged by."""
-
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,7 +48,7 @@ SHAPES = [
 SLOW = ("numpy_dot", "numpy_einsum", "numba_loop")
 """They take seconds for the larger shapes, and come near no roof there."""
 
-LARGE_BYTES = 2**28
+LARGE_BYTES = 2**26
 """The weights of the largest shape."""
 
 BUDGET_S = 22.0
@@ -93,6 +93,8 @@ def _shares(times: Mapping[Cell, adjust.Estimate], peaks: Peaks) -> dict[str, An
     def highest(
         name: str, among: Mapping[Cell, adjust.Estimate], share: Callable[[Cell], float]
     ) -> dict[str, Any]:
+        if not among:  # the budget didn't come to them
+            return {f"of_{name}": 0.0, f"{name}_cell": ""}
         top = max(among, key=share)
         where = f"{top.kernel} {top.case.n_units} x {top.case.batch}"
         return {f"of_{name}": share(top), f"{name}_cell": where}

@@ -4,27 +4,42 @@
     python -m bench.studies.limit onednn [SECONDS]
     python -m bench.studies.limit tricks [SECONDS]
     python -m bench.studies.limit copying [SECONDS]
+    python -m bench.studies.limit blocks [SECONDS]
+    python -m bench.studies.limit narrow [SECONDS]
+    python -m bench.studies.limit reading [SECONDS]
 
 `rivals`: its time over NumPy's, PyTorch's and JAX's, on the widths and batches of the default
-sweep; and its share of the matmul ceiling, which is measured before and after.
+sweep; and its share of the CPU's ceiling, which is measured before and after.
 `onednn`: the same over oneDNN with packed weights. `tricks`: its time over that of each variant
 that does without one (bench/studies/kernels/packed_*.py); `copying`: over that without the copy of
-A_in that it makes where rows meet in a cache, on widths where they do. The first rows of each table
-are the losses. There is no interval with fewer than four visits. Float32, relu, all usable cores.
+A_in that it makes where rows meet in a cache, on widths where they do; `blocks`: over that without
+blocks, where A_in doesn't fit the second-level cache. `narrow`: over NumPy's on layers of one to
+eight units. `reading`: one example of a large layer, by turns with reading as many bytes as W has:
+both in bytes a second, and the one over the other.
+
+The first rows of each table are the losses. There is no interval with fewer than four visits.
+Float32, relu, all usable cores.
 """
 
+import itertools
 import sys
 import tempfile
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from bench.machine import peak_rates, survey
 from bench.measure import visit
 from bench.plan import sweep
+from bench.plan.case import Case
+from bench.plan.cell import Cell
 from bench.stats import adjust
 from bench.studies import cell, run, write
-from bench.worker import limits
+from bench.worker import cpu_loops, cpu_peaks, limits
+from kernels import Layer, numba_packed
 
 PACKED = "numba_packed"
 KERNELS = Path(__file__).parent / "kernels"
@@ -45,13 +60,13 @@ SLOWER = 1.03
 
 
 def peak() -> float:
-    """FLOP/s of a large product in NumPy, measured now."""
+    """FLOP/s that were seen in registers or in NumPy's large product, measured now."""
     machine = survey.survey(visit.software(limits.usable_cores()), limits.usable_cores())
     with tempfile.TemporaryDirectory() as folder:
         kept = Path(folder) / "peaks.json"
         peaks = peak_rates.of_cpu("float32", limits.usable_cores(), machine, kept)
     assert peaks is not None
-    return peaks.measured_flop_per_s or 0.0
+    return peaks.ceiling_flop_per_s or 0.0
 
 
 def compare(
@@ -126,7 +141,7 @@ def rivals(budget_s: float) -> None:
         row["share_of_ceiling"] = row["packed_gflop_per_s"] * 1e9 / top
     write("limit_rivals", rows)
     show(rows)
-    print(f"the ceiling, NumPy's large product: {top / 1e9:.0f} GFLOP/s; of it")
+    print(f"the ceiling: {top / 1e9:.0f} GFLOP/s; of it")
     large = {
         (row["width"], row["batch"]): row["share_of_ceiling"]
         for row in rows
@@ -134,6 +149,99 @@ def rivals(budget_s: float) -> None:
     }
     for (width, batch), share in sorted(large.items()):
         print(f"  width {width}, batch {batch}: {share:.0%}")
+
+
+def blocks(budget_s: float) -> None:
+    """Write results/studies/limit_blocks.csv, print it."""
+    shapes = [(1000, 1024), (2048, 128), (2048, 1024), (4096, 128), (4096, 1024)]
+    rows = compare([str(KERNELS / "packed_unblocked.py")], shapes, budget_s)
+    write("limit_blocks", rows)
+    show(rows)
+
+
+def reading(budget_s: float) -> None:
+    """Write results/studies/limit_reading.csv, print it."""
+    rows = []
+    for width in (4096, 8192):
+        shares, reads, weights = _read_by_turns(width, budget_s / 2)
+        low, middle, high = (float(x) for x in np.quantile(shares, (0.05, 0.5, 0.95)))
+        rows.append(
+            {
+                "width": width,
+                "turns": len(shares),
+                "weights_gbyte_per_s": float(np.median(weights)) / 1e9,
+                "read_gbyte_per_s": float(np.median(reads)) / 1e9,
+                "weights_over_read": middle,
+                "low": low,
+                "high": high,
+            }
+        )
+    write("limit_reading", rows)
+    for row in rows:
+        print(
+            f"{row['width']} units, one example: W at {row['weights_gbyte_per_s']:.1f} GB/s, as"
+            f" many bytes read at {row['read_gbyte_per_s']:.1f} GB/s;"
+            f" of that {row['weights_over_read']:.0%}"
+            f" (90 % of {row['turns']} turns: {row['low']:.0%} to {row['high']:.0%})"
+        )
+
+
+def _read_by_turns(width: int, budget_s: float) -> tuple[list[float], list[float], list[float]]:
+    """The share of the reading's rate that a launch next to it reached, and both in bytes/s."""
+    threads = limits.usable_cores()
+    numbers = np.full((width, width), 1 / width, np.float32)
+    layer = Layer(numbers, np.zeros((1, width), np.float32), "relu")
+    step = numba_packed.prepare(layer, 1)
+    A_in = np.ones((1, width), np.float32)
+    memory = np.ones(numbers.nbytes + cpu_peaks.PAGE, np.uint8)
+    first = memory.ctypes.data + -memory.ctypes.data % cpu_peaks.PAGE
+    part = numbers.nbytes // threads // cpu_loops.UNIT * cpu_loops.UNIT
+    at = cpu_loops.addresses([first + n * part for n in range(threads)])
+    out, stamps = cpu_loops.results(threads), np.zeros((threads, 2), np.int64)
+    read = cpu_loops.compiled("float32")
+    reads, weights = [], []
+    ends = time.perf_counter() + budget_s
+    while time.perf_counter() < ends:
+        begin = time.perf_counter()
+        step.launch(A_in)
+        middle = time.perf_counter()
+        read(cpu_loops.READ, 1, at, at, part, 0, np.float32(1), out, stamps)
+        end = time.perf_counter()
+        weights.append(numbers.nbytes / (middle - begin))
+        reads.append(part * threads / (end - middle))
+    return [w / r for w, r in zip(weights, reads, strict=True)], reads, weights
+
+
+def narrow(budget_s: float) -> None:
+    """Write results/studies/limit_narrow.csv, print it."""
+    cells = {
+        shape: [
+            Cell(kernel, Case(*shape, "float32", "relu"), 0, limits.usable_cores(), "warm")
+            for kernel in (PACKED, "numpy_matmul")
+        ]
+        for shape in itertools.product((256, 1024, 4096), (1, 2, 3, 4, 8), (1, 64, 1024))
+    }
+    times = run([cell for pair in cells.values() for cell in pair], budget_s, seed=1).by_cell
+    rows: list[dict[str, Any]] = []
+    for (n_in, n_units, batch), (packed, other) in cells.items():
+        if packed in times and other in times:
+            ratio = adjust.ratio(times[packed], times[other])
+            rows.append(
+                {
+                    "n_in": n_in,
+                    "n_units": n_units,
+                    "batch": batch,
+                    "visits": ratio.visits,
+                    "packed_us": times[packed].value * 1e6,
+                    "packed_over_numpy": ratio.value,
+                    "low": ratio.low if ratio.known else None,
+                    "high": ratio.high if ratio.known else None,
+                }
+            )
+    rows.sort(key=lambda row: -row["packed_over_numpy"])
+    write("limit_narrow", rows)
+    for row in rows:
+        print(row)
 
 
 def copying(budget_s: float) -> None:
@@ -152,5 +260,6 @@ def tricks(budget_s: float) -> None:
 
 
 if __name__ == "__main__":
-    which = {"rivals": rivals, "onednn": onednn, "tricks": tricks, "copying": copying}[sys.argv[1]]
+    studies = (rivals, onednn, tricks, copying, blocks, narrow, reading)
+    which = {study.__name__: study for study in studies}[sys.argv[1]]
     which(float(sys.argv[2]) if len(sys.argv) > 2 else 300.0)

@@ -10,7 +10,7 @@ there are moments in which they have the cores to themselves.
 
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -52,8 +52,10 @@ PAGE = 4096
 Clock = Callable[[], float]
 
 
-def measure(precision: str, threads: int, clock: Clock = time.perf_counter) -> CpuPeaks:
-    """All that can be measured here with so many threads, of float32 or float64."""
+def measure(precision: str, threads: int, clock: Clock = time.perf_counter) -> Iterator[CpuPeaks]:
+    """What can be measured here with so many threads, of float32 or float64: without the loops,
+    which a CPU that LLVM takes for another might not survive, then with them.
+    """
     products = []
     for n in SIZES:
         A, B = np.ones((2, n, n), precision)
@@ -65,10 +67,11 @@ def measure(precision: str, threads: int, clock: Clock = time.perf_counter) -> C
     memory = np.empty(_memory_bytes(caches) // PAGE * PAGE + PAGE, np.uint8)
     memory = memory[-memory.ctypes.data % PAGE :]
     copied = _numpy_copy(memory, threads, clock)
+    yield CpuPeaks(max(products), copied, lacking=lacking or "the loops' process ended early")
     if loops is None:
-        return CpuPeaks(max(products), copied, lacking=lacking)
+        return
     work = _Loops(loops, precision, threads, memory)
-    return CpuPeaks(
+    yield CpuPeaks(
         max(products),
         copied,
         max(work.multiply_adds(loops.RAISE), work.multiply_adds(loops.RAISE_HALF)),
@@ -232,8 +235,9 @@ def _numpy_copy(memory: Any, threads: int, clock: Clock) -> float:
 
 
 def main(precision: str, threads: str) -> None:
-    """Measure, and print it as JSON."""
-    print(msgspec.json.encode(measure(precision, int(threads))).decode())  # noqa: T201
+    """Measure, and print what is known as lines of JSON, the last of which has all."""
+    for peaks in measure(precision, int(threads)):
+        print(msgspec.json.encode(peaks).decode(), flush=True)  # noqa: T201
 
 
 if __name__ == "__main__":

@@ -172,6 +172,15 @@ class CpuPeaks(msgspec.Struct, frozen=True):
     lacking: str = ""  # why there are no registers and levels
 
 
+class Tuned(msgspec.Struct, frozen=True):
+    """What `bench.worker.tune` found: numba_packed's parameters, and of those that aren't the
+    default their time over the default's.
+    """
+
+    parameters: dict[str, float | bool | int]
+    gains: dict[str, float] = {}
+
+
 class DevicePeaks(msgspec.Struct, frozen=True, tag=True):
     """What a device can do at one precision."""
 

@@ -1,5 +1,6 @@
 """numba_packed's tiles: of each height and width, on any number of threads, in any vectors."""
 
+import itertools
 import os
 import platform
 import subprocess
@@ -15,7 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from kernels import Layer, Step, numba_packed
+from kernels import Layer, Step, _blocking, _tuning, numba_packed
+from kernels._caches import Cache
+from kernels._tuning import Parameters
 
 pytestmark = pytest.mark.skipif(
     find_spec("numba") is None, reason="needs numba: make setup KERNELS=numba_packed"
@@ -57,8 +60,8 @@ def test_a_tile_of_any_height_and_width_is_exact(n_units: int, batch: int) -> No
 def test_a_copied_input_gives_the_same(
     n_units: int, tiles: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(numba_packed, "COPIED", 1)
-    monkeypatch.setattr(numba_packed, "_nearest", lambda: (1, 1))  # all rows meet
+    monkeypatch.setenv(_tuning.VARIABLE, _tuning.dumps(Parameters(copied=1)))
+    monkeypatch.setattr(numba_packed, "data_caches", lambda: [Cache(1, 64, 1)])  # all rows meet
     copies = []
     compiled = tiles.compiled
 
@@ -97,25 +100,22 @@ def test_a_copied_input_gives_the_same(
 def test_rows_meet_where_they_want_one_set_of_the_cache(
     n_in: int, ways: int, *, meet: bool
 ) -> None:
-    assert numba_packed._meet(12, 4 * n_in, 64, ways) == meet
+    assert numba_packed._meet(12, 4 * n_in, Cache(1, 64 * 64 * ways, ways)) == meet
 
 
-def test_the_nearest_cache_is_what_the_system_says(tmp_path: Path) -> None:
-    assert numba_packed._nearest(tmp_path) == (64, 8)
-    for name, text in (("type", "Data"), ("number_of_sets", "64"), ("ways_of_associativity", "12")):
-        (tmp_path / name).write_text(f"{text}\n")
-    assert numba_packed._nearest(tmp_path) == (64, 12)
-    (tmp_path / "type").write_text("Instruction\n")
-    assert numba_packed._nearest(tmp_path) == (64, 8)
-
-
-@given(batch=st.integers(1, 60), n_units=st.integers(1, 150), parts=st.integers(1, 9))
+@given(
+    batch=st.integers(1, 60),
+    n_units=st.integers(1, 150),
+    parts=st.integers(1, 9),
+    inputs=st.sampled_from((4, 8, 12)),
+    columns=st.integers(1, 6),
+)
 @settings(deadline=None, derandomize=True, database=None, max_examples=60)
 def test_threads_do_all_of_the_work_once_and_nothing_else(
-    batch: int, n_units: int, parts: int
+    batch: int, n_units: int, parts: int, inputs: int, columns: int
 ) -> None:
     tiles = pytest.importorskip("kernels._numba_tiles")
-    n_in = 3
+    n_in = 11
     layer = Layer(whole_numbers(n_in, n_units), whole_numbers(1, n_units))
     W, b = numba_packed._packed(layer, tiles.PANELS * tiles.VECTOR_BYTES // 4)
     A_in = whole_numbers(batch, n_in)
@@ -123,15 +123,122 @@ def test_threads_do_all_of_the_work_once_and_nothing_else(
     room = np.full(batch * n_units + 200, FAR)
     out = room[100:-100].reshape(batch, n_units)
     times_written = np.zeros(out.shape, int)
+    sums = np.full(batch * len(b), np.nan, np.float32)  # read before they are written, they show
+    blocks = (inputs, columns, 0)
     for part in range(parts):
         out[...] = FAR
-        tiles._share(A_in, uncopied, W, b, np.float32(-np.inf), 0, out, part, parts)
+        tiles._share(A_in, uncopied, W, b, np.float32(-np.inf), 0, out, blocks, sums, part, parts)
         written = out != FAR
         np.testing.assert_array_equal(out[written], (A_in @ layer.W + layer.b)[written])
         times_written += written
     np.testing.assert_array_equal(times_written, 1)
     assert np.all(room[:100] == FAR)
     assert np.all(room[-100:] == FAR)
+
+
+KIB = 2**10
+XEON = (Cache(1, 48 * KIB, 12), Cache(2, 1280 * KIB, 20), Cache(3, 48 * KIB**2, 12, 2))
+ZEN = (Cache(1, 32 * KIB, 8), Cache(2, KIB**2, 8), Cache(3, 32 * KIB**2, 16, 2))
+
+
+class TestBlocks:
+    """Which blocks a layer is worked on in: by the caches, and exact in all of them."""
+
+    @pytest.mark.parametrize(
+        ("width", "batch", "on_xeon", "on_zen"),
+        [
+            # A_in, n_in * batch * 4 bytes, fits 1.25 MiB and 1 MiB: one column after the other
+            (256, 128, (256, 1), (256, 1)),
+            (256, 1024, (256, 1), (256, 1)),
+            (2048, 128, (2048, 1), (2048, 1)),
+            (4096, 1, (4096, 1), (4096, 1)),
+            # 4 MiB do not, but 8 and 6 columns of all inputs do: A_in passes by as much less often
+            (1000, 1024, (1000, 8), (1000, 6)),
+            # 2 MiB stay in the third-level cache: few, deep blocks
+            (4096, 128, (2048, 4), (2048, 2)),
+            # 8 MiB stay in 48 MiB, but not in 32 MiB, through which W passes
+            (2048, 1024, (2048, 4), (1024, 6)),
+            # 16 MiB in neither: A_in comes from memory, so it shall come seldom
+            (4096, 1024, (1368, 6), (1024, 6)),
+        ],
+    )
+    def test_they_follow_the_caches(
+        self, width: int, batch: int, on_xeon: tuple[int, int], on_zen: tuple[int, int]
+    ) -> None:
+        for caches, expected in ((XEON, on_xeon), (ZEN, on_zen)):
+            found = _blocking.chosen(batch, width, width, _blocking.Tile(12, 32, 4), caches, 2)
+            assert (found.inputs, found.columns) == expected
+
+    def test_where_the_caches_are_not_known_there_are_none(self) -> None:
+        for caches in ((), XEON[:1]):
+            found = _blocking.chosen(1024, 4096, 4096, _blocking.Tile(12, 32, 4), caches, 2)
+            assert found == _blocking.whole(4096)
+
+    @given(
+        batch=st.integers(1, 5000), n_in=st.integers(1, 9000), n_units=st.integers(1, 9000),
+        tile=st.sampled_from([(12, 32, 4), (12, 16, 8), (6, 16, 4), (6, 8, 8), (12, 8, 4)]),
+        caches=st.sampled_from([XEON, ZEN, XEON[:2], (Cache(1, 64, 1), Cache(2, 64, 1))]),
+        threads=st.integers(1, 8),
+    )  # fmt: skip
+    @settings(deadline=None, derandomize=True, database=None, max_examples=300)
+    def test_a_block_of_w_always_fits_the_second_level_cache_and_what_it_costs_is_less(
+        self, batch: int, n_in: int, n_units: int, tile: tuple[int, int, int], caches: Any,
+        threads: int,
+    ) -> None:  # fmt: skip
+        found = _blocking.chosen(batch, n_in, n_units, _blocking.Tile(*tile), caches, threads)
+        rows, wide, itemsize = tile
+        assert 1 <= found.inputs <= n_in
+        assert found.inputs == n_in or found.inputs % _blocking.STEP == 0
+        if found != _blocking.whole(n_in):
+            assert batch * n_in * itemsize > caches[1].share
+            assert found.inputs * (found.columns * wide + rows) * itemsize <= caches[1].share
+            assert found.columns > 1  # or A_in would come as often
+
+    @pytest.mark.parametrize("precision", ["float32", "float64"])
+    @pytest.mark.parametrize("copied", [False, True])
+    def test_all_that_the_model_can_choose_are_exact(
+        self,
+        copied: bool,  # noqa: FBT001
+        precision: str,
+        tiles: Any,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        """Small caches make small blocks; threads are 1 to 8 whatever the machine has."""
+        parameters = Parameters(shared=1, copied=1 if copied else 2**40)
+        monkeypatch.setenv(_tuning.VARIABLE, _tuning.dumps(parameters))
+        different = set()
+        for batch, n_in, n_units in ((61, 701, 270), (140, 333, 180), (50, 1100, 100)):
+            W, b = whole_numbers(n_in, n_units).astype(precision), np.ones((1, n_units), precision)
+            layer = Layer(W, b, "relu", precision)
+            A_in = whole_numbers(batch, n_in).astype(precision)
+            expected = np.maximum(A_in @ W + b, 0)
+            for kib, threads in itertools.product((120, 160), range(1, 9)):
+                second = Cache(2, kib * KIB * W.itemsize // 4, 8)
+                caches = [Cache(1, 64, 1), second, Cache(3, 100 * second.size, 4)]
+                caches = caches[: 2 + threads % 2]  # without a third, A_in comes from memory
+                monkeypatch.setattr(numba_packed, "data_caches", lambda caches=caches: caches)
+                monkeypatch.setattr("numba.get_num_threads", lambda threads=threads: threads)
+                wide = tiles.PANELS * tiles.VECTOR_BYTES // W.itemsize
+                tile = _blocking.Tile(tiles.ROWS, wide, W.itemsize)
+                different.add(_blocking.chosen(batch, n_in, n_units, tile, caches, threads))
+                output = numba_packed.prepare(layer, batch).launch(A_in)
+                np.testing.assert_array_equal(output, expected, strict=True)
+        assert len([blocks for blocks in different if blocks.columns > 1]) > 2
+
+    def test_the_curve_and_the_floor_are_for_the_last_block_alone(
+        self, tiles: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        A_in = whole_numbers(14, 40)
+        A_in[13, 2] = np.nan
+        expected = {name: prepared(40, 40, 14, name).launch(A_in).copy() for name in tiles.FINISH}
+        blocks = _blocking.Blocks(8, 1)
+        monkeypatch.setattr(_blocking, "chosen", lambda *_: blocks)
+        for name in tiles.FINISH:
+            np.testing.assert_array_equal(prepared(40, 40, 14, name).launch(A_in), expected[name])
+
+    def test_w_may_be_asked_for_ahead(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv(_tuning.VARIABLE, _tuning.dumps(Parameters(ahead=True)))
+        test_a_tile_of_any_height_and_width_is_exact(33, 1)
 
 
 def test_what_is_not_a_number_stays_so(tiles: Any) -> None:
@@ -162,9 +269,9 @@ def test_the_curves_are_right_to_the_last_digits_at_any_size(precision: str, til
 @pytest.mark.parametrize(
     ("threads", "products", "shared"),
     [
-        (2, numba_packed.SHARED - 1, False),
-        (2, numba_packed.SHARED, True),
-        (1, numba_packed.SHARED, False),
+        (2, _tuning.DEFAULT.shared - 1, False),
+        (2, _tuning.DEFAULT.shared, True),
+        (1, _tuning.DEFAULT.shared, False),
     ],
 )
 def test_small_layers_are_left_to_one_thread(
@@ -183,12 +290,21 @@ def test_small_layers_are_left_to_one_thread(
 
 
 @pytest.mark.parametrize("activation", ["linear", "relu"])
-@pytest.mark.parametrize("units", [1, 2])
 @pytest.mark.parametrize("fewer", [0, 1])
-def test_many_numbers_for_one_unit_are_left_to_blas(
-    fewer: int, units: int, activation: str, tiles: Any, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("units", "batch", "left"),
+    [(1, 4, True), (2, 4, False), (2, 16, True), (4, 64, True), (5, 64, False)],
+)
+def test_many_numbers_for_few_units_are_left_to_blas(
+    units: int,
+    batch: int,
+    left: bool,  # noqa: FBT001
+    fewer: int,
+    activation: str,
+    tiles: Any,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    n_in = numba_packed.ONE_UNIT // 4 - fewer
+    n_in = numba_packed.LEFT // batch - fewer
     with_tiles = []
     compiled = tiles.compiled
 
@@ -197,20 +313,47 @@ def test_many_numbers_for_one_unit_are_left_to_blas(
         return compiled(*of)
 
     monkeypatch.setattr(tiles, "compiled", seen)
-    A_in = whole_numbers(4, n_in)
-    found = prepared(n_in, units, 4, activation).launch(A_in)
-    assert bool(with_tiles) == (fewer == 1 or units == 2)
+    A_in = whole_numbers(batch, n_in)
+    found = prepared(n_in, units, batch, activation).launch(A_in)
+    assert bool(with_tiles) == (fewer == 1 or not left)
     expected = A_in @ whole_numbers(n_in, units) + whole_numbers(1, units)
     expected = expected if activation == "linear" else np.maximum(expected, 0)
     np.testing.assert_array_equal(found, expected, strict=True)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "{", "[]", "{}", "null", '{"blocks": 1}', "9" * 5000),
+        _tuning.dumps(Parameters(blocks=-1.0)),
+        _tuning.dumps(Parameters(blocks=float("nan"))),
+        _tuning.dumps(Parameters(shared=-1)),
+        _tuning.dumps(Parameters()).replace("1024", '"many"'),
+    ],
+)
+def test_parameters_that_make_no_sense_are_the_defaults(text: str) -> None:
+    assert _tuning.loads(text) == Parameters()
+
+
+def test_parameters_are_what_was_found_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(_tuning.VARIABLE, raising=False)
+    found = Parameters(0.25, ahead=True, shared=7, copied=9)
+    with _tuning.used(found):
+        assert _tuning.here() == found
+        with _tuning.used(Parameters()):
+            assert _tuning.here() == Parameters()
+        assert _tuning.here() == found
+    assert _tuning.VARIABLE not in os.environ
+
+
 OTHER_VECTORS = """
 import numpy as np
-from kernels import Layer, _numba_tiles, numba_packed
+import os
+from kernels import Layer, _numba_tiles, _tuning, numba_packed
 from test_packed import whole_numbers
 print(_numba_tiles.VECTOR_BYTES, _numba_tiles.ROWS)
-numba_packed.SHARED = np.inf  # compiles half as long
+one_thread = _tuning.Parameters(shared=2**40)  # compiles half as long
+os.environ[_tuning.VARIABLE] = _tuning.dumps(one_thread)
 for batch in (1, 2, 5, 6, 7, 13):
     for n_units in (1, 4, 5, 8, 9, 16, 19):
         W, b, A_in = whole_numbers(5, n_units), whole_numbers(1, n_units), whole_numbers(batch, 5)

@@ -82,7 +82,7 @@ class Child:
     ) -> subprocess.CompletedProcess[str]:
         assert check, "a child that failed must not be read"
         self.asked.append((command, env))
-        said = CpuPeaks(*self.rates, self.registers, self.levels, self.lacking)
+        said = CpuPeaks(self.rates[0], self.rates[1], self.registers, self.levels, self.lacking)
         text = f"a greeting\n{msgspec.json.encode(said).decode()}\n"
         return subprocess.CompletedProcess(command, 0, text, "")
 
@@ -135,6 +135,20 @@ def test_where_they_cannot_be_measured_the_best_ever_seen_is_taken(
     assert measure(kept) == [1e9, 2e9]
     monkeypatch.setattr(subprocess, "run", fail)
     assert measure(kept) == [1e9, 2e9]
+
+
+def test_a_child_that_ends_early_has_said_what_it_knew(
+    kept: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = msgspec.json.encode(CpuPeaks(1e9, 2e9, lacking="ended early")).decode()
+
+    def end(*_: object, **__: object) -> None:
+        raise subprocess.CalledProcessError(-4, "the ceilings' process", output=f"{said}\n")
+
+    monkeypatch.setattr(subprocess, "run", end)
+    peaks = peak_rates.of_cpu("float32", 4, MACHINE, kept)
+    assert peaks is not None
+    assert (peaks.measured_flop_per_s, peaks.lacking) == (1e9, "ended early")
 
 
 @pytest.mark.parametrize(

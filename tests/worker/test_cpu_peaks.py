@@ -118,7 +118,7 @@ def test_without_numba_the_product_and_the_copy_are_told_and_what_lacks(
     monkeypatch.setattr(cpu_peaks, "compiler_for", absent)
     seconds = iter([1e-3, 4e-3, 2e-3])  # of two products and a copy
     monkeypatch.setattr(cpu_peaks, "shortest", lambda *_: next(seconds))
-    peaks = cpu_peaks.measure("float32", 1)
+    (peaks,) = cpu_peaks.measure("float32", 1)
     assert peaks.product == pytest.approx(2 * 64**3 / 4e-3)
     assert peaks.copy == pytest.approx((2**20 + 4096) / 2e-3, rel=0.01)
     assert (peaks.registers, peaks.levels) == (0.0, {})
@@ -136,7 +136,9 @@ def test_the_child_prints_positive_rates(
 ) -> None:
     small(monkeypatch)
     cpu_peaks.main(precision, "1")
-    said = msgspec.json.decode(capsys.readouterr().out, type=CpuPeaks)
+    first, last = capsys.readouterr().out.splitlines()
+    assert msgspec.json.decode(first, type=CpuPeaks).lacking == "the loops' process ended early"
+    said = msgspec.json.decode(last, type=CpuPeaks)
     assert list(said.levels) == ["L1", "memory"]
     assert min(said.product, said.copy, said.registers) > 0
     assert min(rate for pair in said.levels.values() for rate in pair) > 0

@@ -1,0 +1,94 @@
+"""What --tune found is kept for the machine, told to the workers, and said."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from bench.machine import tuning
+from bench.machine.survey import survey
+from bench.terminal.errors import BadInput
+from bench.worker import environment
+from bench.worker.messages import Software, Tuned
+from kernels import _tuning
+from kernels._tuning import Parameters
+
+FOUND = Tuned({"blocks": 0.25, "ahead": True, "shared": 7, "copied": 9}, {"blocks": 0.9})
+
+
+@pytest.fixture(autouse=True)
+def nothing_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(tuning.VARIABLE, "")
+
+
+@pytest.fixture
+def child(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    asked: list[list[str]] = []
+
+    def run(command: list[str], *, env: dict[str, str], **_: object) -> object:
+        assert env["NUMBA_NUM_THREADS"] == "3"
+        asked.append(command)
+        text = f"a greeting\n{msgspec.json.encode(FOUND).decode()}\n"
+        return subprocess.CompletedProcess(command, 0, text, "")
+
+    monkeypatch.setattr(subprocess, "run", run)
+    return asked
+
+
+def test_what_is_found_is_told_kept_and_used_by_later_runs(
+    child: list[list[str]], tmp_path: Path
+) -> None:
+    kept = tmp_path / ".tuned.json"
+    assert tuning.known("abc", 3, kept) == ""
+    said = tuning.tune("abc", 3, kept)
+    assert said == "numba_packed was tuned: blocks 0.25 (0.90 of the default's time)"
+    assert child[0][1:] == ["-m", "bench.worker.tune", str(tuning.SECONDS)]
+    assert _tuning.here() == Parameters(0.25, ahead=True, shared=7, copied=9)
+    assert environment.environment(3)[_tuning.VARIABLE] == os.environ[tuning.VARIABLE]
+    tuning.tell("")
+    assert _tuning.here() == Parameters()
+    tuning.tell(tuning.known("abc", 3, kept))
+    assert _tuning.here() == Parameters(0.25, ahead=True, shared=7, copied=9)
+    assert tuning.known("abc", 2, kept) == tuning.known("other", 3, kept) == ""
+    tuning.tune("other", 3, kept)
+    assert tuning.known("abc", 3, kept) == tuning.known("other", 3, kept)
+
+
+@pytest.mark.usefixtures("child")
+def test_machine_json_says_with_which_parameters_a_run_was_measured(tmp_path: Path) -> None:
+    software = Software(1, (), "3", "2", ())
+    before = survey(software, 3)
+    assert before.tuned == ""
+    tuning.tune("abc", 3, tmp_path / "kept")
+    after = survey(software, 3)
+    assert json.loads(after.tuned) == FOUND.parameters
+    assert after.fingerprint == before.fingerprint
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"abc 3": 7}', b"\xff"])
+def test_a_corrupt_file_is_as_good_as_none(content: bytes, tmp_path: Path) -> None:
+    kept = tmp_path / "kept"
+    kept.write_bytes(content)
+    assert tuning.known("abc", 3, kept) == ""
+
+
+@pytest.mark.usefixtures("child")
+def test_a_file_that_cannot_be_written_does_no_harm(tmp_path: Path) -> None:
+    tuning.tune("abc", 3, tmp_path)
+    assert _tuning.here() != Parameters()
+
+
+def test_where_it_cannot_be_tried_the_reason_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended = subprocess.CompletedProcess([], 1, "", "Traceback\nkernels.Unavailable: no numba")
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: ended)
+    with pytest.raises(BadInput, match=r"--tune: numba_packed can't be tried here: .*no numba"):
+        tuning.tune("abc", 3, tmp_path / "kept")
+
+
+def test_both_sides_mean_the_same_variable() -> None:
+    assert tuning.VARIABLE == _tuning.VARIABLE

@@ -1,0 +1,88 @@
+"""Tuning numba_packed, on a clock that says how long each candidate takes."""
+
+from collections.abc import Callable
+
+import msgspec
+import numpy as np
+import pytest
+
+from bench.worker import tune
+from bench.worker.messages import Tuned
+from kernels._tuning import Parameters
+
+Shape = tuple[int, int, int]
+
+
+class Bench:
+    """Launches that take as long as `seconds` says of their parameters; the machine gets slower
+    and faster meanwhile.
+    """
+
+    def __init__(self, seconds: Callable[[Parameters, Shape], float]) -> None:
+        self.now, self.launches = 0.0, 0
+        self._seconds = seconds
+
+    def prepare(self, parameters: Parameters, shape: Shape) -> tune.Launch:
+        def launch() -> None:
+            self.launches += 1
+            slower = 3 if self.launches % 1000 < 300 else 1
+            self.now += slower * self._seconds(parameters, shape)
+
+        return launch
+
+    def tuned(self, seconds: float = 4.0) -> Tuned:
+        return tune.tune(seconds, self.prepare, lambda: self.now)
+
+
+def test_where_nothing_is_better_the_defaults_stay() -> None:
+    found = Bench(lambda *_: 1e-4).tuned()
+    assert found == Tuned({"blocks": 1.0, "ahead": False, "shared": 2**18, "copied": 1024})
+
+
+def test_a_gain_that_chance_may_bring_is_none() -> None:
+    assert Bench(lambda p, _: 0.985e-4 if p.ahead else 1e-4).tuned().gains == {}
+
+
+def test_what_is_faster_in_the_mean_over_its_shapes_is_taken() -> None:
+    def seconds(parameters: Parameters, shape: Shape) -> float:
+        asked = 0.8 if parameters.ahead and shape[2] == 1 else 1.0
+        blocks = {0.0: 1.5, 0.25: 0.9, 1.0: 1.0, 4.0: 0.8 if shape[0] == 1000 else 1.1}
+        return 1e-4 * asked * blocks[parameters.blocks]
+
+    found = Bench(seconds).tuned()
+    assert found.parameters == {"blocks": 0.25, "ahead": True, "shared": 2**18, "copied": 1024}
+    assert found.gains == pytest.approx({"ahead": 0.8, "blocks": 0.9})
+
+
+def test_the_next_question_is_asked_with_the_answer_before() -> None:
+    def seconds(parameters: Parameters, _: Shape) -> float:
+        return 1e-4 if not parameters.ahead else 0.5e-4 if parameters.blocks == 1 else 0.7e-4
+
+    assert Bench(seconds).tuned().parameters["blocks"] == 1.0
+
+
+def test_a_minute_is_a_minute_and_slow_launches_get_a_few_turns() -> None:
+    bench = Bench(lambda *_: 1e-3)
+    bench.tuned(30.0)
+    assert 20 < bench.now < 60
+    slow = Bench(lambda *_: 1.0)
+    slow.tuned(1.0)
+    assert slow.launches >= tune.LEAST_TURNS * sum(len(q.shapes) for q in tune.QUESTIONS)
+
+
+def test_every_candidate_is_a_layer_that_is_right(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("numba", reason="needs numba: make setup KERNELS=numba_packed")
+    small = [
+        tune.Question(question.name, question.candidates, [(64, 40, batch) for batch in (1, 16)])
+        for question in tune.QUESTIONS
+    ]
+    for question in small:
+        for value in question.candidates:
+            output = tune.packed(question.having(Parameters(), value), (64, 40, 16))()
+            np.testing.assert_array_equal(output, np.full((16, 40), 65, np.float32))
+    monkeypatch.setattr(tune, "QUESTIONS", small)
+    monkeypatch.setattr(tune.tune, "__defaults__", (tune.time.perf_counter, small))
+    tune.main("0.01")
+    assert msgspec.json.decode(capsys.readouterr().out, type=Tuned).parameters
