@@ -37,6 +37,7 @@ import atexit
 import contextlib
 import math
 import os
+import random
 import subprocess
 import sys
 from collections.abc import Callable
@@ -74,8 +75,15 @@ OWN = "own"
 
 CLUSTER = """
 import sys, dask, distributed
-# a profiler would look at what each worker does a hundred times a second
-dask.config.set({"distributed.worker.profile.enabled": False})
+# what each worker looks at many times a second, while others are measured
+dask.config.set({
+    "distributed.worker.profile.enabled": False,
+    "distributed.worker.memory.monitor-interval": "1s",
+    "distributed.admin.tick.interval": "1s",
+    "distributed.admin.system-monitor.interval": "5s",
+    "distributed.scheduler.work-stealing": False,
+    "distributed.scheduler.active-memory-manager.start": False,  # it drops copies of A_in
+})
 cluster = distributed.LocalCluster(
     n_workers=int(sys.argv[1] or distributed.system.CPU_COUNT),
     threads_per_worker=1,
@@ -147,9 +155,13 @@ def _client() -> Any:
     distributed: Any = library("distributed", "dask_matmul")
     with contextlib.suppress(ValueError):  # there is none yet
         return distributed.default_client()
-    scheduler = os.environ.get("DASK_SCHEDULER_ADDRESS")
+    # it draws how long it waits before it tries again, and Python's numbers are not its own
+    for name in ("distributed.comm.core", "distributed.utils_comm"):
+        library(name, "dask_matmul").random = random.Random()  # type: ignore[attr-defined]
+    named = os.environ.get("DASK_SCHEDULER_ADDRESS")
+    scheduler = named or _start()
     try:
-        return distributed.Client(scheduler or _start(), name="" if scheduler else OWN)
+        return distributed.Client(scheduler, name="" if named else OWN)
     except (OSError, ValueError) as error:
         raise Unavailable(f"no Dask scheduler answers at {scheduler}: {error}") from error
 
@@ -169,4 +181,6 @@ def _start() -> str:
     )
     atexit.register(process.communicate)
     assert process.stdout is not None
-    return process.stdout.readline().strip()
+    if address := process.stdout.readline().strip():
+        return address
+    raise Unavailable(f"a Dask cluster can't be started here: exit code {process.wait()}")

@@ -54,8 +54,11 @@ class Devices(Host):
             return  # Host's name: cores, caches and ceilings are the CPU's, as the threads are
         self.name = f"{len(devices)} x {first.device_kind} by JAX"
         self.warm_s = 0.3
-        make = jax.jit(lambda: jax.numpy.zeros(FLUSHED_BYTES // 4), out_shardings=everywhere)
-        self._sweep = lambda: make().block_until_ready()
+        fill = jax.jit(
+            lambda: jax.numpy.zeros(FLUSHED_BYTES, "uint8"),
+            out_shardings=everywhere,
+        )
+        self._sweep = lambda: fill().block_until_ready()
 
     def fence(self, out: Any) -> None:
         if out is not None:

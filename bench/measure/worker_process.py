@@ -49,6 +49,9 @@ GRACE_S = 10.0
 LOOK_S = 0.1
 """How long the processes that a kernel left behind are looked at: ten ticks of their CPU time."""
 
+LOOKS = 5
+"""So many times: one that waits for messages wakes up now and then, and is ready at one or two."""
+
 
 HINTS = {
     "SIGKILL": "; perhaps memory ran out, and Linux ended it: dmesg says so",
@@ -164,10 +167,13 @@ class WorkerProcess:
         if not self._others():
             return False
         before = sum(map(_cpu_s, self._others()))
-        time.sleep(LOOK_S)
+        ready = set(self._others())
+        for _ in range(LOOKS):
+            time.sleep(LOOK_S / LOOKS)
+            ready = {process for process in ready if _runs(process)}
         used = sum(map(_cpu_s, self._others())) - before
         # on a busy machine one that wants a core may have none for so long
-        return used > LOOK_S / 4 or any(map(_runs, self._others()))
+        return used > LOOK_S / 4 or bool(ready)
 
     def _others(self) -> list[psutil.Process]:
         """The processes below the keeper, without the worker: the first that it started."""

@@ -24,9 +24,8 @@ def made(kernels: Sequence[str] = ("jax_sharded", "dask_matmul")) -> list[Point]
     for number, kernel in enumerate(kernels):
         for doublings, count in enumerate(COUNTS):
             weak = 0.01 * (number + 1) * (1 + 0.1 * number) ** doublings
-            point = Point(
-                "weak", kernel, count, 512, 256 * count, 64, weak, weak / 1.05, weak * 1.05
-            )
+            ends = weak / 1.05, weak * 1.05, 3
+            point = Point("weak", kernel, count, 512, 256 * count, 64, weak, *ends)
             s = 4 * weak / count
             points += [
                 point,

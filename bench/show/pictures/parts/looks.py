@@ -44,7 +44,7 @@ KNOWN = {
 _OTHERS = ("#CC79A7", "#44AA99", "#BB5566", "#4477AA", "#997700", "#994455", "#6699CC")
 _MARKERS = ("thin-diamond", "octagon", "flat-hexagon")
 # drawn beside jax_sharded (scaling.py), whose colour and marker its name would give it
-_BESIDE = {"dask_matmul": Look("#BB5566", "octagon", DOTTED)}
+_BESIDE = {"dask_matmul": Look("#BB5566", "thin-diamond", DOTTED)}
 _DASHES: tuple[Dash, ...] = (SOLID, DOTTED, DASHED, LONG, DASH_DOT, DASH_DOTS)
 
 
