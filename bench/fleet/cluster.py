@@ -101,9 +101,13 @@ class Cluster:
         if futures and self._client.status == "running":
             self._client.cancel(futures, force=True)
 
-    def _call(self, function: Callable[[], Any], limit_s: float = ANSWER_S) -> Any:
+    def check(self) -> None:
+        """Raise Lost where the connection to the scheduler is."""
         if self._client.status != "running":
             raise Lost("the scheduler is gone")
+
+    def _call(self, function: Callable[[], Any], limit_s: float = ANSWER_S) -> Any:
+        self.check()
 
         async def called() -> Any:
             return await function()

@@ -121,6 +121,7 @@ class Fleet:
                     self._fail(key, NO_SCHEDULER, None)
                 self._at.clear()
                 self._heard.clear()
+                self._looked_s = -1e9
             cluster = self._again(connect)
 
     def _again(self, connect: Callable[[float], Cluster]) -> Cluster | None:
@@ -165,6 +166,7 @@ class Fleet:
             self._look(cluster)
         for key, each in list(self._tries.items()):
             if each.future.done():
+                cluster.check()  # without its scheduler Dask calls all tasks cancelled
                 self._collect(key, each, cluster)
         self._begin(cluster)
         return not self._over()

@@ -174,7 +174,7 @@ def _worker(folder: Path, address: str, host: str, resources: str) -> None:
     from distributed.cli import dask_worker
 
     os.environ["BENCH_HOST"] = host
-    options = ["--no-nanny", "--no-dashboard", "--nthreads", "1", "--local-directory", str(folder)]
+    options = ["--no-nanny", "--no-dashboard", "--nthreads", "3", "--local-directory", str(folder)]
     dask_worker.main([address, *options, "--resources", resources])
 
 

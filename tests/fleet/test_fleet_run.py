@@ -17,7 +17,7 @@ if needs.lacking(["distributed"]):
     pytest.skip("needs distributed: make test installs it", allow_module_level=True)
 
 from bench.fleet import on_host
-from bench.fleet.cluster import Worker
+from bench.fleet.cluster import Lost, Worker
 from bench.fleet.run import Fleet
 
 WHAT = asked.Asked(("--sweep", "quick"), "", 1.0, 10.0)
@@ -47,6 +47,7 @@ class MadeUp:
         self.run, self.version = run, version
         self.result: Any = {"code": 0, "folder": "there", "files": files(run)}
         self.dropped: list[str] = []
+        self.lost = False
 
     def workers(self) -> dict[str, Worker]:
         return {"tcp://w": Worker("tcp://w", "10.0.0.7", taken=False, last_seen=1.0)}
@@ -70,6 +71,11 @@ class MadeUp:
 
     def start(self, key: str, order: dict[str, Any], worker: str) -> Future:
         return Future(self.result)
+
+    def check(self) -> None:
+        if self.lost:
+            self.lost = False
+            raise Lost("the scheduler is gone")
 
     def cancel(self, futures: list[Any]) -> None:
         pass
@@ -149,6 +155,19 @@ def test_another_python_is_refused_with_a_row(cluster: MadeUp, tmp_path: Path) -
     assert (host.name, host.status) == ("10.0.0.7", "failed")
     assert host.reason.startswith("Python 2.7.18 there and 3.")
     assert len(said) == 1
+
+
+def test_tasks_that_a_lost_scheduler_has_cancelled_are_told_as_that(
+    cluster: MadeUp, tmp_path: Path
+) -> None:
+    cluster.lost = True
+    fleet, said = ran(cluster, tmp_path / "out")
+    assert said == [
+        "the scheduler is gone; waiting for it",
+        "a: the scheduler was lost (try 1 of 3)",
+        "a: its run is back",
+    ]
+    assert fleet.hosts[0].tries == 2
 
 
 def test_a_wrong_kernel_is_told(cluster: MadeUp, tmp_path: Path) -> None:
