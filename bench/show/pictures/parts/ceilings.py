@@ -41,7 +41,7 @@ class Ceiling:
     def best(self) -> str:
         """What the measured rate is, in words: on a CPU NumPy's, on a device its own library's."""
         return (
-            "NumPy's best product" if self.device == "cpu" else f"the best product on {self.short}"
+            "NumPy's best product" if self.device == "cpu" else f"the best product on the {self.short}"
         )
 
     @property
