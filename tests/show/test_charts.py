@@ -331,7 +331,7 @@ def test_each_device_has_its_own_ceiling_and_one_that_is_unknown_is_named() -> N
     assert "best product on made-up GPU" in text
     assert (
         "One matmul reaches 70 % of NumPy's best product; CuPy's fused layer 78 % of the best"
-        " product on made-up GPU" in text
+        " product on the made-up GPU" in text
     )
     text = said(draw(roofline, run))
     assert "full speed takes 12 on CPU, 17 on made-up GPU" in text

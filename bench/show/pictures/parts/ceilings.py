@@ -49,7 +49,7 @@ class Ceiling:
         if self.product_flop_per_s:
             return "the CPU's multiply-adds"
         return (
-            "NumPy's best product" if self.device == "cpu" else f"the best product on {self.short}"
+            "NumPy's best product" if self.device == "cpu" else f"the best product on the {self.short}"
         )
 
     @property
