@@ -31,6 +31,7 @@ from bench.show.pictures.parts.lines import widths
 from bench.show.pictures.parts.picture import Guide, Line, Lines, Panel, Picture, Y
 from bench.stats import adjust
 from bench.studies import PICTURES, open_here, run, write
+from bench.terminal import units
 from bench.worker import limits, messages
 from bench.worker.open_cell import OpenCell
 from bench.worker.server import Server
@@ -177,13 +178,16 @@ def title(rows: Sequence[Row]) -> str:
     """How much faster small weights are in the widest layer, where they clearly are."""
     widest = max(row.width for row in rows)
     faster = [
-        f"{row.precision} takes 1/{row.faster:.1f}"
-        for row in rows
-        if row.width == widest and row.precision in ("float16", "int8") and row.faster_low > 1
+        f"{units.times(row.faster, 2)} {'' if number else 'as fast '}in {row.precision}"
+        for number, row in enumerate(
+            row
+            for row in rows
+            if row.width == widest and row.precision in ("float16", "int8") and row.faster_low > 1
+        )
     ]
     if not faster:
         return "Time of one example by bytes a weight"
-    return f"{widest} units: {', '.join(faster)} of float32's time"
+    return f"One example, {widest} units: {', '.join(faster)}"
 
 
 def show(rows: Sequence[Row]) -> None:

@@ -42,7 +42,7 @@ def test_the_chart_has_a_line_a_precision_and_can_be_read(sheet: object) -> None
     text = said(figure)
     for words in ("4 bytes: float32", "2 bytes: float16", "2 bytes: bfloat16", "1 byte: int8"):
         assert words in text
-    assert "One example, 8192 units: float16 is 2.0x as fast, int8 is 4.0x as fast" in text
+    assert "One example, 8192 units: 2.0x as fast in float16, 4.0x in int8" in text
     assert faults(figure) == []
 
 
@@ -55,7 +55,7 @@ def test_rounds_in_which_the_machine_changed_are_no_comparison(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(studies, "RESULTS", tmp_path)
-    monkeypatch.setattr(bytes_a_weight, "PICTURE", tmp_path / "plots")
+    monkeypatch.setattr(bytes_a_weight, "PICTURES", tmp_path / "plots")
     monkeypatch.setattr(bytes_a_weight, "WIDTHS", (32,))
     blocks = count()
 

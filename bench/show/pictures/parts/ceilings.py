@@ -48,7 +48,9 @@ class Ceiling:
         """What the measured rate is, in words: a CPU's own or NumPy's, a device's library's."""
         if self.product_flop_per_s:
             return "the CPU's multiply-adds"
-        return XX
+        if self.device == "cpu":
+            return "NumPy's best product"
+        return f"the best product on the {self.short}"
 
     @property
     def guides(self) -> list[tuple[str, float, Dash]]:
