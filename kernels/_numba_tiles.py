@@ -404,7 +404,8 @@ def compiled(dtype: str, shared: bool) -> Callable[..., None]:  # noqa: FBT001
     A_in, out = types.Array(number, 2, "C", readonly=True), types.Array(number, 2, "C")
     W, vector = types.Array(number, 3, "C"), types.Array(number, 1, "C")
     whole = types.intp
-    blocks = types.UniTuple(whole, 3)
+    tuples: Any = types.UniTuple
+    blocks = tuples(whole, 3)
     signature = types.void(A_in, vector, W, vector, number, whole, out, blocks, vector, whole)
     function: Callable[..., None] = njit(signature, parallel=shared)(
         _together if shared else _alone

@@ -9,7 +9,7 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 
 VARIABLE = "PACKED_TUNED"
 
@@ -41,7 +41,10 @@ def loads(text: str) -> Parameters:
     try:
         values = json.loads(text)
         parameters = Parameters(
-            **{f.name: type(f.default)(values[f.name]) for f in fields(DEFAULT)}
+            float(values["blocks"]),
+            bool(values["ahead"]),
+            int(values["shared"]),
+            int(values["copied"]),
         )
     except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
         return DEFAULT

@@ -57,7 +57,7 @@ def test_a_run_is_measured_with_what_was_found_best_here_and_with_the_defaults_e
     found = Tuned({"blocks": 0.0, "ahead": False, "shared": 7, "copied": 9}, {"blocks": 0.9})
     ended = subprocess.CompletedProcess([], 0, msgspec.json.encode(found).decode(), "")
     with monkeypatch.context() as patch:
-        patch.setattr(tuning.subprocess, "run", lambda *_, **__: ended)
+        patch.setattr(subprocess, "run", lambda *_, **__: ended)
         patch.setattr("bench.machine.survey.survey", lambda *_: Machine(fingerprint="abc"))
         (said,) = session._tuned(software, 2, tune=True)
         assert "blocks 0 (0.90 of the default's time)" in said

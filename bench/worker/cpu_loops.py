@@ -185,16 +185,16 @@ def _together(
     """
     for part in numba.prange(len(source)):
         row = out[part].ctypes.data
-        stamps[part, 0] = _now()  # type: ignore[call-arg]
+        stamps[part, 0] = _now()
         for chunk in range(stamps.shape[1] - 1):
             at = chunk * step
             if what <= RAISE_HALF:
-                _raise(turns, one, what, row)  # type: ignore[call-arg]
+                _raise(turns, one, what, row)
             elif what == READ:
-                _read(turns, source[part] + at, size, row)  # type: ignore[call-arg]
+                _read(turns, source[part] + at, size, row)
             else:
-                _copy(turns, source[part] + at, target[part] + at, size, what - COPY)  # type: ignore[call-arg]
-            stamps[part, chunk + 1] = _now()  # type: ignore[call-arg]
+                _copy(turns, source[part] + at, target[part] + at, size, what - COPY)
+            stamps[part, chunk + 1] = _now()
 
 
 def results(threads: int) -> NDArray[Any]:

@@ -1,5 +1,6 @@
 """Tuning numba_packed, on a clock that says how long each candidate takes."""
 
+import time
 from collections.abc import Callable
 
 import msgspec
@@ -83,6 +84,6 @@ def test_every_candidate_is_a_layer_that_is_right(
             output = tune.packed(question.having(Parameters(), value), (64, 40, 16))()
             np.testing.assert_array_equal(output, np.full((16, 40), 65, np.float32))
     monkeypatch.setattr(tune, "QUESTIONS", small)
-    monkeypatch.setattr(tune.tune, "__defaults__", (tune.time.perf_counter, small))
+    monkeypatch.setattr(tune.tune, "__defaults__", (time.perf_counter, small))
     tune.main("0.01")
     assert msgspec.json.decode(capsys.readouterr().out, type=Tuned).parameters
