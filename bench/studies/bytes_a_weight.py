@@ -178,16 +178,13 @@ def title(rows: Sequence[Row]) -> str:
     """How much faster small weights are in the widest layer, where they clearly are."""
     widest = max(row.width for row in rows)
     faster = [
-        f"{units.times(row.faster, 2)} {'' if number else 'as fast '}in {row.precision}"
-        for number, row in enumerate(
-            row
-            for row in rows
-            if row.width == widest and row.precision in ("float16", "int8") and row.faster_low > 1
-        )
+        f"{row.precision} {units.times(row.faster, 2)}"
+        for row in rows
+        if row.width == widest and row.precision in ("float16", "int8") and row.faster_low > 1
     ]
     if not faster:
         return "Time of one example by bytes a weight"
-    return f"One example, {widest} units: {', '.join(faster)}"
+    return f"One example, {widest} units: {', '.join(faster)} as fast as float32"
 
 
 def show(rows: Sequence[Row]) -> None:
