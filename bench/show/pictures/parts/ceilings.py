@@ -7,11 +7,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from bench.data.machine import Level, Machine
-from bench.show.pictures.parts.looks import DOTTED, Dash
-from bench.show.pictures.parts.picture import BROKEN, Guide
-
-PRODUCT = "NumPy's best\nproduct here"
+from bench.data.machine import Machine
+from bench.show.pictures.parts.picture import Guide
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,14 +16,11 @@ class Ceiling:
     """Of one device at one precision. What is unknown is None."""
 
     device: str  # its own name; "cpu"
-    flop_per_s: float | None = None  # measured: the most, in a large matmul or in registers
-    bytes_per_s: float | None = None  # measured, without the help of a cache
+    flop_per_s: float | None = None  # measured, with a large matmul
+    bytes_per_s: float | None = None  # measured, with a large copy
     stated_flop_per_s: float | None = (
         None  # what its data sheet, or its flags and clock, would give
     )
-    product_flop_per_s: float | None = None  # of NumPy's large matmul, where it is not the most
-    levels: tuple[Level, ...] = ()  # of a CPU's memory, the nearest first
-    lacking: str = ""  # why the CPU's registers and levels are not known
 
     @property
     def short(self) -> str:
@@ -45,20 +39,10 @@ class Ceiling:
 
     @property
     def best(self) -> str:
-        """What the measured rate is, in words: a CPU's own or NumPy's, a device's library's."""
-        if self.product_flop_per_s:
-            return "the CPU's multiply-adds"
-        if self.device == "cpu":
-            return "NumPy's best product"
-        return f"the best product on the {self.short}"
-
-    @property
-    def guides(self) -> list[tuple[str, float, Dash]]:
-        """Its level lines: what is said of each, its rate and its dash."""
-        most = [(self.label, self.flop_per_s, BROKEN)] if self.flop_per_s else []
-        if not self.product_flop_per_s:
-            return most
-        return [*most, (PRODUCT, self.product_flop_per_s, DOTTED)]
+        """What the measured rate is, in words: on a CPU NumPy's, on a device its own library's."""
+        return (
+            "NumPy's best product" if self.device == "cpu" else f"the best product on the {self.short}"
+        )
 
     @property
     def ridge(self) -> float | None:
@@ -79,34 +63,17 @@ def _of(machine: Machine, device: str, precisions: set[str]) -> Ceiling:
     peaks = machine.peaks_by_device.get(device)
     if not peaks or precisions != {peaks.precision}:
         return Ceiling(device)
-    return Ceiling(
-        device,
-        peaks.ceiling_flop_per_s,
-        peaks.memory_bytes_per_s,
-        peaks.theoretical_flop_per_s,
-        peaks.measured_flop_per_s if peaks.registers_flop_per_s else None,
-        peaks.levels,
-        peaks.lacking,
-    )
+    measured = peaks.measured_flop_per_s, peaks.measured_bytes_per_s
+    return Ceiling(device, *measured, peaks.theoretical_flop_per_s)
 
 
 def guides(machine: Machine, rows: pd.DataFrame, widths: Sequence[int]) -> list[Guide]:
     """A level line a ceiling that is known, from before the first width to after the last."""
+    ceilings = of(machine, rows)
     ends = [widths[0] / math.sqrt(2), widths[-1] * math.sqrt(2)]
-    return [
-        Guide(text, ends, [rate] * 2, dash)
-        for ceiling in of(machine, rows)
-        for text, rate, dash in ceiling.guides
-    ]
+    return [Guide(c.label, ends, [rate] * 2) for c in ceilings if (rate := c.flop_per_s)]
 
 
 def unknown(machine: Machine, rows: pd.DataFrame) -> list[str]:
-    """A phrase for each device that has none, or not all of it."""
-    return [
-        f"ceiling of {ceiling.short}: not measured"
-        if not ceiling.flop_per_s
-        else f"multiply-adds and memory's levels of {ceiling.short}: not measured"
-        f" ({ceiling.lacking})"
-        for ceiling in of(machine, rows)
-        if not ceiling.flop_per_s or ceiling.lacking
-    ]
+    """A phrase for each device that has none."""
+    return [f"ceiling of {c.short}: not measured" for c in of(machine, rows) if not c.flop_per_s]
