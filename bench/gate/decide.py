@@ -178,18 +178,18 @@ def verdicts(
             else "not slower"
             if cell in clear
             else "can't tell",
-            why=_why(d, spread.of(kernel_of[cell]), slower_than),
+            why=_why(d, margins[cell], spread.of(kernel_of[cell]), slower_than),
             error=ALPHA / LOOKS / max(len(confirm), 1),
         )
         for cell, d in rounds.items()
     ]
 
 
-def _why(d: Sequence[float], spread: float, slower_than: float) -> Untold:
+def _why(d: Sequence[float], margin: float, spread: float, slower_than: float) -> Untold:
     """Why rounds that show neither can't be told."""
     low, high = interval(d)
-    if not math.isfinite(high - low):
-        return "few rounds"
+    if not math.isfinite(high - low) or low > margin:
+        return "few rounds"  # for so many cells
     if below(d, spread, slower_than):
         return "many cells"
     return "unsteady" if high - low > math.log1p(slower_than) else "near the limit"
