@@ -28,6 +28,7 @@ from bench.gate import (
     environments,
     junit,
     report,
+    witnesses,
 )
 from bench.gate.checkouts import WORKTREE, Side
 from bench.history import database, keep
@@ -81,9 +82,13 @@ def compare_commits(what: What, base: str, head: str, folder: Path, *, locked: b
     with store.comparison(folder):
         with checkouts.both(base, head) as plain:
             both = checkouts.locked(plain, shown.note) if locked else plain
-            result = _compare(what, both, spread, shown)
+            timed = _compare(what, both, spread, shown)
+            result = timed
             if source is not None:
-                result = _counted(what, result, both, source, shown)
+                result = _counted(what, timed, both, source, shown)
+        if timed.short and not witnesses.counted(result.verdicts):
+            reasons = dict.fromkeys(v.remark for v in result.verdicts)
+            raise BadInput("; ".join(filter(None, [timed.problem, *reasons])))
         today = datetime.now(UTC).date()
         judged = result.problem is None
         applied = accepted.apply(result.verdicts, entries, today, judged=judged)
@@ -104,7 +109,7 @@ def compare_commits(what: What, base: str, head: str, folder: Path, *, locked: b
             machine,
             junit.xml(result, asked),
         )
-    if note := keep.keep(*_head(what, machine, folder.name, asked.head, result)):
+    if note := keep.keep(*_head(what, machine, folder.name, asked.head, timed)):
         shown.note(note)
     progress.paths("numbers", [folder / "verdicts.csv", folder / "rounds.csv"])
     progress.paths("chart", runs.draw_comparison(folder, run_folder.plots(folder)))
@@ -115,10 +120,10 @@ def compare_commits(what: What, base: str, head: str, folder: Path, *, locked: b
 
 
 def _head(
-    what: What, machine: Machine, name: str, commit: str, result: compare.Comparison
+    what: What, machine: Machine, name: str, commit: str, timed: compare.Comparison
 ) -> tuple[Kept, list[Entry]]:
     """What the history keeps of a comparison; nothing where its rounds can't be relied on."""
-    rounds = result.rounds if result.problem is None else []
+    rounds = timed.rounds if timed.problem is None else []
     cases = sweep.read(what.sweep).cases()
     kernels = dict.fromkeys(row.kernel for row in rounds)
     cells = [Cell(kernel, case) for kernel in kernels for case in cases]
@@ -242,12 +247,11 @@ def calibrate(what: What) -> None:
         began = time.monotonic()
         with checkouts.both(WORKTREE, WORKTREE) as both:
             again = replace(what, budget_s=left_s(), seed=what.seed + len(runs))
-            try:
-                result = _compare(again, both, decide.Spread(), shown, confirm=False)
-            except compare.NoTime:  # the last one was cut short
-                if not took:
-                    raise
-                break
+            result = _compare(again, both, decide.Spread(), shown, confirm=False)
+        if result.short:  # the last one was cut short
+            if not took:
+                raise BadInput(result.problem)
+            break
         took = time.monotonic() - began
         left = f"at most {units.seconds(max(left_s(), 0))} left"
         if result.problem is None:
