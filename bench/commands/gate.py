@@ -81,8 +81,6 @@ def gate(
     if base is None:
         raise BadInput("--base is missing: give a commit, branch or tag to compare with")
     folder = out or ROOT / "results" / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-gate"
-    if folder.exists():
-        raise BadInput(f"{folder} exists: take another --out")
     says = command.compare_commits(what, base, head, folder, locked=env == "locked")
     if says == "can't tell" and inconclusive == "warn":
         raise typer.Exit(0)

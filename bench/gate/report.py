@@ -211,6 +211,13 @@ def annotations(comparison: Comparison, asked: Asked) -> list[str]:
     return lines[:MOST_ANNOTATIONS]
 
 
+def no_verdict(why: str, asked: Asked) -> tuple[str, list[str]]:
+    """A summary for a pull request and an annotation, where nothing was judged."""
+    sides = f"{asked.head[:40]} against {asked.base[:40]}"
+    summary = f"### Gate: no verdict: {escaped(why)}\n\n{escaped(sides)}.\n"
+    return summary, [f"::error title=gate::{_escaped(f'no verdict: {why}')}"]
+
+
 def _escaped(text: str) -> str:
     """As workflow commands want it (GitHub, "Workflow commands", escaping of data)."""
     return "%0A".join(map(plain, text.replace("%", "%25").splitlines()))

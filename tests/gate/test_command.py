@@ -170,6 +170,40 @@ def test_a_comment_is_told_of_and_one_that_fails_leaves_the_verdict(
     assert ("note: no comment on the pull request: there is no gh" in said.err) != works
 
 
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (BadInput("the head raises"), "no verdict: the head raises"),
+        (RuntimeError("a 50% fault"), "no verdict: RuntimeError: a 50% fault"),
+    ],
+)
+def test_what_ends_without_a_verdict_is_told_like_one(
+    error: Exception, words: str, compared: list[Any], tmp_path: Path, capsys: Any, monkeypatch: Any
+) -> None:
+    """An earlier push's comment would stand, as green as it was."""
+
+    def broken(*_: Any, **__: Any) -> compare.Comparison:
+        raise error
+
+    comments: list[str] = []
+    monkeypatch.setattr(command, "_compare", broken)
+    monkeypatch.setattr(comment, "write", lambda text: comments.append(text) or "its place")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary"))
+    what = replace(WHAT, comment=True)
+    with pytest.raises(type(error)):
+        command.compare_commits(what, "HEAD", "HEAD", tmp_path / "out", locked=False)
+    assert not (tmp_path / "out").exists()
+    (tmp_path / "out").mkdir()
+    with pytest.raises(BadInput, match="exists: take another --out"):
+        command.compare_commits(what, "HEAD", "HEAD", tmp_path / "out", locked=False)
+    first, second = comments
+    assert first == f"### Gate: {words}\n\nHEAD against HEAD.\n"
+    assert "out exists: take another" in second
+    assert (tmp_path / "summary").read_text() == "".join(comments)
+    annotation = f"::error title=gate::{words.replace('%', '%25')}"
+    assert annotation in capsys.readouterr().out.splitlines()
+
+
 def test_counts_alone_need_something_that_counts(
     compared: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
