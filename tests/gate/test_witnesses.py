@@ -238,6 +238,8 @@ def test_a_verdict_by_count_alone_has_no_time() -> None:
     ("rounds", "cells", "why"),
     [
         ([0.0] * 5, 1, "few rounds"),
+        ([-0.2, 0.2] * 3, 1, "few rounds"),
+        ([-0.2, 0.2] * 4, 1, "unsteady"),
         ([-0.2, 0.2] * 20, 1, "unsteady"),
         ([0.03, 0.06] * 20, 1, "near the limit"),
         ([0.0, 0.001] * 3, 9, "many cells"),
@@ -251,6 +253,21 @@ def test_each_word_for_what_cannot_be_told_is_reached_by_rounds(
     assert (first.says, first.untold) == ("can't tell", why)
     alone, *_ = decide.verdicts({"this": rounds}, {}, {"this": "k"}, SPREAD, 0.05)
     assert (alone.says == "not slower") == (why == "many cells")
+
+
+def test_the_word_for_few_rounds_goes_by_how_many_cells_share_the_error() -> None:
+    """With nine cells eight rounds, however far apart, are no sign of a slowdown."""
+    confirm = {f"cell {i}": [0.2 + n / 1e4 for n in range(10)] for i in range(9)}
+    for count, why in ((8, "few rounds"), (11, "unsteady")):
+        confirm["this"] = [(-1) ** n * 0.2 for n in range(count)]
+        verdicts = decide.verdicts(confirm, confirm, dict.fromkeys(confirm, "k"), SPREAD, 0.05)
+        assert verdicts[-1].untold == why
+
+
+def test_few_rounds_that_all_lean_to_slower_are_not_cleared_by_an_equal_count() -> None:
+    (verdict,) = decide.verdicts({NAME: [0.001, 0.09] * 3}, {}, {NAME: "k"}, SPREAD, 0.05)
+    assert verdict.untold == "few rounds"
+    assert witnesses.together(verdict, by_count("equal")).remark == witnesses.LEANING
 
 
 def test_a_change_within_one_percent_is_not_asked_to_be_exact() -> None:
