@@ -185,6 +185,43 @@ class TestLocked:
         ):
             checkouts.locked((base, base), print)
 
+    @pytest.mark.parametrize(
+        ("lines", "reason"),
+        [
+            (
+                [
+                    "ERROR: THESE PACKAGES DO NOT MATCH. If you have updated",
+                    "    numpy==2.3.1 from https://example.org/numpy.whl:",
+                    "        Expected sha256 0000",
+                    "             Got        afed2ce4",
+                ],
+                "THESE PACKAGES DO NOT MATCH: numpy==2.3.1 from https://example.org/numpy.whl",
+            ),
+            (
+                [
+                    "ERROR: Could not find a version that satisfies the requirement a==9 (from: 1)",
+                    "ERROR: No matching distribution found for a==9",
+                ],
+                "No matching distribution found for a==9",
+            ),
+            (
+                [
+                    "error: metadata-generation-failed",
+                    "",
+                    "Encountered error while generating package metadata.",
+                    "╰─> old-package",
+                    "",
+                    "hint: See above for details.",
+                ],
+                "metadata-generation-failed: old-package",
+            ),
+            (["Traceback", "OSError: no space"], "OSError: no space"),
+            ([], "no reason given"),
+        ],
+    )
+    def test_the_reason_of_pip_names_the_package(self, lines: list[str], reason: str) -> None:
+        assert checkouts._reason(lines) == reason
+
 
 class TestMeasurable:
     """What can be compared at all."""
