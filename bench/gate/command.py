@@ -148,6 +148,9 @@ def _counted(
     shown: progress.Screen,
 ) -> compare.Comparison:
     """What was measured, with what counts add to it."""
+    if what.simulate and isinstance(source, sources.Source) and source.kind == "perf":
+        note = "--simulate: there is Valgrind's simulation only where the CPU's counters are not"
+        result = replace(result, notes=(*result.notes, note))
     return counts.judged(
         result,
         both,

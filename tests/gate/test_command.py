@@ -12,11 +12,12 @@ from bench.count import sources
 from bench.data import store
 from bench.data.machine import Machine
 from bench.data.records import Phase, Round, Verdict
-from bench.gate import calibration, command, comment, compare, decide
+from bench.gate import calibration, command, comment, compare, counts, decide
 from bench.gate.command import What
 from bench.history import database
 from bench.machine import survey
 from bench.measure import visit
+from bench.show import progress
 from bench.terminal.errors import BadInput
 
 WHAT = What("gate", (), 0.05, None, 0, witness="time")
@@ -216,6 +217,15 @@ def test_counts_alone_need_something_that_counts(
         replace(WHAT, witness="both"), "HEAD", "HEAD", tmp_path / "out", locked=False
     )
     assert said == "not slower"  # by its time
+
+
+def test_counters_that_simulate_nothing_are_said_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(counts, "judged", lambda result, *_, **__: result)
+    before, shown = made(random.Random(1)), progress.Screen(lambda: "")
+    what = replace(WHAT, witness="both", simulate=True)
+    for kind, notes in (("perf", 1), ("callgrind", 0)):
+        found = command._counted(what, before, [], sources.Source(kind, "a name"), shown)
+        assert len(found.notes) == notes
 
 
 def test_a_directory_that_cannot_be_made_is_refused_before_anything_is_measured(
