@@ -97,7 +97,9 @@ def compare_commits(what: What, base: str, head: str, folder: Path, *, locked: b
         )
     if note := keep.keep(*_head(what, machine, folder.name, asked.head, timed)):
         shown.note(note)
-    progress.paths("numbers", [folder / "verdicts.csv", folder / "rounds.csv"])
+    files = {"verdicts.csv": True, "rounds.csv": result.rounds, "counts.csv": result.counts}
+    progress.paths("numbers", [folder / name for name, there in files.items() if there])
+    progress.paths("for CI", [folder / "junit.xml"])
     progress.paths("chart", runs.draw_comparison(folder, run_folder.plots(folder)))
     return says
 

@@ -357,12 +357,12 @@ class TestJudge:
         rows += made([0.0, 0.001] * 5, "screen", "b")
         found = compare.conclude(rows, SPREAD, 0.05)
         assert [v.says for v in found.verdicts] == ["slower", "not slower"]
-        assert report.sentence(found, 0.05) == "slower: 1 slower, 1 not slower"
+        assert report.sentence(found, 0.05) == "slower: 1 cell, 1 not slower"
         summary = report.markdown(found, ASKED)
         assert "| a | slower | +22.8% (" in summary
         assert "| b |" not in summary
         lines = report.annotations(found, ASKED)
-        assert lines[0] == "::error title=gate::slower: 1 slower, 1 not slower"
+        assert lines[0] == "::error title=gate::slower: 1 cell, 1 not slower"
         assert lines[1].startswith("::error title=slower::a: +22.8%25 (")
         assert command.CODES[decide.outcome(found.verdicts, found.problem)] == 1
 
