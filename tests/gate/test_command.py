@@ -114,8 +114,12 @@ def test_what_was_found_is_written_and_its_code_is_red(
     comparison = store.machine(tmp_path / "out").comparison
     assert comparison is not None
     assert comparison.says == "slower"
+    told = capsys.readouterr().out
+    assert "rounds.csv" in told
+    assert "for CI:" in told
+    assert "counts.csv" not in told  # there is none
+    assert "margins for a machine that was not calibrated" in told
     assert '<failure message="slower: ' in (tmp_path / "out" / "junit.xml").read_text()
-    assert "margins for a machine that was not calibrated" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("head", ["HEAD", "worktree"])
