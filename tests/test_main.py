@@ -341,6 +341,21 @@ def test_the_gate_compares_two_commits(tmp_path: Path) -> None:
         (["--base", "HEAD", "--slower-than", "much"], "--slower-than is 'much'"),
         (["--base", "HEAD", "--inconclusive", "shrug"], "should be warn or fail"),
         ([], "--base is missing"),
+        (
+            ["--base", "HEAD", "--witness", "count", "--budget", "9s"],
+            "--witness count measures no time: leave --budget out",
+        ),
+        (
+            ["--base", "HEAD", "--witness", "count", "--slower-than", "5%"],
+            "--witness count measures no time: leave --slower-than out",
+        ),
+        (
+            ["--base", "HEAD", "--witness", "time", "--simulate"],
+            "--witness time counts nothing: leave --simulate out",
+        ),
+        (["--calibrate", "--base", "HEAD"], "compares your files with themselves, by time: leave"),
+        (["--calibrate", "--head", "HEAD"], "leave --head out"),
+        (["--calibrate", "--witness", "count"], "leave --witness out"),
     ],
 )
 def test_a_gate_of_nonsense_is_refused_in_one_line(options: list[str], words: str) -> None:

@@ -11,8 +11,18 @@ from bench import ROOT
 from bench.terminal import options
 from bench.terminal.errors import BadInput
 
+UNUSED = {
+    "--calibrate compares your files with themselves, by time": (
+        *("base", "head", "env", "witness", "simulate", "inconclusive", "comment", "out"),
+    ),
+    "--witness count measures no time": ("budget", "slower_than", "seed"),
+    "--witness time counts nothing": ("simulate",),
+}
+"""Options that would change nothing, by what they are given with."""
+
 
 def gate(
+    context: typer.Context,
     base: Annotated[
         str | None, typer.Option(help="The commit, branch or tag to compare with.")
     ] = None,
@@ -24,7 +34,10 @@ def gate(
         list[str] | None,
         typer.Option(help="This kernel only, or all; may be repeated. Without it: the sweep's."),
     ] = None,
-    budget: Annotated[str | None, typer.Option(help="How long to measure, like 90s or 5m.")] = None,
+    budget: Annotated[
+        str | None,
+        typer.Option(help="How long to measure times, like 90s or 5m. Counting comes on top."),
+    ] = None,
     slower_than: Annotated[str, typer.Option(help="The slowdown to look for.")] = "5%",
     env: Annotated[
         str, typer.Option(help="shared: your packages; locked: those of each side's lock file.")
@@ -65,6 +78,11 @@ def gate(
     ):
         if value not in known:
             raise BadInput(f"--{name} is {value!r}, should be {options.either(known)}")
+    reason = "--calibrate" if calibrate else f"--witness {witness}"
+    for sentence, names in UNUSED.items():
+        given = [name for name in names if _typed(context, name)]
+        if sentence.startswith(f"{reason} ") and given:
+            raise BadInput(f"{sentence}: leave --{given[0].replace('_', '-')} out")
     what = command.What(
         sweep,
         tuple(kernel or ()),
@@ -81,9 +99,12 @@ def gate(
     if base is None:
         raise BadInput("--base is missing: give a commit, branch or tag to compare with")
     folder = out or ROOT / "results" / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-gate"
-    if folder.exists():
-        raise BadInput(f"{folder} exists: take another --out")
     says = command.compare_commits(what, base, head, folder, locked=env == "locked")
     if says == "can't tell" and inconclusive == "warn":
         raise typer.Exit(0)
     raise typer.Exit(command.CODES[says])
+
+
+def _typed(context: typer.Context, name: str) -> bool:
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"

@@ -5,6 +5,7 @@ linux/perf_event.h and perf_event_open(2).
 """
 
 import ctypes
+import errno
 import os
 import platform
 import struct
@@ -29,6 +30,15 @@ class NoCounters(Exception):
     """The system gives no counters; the text says why."""
 
 
+LACKING = {
+    errno.ENOENT: "this CPU, or the virtual machine, has none",
+    errno.ENOSYS: "its kernel was built without them",
+    errno.EACCES: "they are kept from programs: kernel.perf_event_paranoid",
+    errno.EPERM: "they are kept from programs, as in most containers",
+}
+"""What an error of the call means here: a file that is missing says nothing to a reader."""
+
+
 class Counter:
     """One event of this process, running: its own threads and those that they start."""
 
@@ -42,7 +52,8 @@ class Counter:
         libc = ctypes.CDLL(None, use_errno=True)
         self._file = libc.syscall(number, attributes, 0, -1, -1, 0)
         if self._file < 0:
-            said = os.strerror(ctypes.get_errno())
+            number = ctypes.get_errno()
+            said = LACKING.get(number) or os.strerror(number)
             raise NoCounters(f"the system gives no counters of the CPU ({said})")
 
     def read(self) -> int:

@@ -86,8 +86,11 @@ def _valgrind(flags: set[str], lacking: str) -> Source | Nothing:
             [path, "--version"], capture_output=True, text=True, check=False, timeout=ASK_S
         )
         said = (done.stdout or done.stderr).strip()
-    except (OSError, subprocess.TimeoutExpired) as error:
-        said = f"{type(error).__name__}"
+    except OSError as error:
+        why = error.strerror or str(error)
+        return Nothing(f"{lacking}, and {path} can't be started ({why})", INSTALL)
+    except subprocess.TimeoutExpired:
+        return Nothing(f"{lacking}, and valgrind --version gave no answer", INSTALL)
     version = re.search(r"valgrind-(\d+)\.(\d+)(?:\.\d+)?", said)
     if version is None:
         return Nothing(f"{lacking}, and valgrind --version says {said[:60]!r}", INSTALL)

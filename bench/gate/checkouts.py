@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tarfile
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -145,10 +145,23 @@ def _environment(side: Side, lock: Path) -> str:
             check=False,
         )
         if done.returncode:
-            said = (done.stderr or done.stdout).strip().splitlines() or ["no reason given"]
-            message = f"the {side.name}'s environment can't be made: {said[-1]}"
+            why = _reason((done.stderr or done.stdout).strip().splitlines())
+            message = f"the {side.name}'s environment can't be made: {why}"
             raise BadInput(f"{message}: the sides can't be compared")
     return str(python)
+
+
+def _reason(lines: Sequence[str]) -> str:
+    """Why pip failed: its last error, of a long one the first sentence, and the first line of what
+    stands below it, which names the package.
+    """
+    errors = [i for i, line in enumerate(lines) if line.lower().startswith("error:")]
+    if not errors:
+        return lines[-1].strip() if lines else "no reason given"
+    first, *below = lines[errors[-1] :]
+    named = next((line.strip(" ╰─>:") for line in below if line.startswith((" ", "╰"))), "")
+    sentence = first.partition(":")[2].strip().partition(". ")[0]
+    return f"{sentence}: {named}" if named else sentence
 
 
 def _side(name: str, parent: Path, ref: str) -> Side:

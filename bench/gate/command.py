@@ -1,9 +1,9 @@
 """A comparison from its options to its last file, and the calibration of the machine for it."""
 
 import math
-import os
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,13 +21,14 @@ from bench.gate import (
     accepted,
     calibration,
     checkouts,
-    comment,
     compare,
     counts,
     decide,
     environments,
+    github,
     junit,
     report,
+    witnesses,
 )
 from bench.gate.checkouts import WORKTREE, Side
 from bench.history import database, keep
@@ -37,7 +38,7 @@ from bench.measure import visit
 from bench.plan import sweep
 from bench.plan.cell import Cell
 from bench.show import progress, runs
-from bench.terminal import streams, units
+from bench.terminal import units
 from bench.terminal.errors import BadInput
 
 CODES: dict[Says, int] = {"slower": 1, "can't tell": 3, "not slower": 0, "faster": 0}
@@ -68,34 +69,24 @@ class What:
 
 
 def compare_commits(what: What, base: str, head: str, folder: Path, *, locked: bool) -> Says:
-    """Compare two commits; show and write what was found. Raises BadInput."""
+    """Compare two commits; show, tell and write what was found. Raises BadInput."""
+    asked = report.Asked(base, head, what.slower_than, locked, what.witness)
     shown = progress.Screen(lambda: "")
-    machine = survey.survey(visit.software(1), 1)
-    spread = calibration.read(SPREADS, machine.fingerprint)
-    source = sources.find(machine.cpu.vector_flags) if what.witness != "time" else None
-    if what.witness == "count" and isinstance(source, sources.Nothing):
-        raise BadInput(
-            f"--witness count: {source.reason}: {source.remedy or 'take --witness time'}"
-        )
-    entries = accepted.read()
-    with store.comparison(folder):
-        with checkouts.both(base, head) as plain:
-            both = checkouts.locked(plain, shown.note) if locked else plain
-            result = _compare(what, both, spread, shown)
-            if source is not None:
-                result = _counted(what, result, both, source, shown)
-        today = datetime.now(UTC).date()
-        judged = result.problem is None
-        applied = accepted.apply(result.verdicts, entries, today, judged=judged)
-        grounds = _grounds(spread, what) if what.witness != "count" else ()
-        notes = (*result.notes, *grounds, *applied.notes)
-        result = replace(result, verdicts=applied.verdicts, notes=notes)
+    with ExitStack() as stack:
+        with github.no_verdict(asked, comments=what.comment):
+            if folder.exists():
+                raise BadInput(f"{folder} exists: take another --out")
+            machine = survey.survey(visit.software(1), 1)
+            stack.enter_context(store.comparison(folder))
+            both, timed, result = _judged(what, base, head, machine, shown, locked=locked)
+        asked = replace(asked, base=both[0].commit, head=both[1].commit)
         says = decide.outcome(result.verdicts, result.problem)
-        asked = report.Asked(both[0].commit, both[1].commit, what.slower_than, locked, what.witness)
         comparison = Comparison(**asdict(asked), says=says, problem=result.problem, seed=what.seed)
         machine = structs.replace(machine, comparison=comparison)
         shown.clear()
-        report.show(result, asked)  # first: it stays told where the disk is full
+        # first: it stays told where the disk is full
+        report.show(result, asked)
+        github.tell(result, asked, comments=what.comment)
         store.write_comparison(
             folder,
             result.rounds,
@@ -104,21 +95,47 @@ def compare_commits(what: What, base: str, head: str, folder: Path, *, locked: b
             machine,
             junit.xml(result, asked),
         )
-    if note := keep.keep(*_head(what, machine, folder.name, asked.head, result)):
+    if note := keep.keep(*_head(what, machine, folder.name, asked.head, timed)):
         shown.note(note)
-    progress.paths("numbers", [folder / "verdicts.csv", folder / "rounds.csv"])
+    files = {"verdicts.csv": True, "rounds.csv": result.rounds, "counts.csv": result.counts}
+    progress.paths("numbers", [folder / name for name, there in files.items() if there])
+    progress.paths("for CI", [folder / "junit.xml"])
     progress.paths("chart", runs.draw_comparison(folder, run_folder.plots(folder)))
-    _tell_github(result, asked)
-    if what.comment:
-        _comment(result, asked)
     return says
 
 
+def _judged(
+    what: What, base: str, head: str, machine: Machine, shown: progress.Screen, *, locked: bool
+) -> tuple[Sequence[Side], compare.Comparison, compare.Comparison]:
+    """The sides, what their times say, and that with counts and with accepted slowdowns. Raises
+    BadInput.
+    """
+    spread = calibration.read(SPREADS, machine.fingerprint)
+    source = sources.find(machine.cpu.vector_flags) if what.witness != "time" else None
+    if what.witness == "count" and isinstance(source, sources.Nothing):
+        raise BadInput(
+            f"--witness count: {source.reason}: {source.remedy or 'take --witness time'}"
+        )
+    entries = accepted.read()
+    with checkouts.both(base, head) as plain:
+        both = checkouts.locked(plain, shown.note) if locked else plain
+        timed = _compare(what, both, spread, shown)
+        result = timed if source is None else _counted(what, timed, both, source, shown)
+    if timed.short and not witnesses.counted(result.verdicts):
+        reasons = dict.fromkeys(v.remark for v in result.verdicts)
+        raise BadInput("; ".join(filter(None, [timed.problem, *reasons])))
+    today = datetime.now(UTC).date()
+    applied = accepted.apply(result.verdicts, entries, today, judged=result.problem is None)
+    grounds = _grounds(spread, what) if what.witness != "count" else ()
+    notes = (*result.notes, *grounds, *applied.notes)
+    return both, timed, replace(result, verdicts=applied.verdicts, notes=notes)
+
+
 def _head(
-    what: What, machine: Machine, name: str, commit: str, result: compare.Comparison
+    what: What, machine: Machine, name: str, commit: str, timed: compare.Comparison
 ) -> tuple[Kept, list[Entry]]:
     """What the history keeps of a comparison; nothing where its rounds can't be relied on."""
-    rounds = result.rounds if result.problem is None else []
+    rounds = timed.rounds if timed.problem is None else []
     cases = sweep.read(what.sweep).cases()
     kernels = dict.fromkeys(row.kernel for row in rounds)
     cells = [Cell(kernel, case) for kernel in kernels for case in cases]
@@ -133,6 +150,9 @@ def _counted(
     shown: progress.Screen,
 ) -> compare.Comparison:
     """What was measured, with what counts add to it."""
+    if what.simulate and isinstance(source, sources.Source) and source.kind == "perf":
+        note = "--simulate: there is Valgrind's simulation only where the CPU's counters are not"
+        result = replace(result, notes=(*result.notes, note))
     return counts.judged(
         result,
         both,
@@ -151,30 +171,6 @@ def _grounds(spread: decide.Spread, what: What) -> tuple[str, ...]:
     if spread.runs:
         return (f"{most}: margins from {spread.runs} runs of identical code on this machine",)
     return (f"{most}: margins for a machine that was not calibrated (gate --calibrate)",)
-
-
-def _tell_github(result: compare.Comparison, asked: report.Asked) -> None:
-    """The step's summary and its annotations, where this is a step of a workflow."""
-    summary = os.environ.get("GITHUB_STEP_SUMMARY")
-    if not summary:
-        return
-    try:
-        with Path(summary).open("a", encoding="utf-8") as file:
-            file.write(report.markdown(result, asked))
-    except OSError as error:  # the verdict stands all the same
-        streams.note(f"note: GITHUB_STEP_SUMMARY can't be written: {error.strerror}")
-    for line in report.annotations(result, asked):
-        streams.console().print(line, markup=False, soft_wrap=True, highlight=False)
-
-
-def _comment(result: compare.Comparison, asked: report.Asked) -> None:
-    """The verdict on the pull request, or why not: it stands all the same."""
-    try:
-        where = comment.write(report.markdown(result, asked))
-    except comment.CantComment as error:
-        streams.note(f"note: no comment on the pull request: {error}")
-    else:
-        streams.console().print(f"comment: {where}", markup=False, soft_wrap=True)
 
 
 def _compare(
@@ -242,12 +238,11 @@ def calibrate(what: What) -> None:
         began = time.monotonic()
         with checkouts.both(WORKTREE, WORKTREE) as both:
             again = replace(what, budget_s=left_s(), seed=what.seed + len(runs))
-            try:
-                result = _compare(again, both, decide.Spread(), shown, confirm=False)
-            except compare.NoTime:  # the last one was cut short
-                if not took:
-                    raise
-                break
+            result = _compare(again, both, decide.Spread(), shown, confirm=False)
+        if result.short:  # the last one was cut short
+            if not took:
+                raise BadInput(result.problem)
+            break
         took = time.monotonic() - began
         left = f"at most {units.seconds(max(left_s(), 0))} left"
         if result.problem is None:

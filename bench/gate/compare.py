@@ -36,10 +36,6 @@ ABSENT = ("unavailable", "unsupported")
 """What is so on both sides is left out; on one side alone it is a missing cell."""
 
 
-class NoTime(BadInput):
-    """The budget ended before there was anything to judge by."""
-
-
 @dataclass(frozen=True, slots=True)
 class Comparison:
     """What a comparison found."""
@@ -52,6 +48,7 @@ class Comparison:
     cells: Sequence[Cell] = ()  # those that were compared
     devices: Mapping[Cell, str] = field(default_factory=dict)  # where each of them computes
     counts: Sequence[Count] = ()  # their instructions, where they were counted
+    short: bool = False  # the budget ended before any time could be judged
 
 
 def software(sides: Sequence[Side]) -> list[messages.Software]:
@@ -232,15 +229,14 @@ class _Work:
             took = self.spent_s - began
         return took
 
-    def screen(self, cells: Sequence[Cell], most: int) -> float:
-        """All cells -> what a round of one takes. Raises NoTime where there is none for enough."""
-        took = self.run("screen", cells, most)
-        if (done := len(self.measured) // len(cells)) < SCREEN_ROUNDS:
-            one = took or self.spent_s  # setting up opens each cell on both sides, like a round
-            needed = units.seconds(self.spent_s + (2 * SCREEN_ROUNDS - done) * one)
-            time_for = f"there was time for only {done} of the first {SCREEN_ROUNDS} rounds"
-            raise NoTime(f"{time_for}: give a --budget of {needed} or more, or fewer cells")
-        return took / len(cells)
+    def too_few(self, cells: Sequence[Cell], took: float) -> str:
+        """That the screen, whose last round took so long, had too few rounds, if so; else ""."""
+        if (done := len(self.measured) // len(cells)) >= SCREEN_ROUNDS:
+            return ""
+        one = took or self.spent_s  # setting up opens each cell on both sides, like a round
+        needed = units.seconds(self.spent_s + (2 * SCREEN_ROUNDS - done) * one)
+        time_for = f"there was time for only {done} of the first {SCREEN_ROUNDS} rounds"
+        return f"{time_for}: give a --budget of {needed} or more, or fewer cells"
 
 
 def compare(
@@ -260,14 +256,16 @@ def compare(
 
     Cells that take longer than `limit_s` a launch are left out; the whole of it takes about
     `budget_s`. Without `confirm` all cells are only screened. `watch` is told what is being done
-    and the seconds that are left. Raises NoTime where that leaves none for a screen.
+    and the seconds that are left. Where that leaves none for a screen, the comparison is `short`.
     """
     with JudgeProcess(1, rounds.SEED) as judge:
         work = _Work(sides, random.Random(seed), budget_s, watch, time.monotonic(), judge)
         watch("setting up", budget_s)
         devices: dict[Cell, str] = {}
         cells, left_out = measurable(cells, sides, limit_s, judge, devices)
-        took = work.screen(cells, screen_rounds)
+        took = work.run("screen", cells, screen_rounds)
+        if problem := work.too_few(cells, took):
+            return _short(work.measured, cells, problem, left_out, devices)
         by_name = {cell.label: cell for cell in cells}
         kernel_of = {cell.label: cell.kernel for cell in cells}
         worth = decide.worth_a_look(
@@ -275,7 +273,7 @@ def compare(
         )
         if not confirm:
             worth = []
-        count = decide.affordable(len(worth), work.left_s / took)
+        count = decide.affordable(len(worth), work.left_s / (took / len(cells)))
         if chosen := [by_name[name] for name in worth[:count]]:
             work.run("confirm", chosen, decide.FIRST_LOOK)
             decided = decide.decided(
@@ -294,6 +292,22 @@ def compare(
     ]
     note = f"no time to measure {len(left)} of {len(worth)} doubtful cells again (longer --budget)"
     return replace(result, verdicts=verdicts, notes=(*result.notes, note))
+
+
+def _short(
+    measured: list[Round],
+    cells: Sequence[Cell],
+    problem: str,
+    left_out: list[CantMeasure],
+    devices: Mapping[Cell, str],
+) -> Comparison:
+    """A comparison whose rounds are too few to say anything: counts may."""
+    verdicts = [
+        decide.untold(witnesses.unmeasured(cell.label, cell.kernel), "few rounds") for cell in cells
+    ]
+    return Comparison(
+        measured, verdicts, problem, left_out, cells=cells, devices=devices, short=True
+    )
 
 
 def untimed(cells: Sequence[Cell], sides: Sequence[Side], *, limit_s: float) -> Comparison:

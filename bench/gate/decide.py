@@ -163,6 +163,7 @@ def verdicts(
     )
     # rounds that chose a cell would make it look worse than it is
     rounds = {cell: list(confirm.get(cell) or screen[cell]) for cell in screen}
+    error = ALPHA / LOOKS / max(len(confirm), 1)
     clear = cleared(rounds, kernel_of, spread, slower_than)
     return [
         _verdict(
@@ -178,20 +179,32 @@ def verdicts(
             else "not slower"
             if cell in clear
             else "can't tell",
+<<<<<<< HEAD
             why=_why(d, margins[cell], spread.of(kernel_of[cell]), slower_than),
             error=ALPHA / LOOKS / max(len(confirm), 1),
+=======
+            why=_why(d, spread.of(kernel_of[cell]), slower_than, error),
+            error=error,
+>>>>>>> gatefix
         )
         for cell, d in rounds.items()
     ]
 
 
+<<<<<<< HEAD
 def _why(d: Sequence[float], margin: float, spread: float, slower_than: float) -> Untold:
     """Why rounds that show neither can't be told."""
+=======
+def _why(d: Sequence[float], spread: float, slower_than: float, error: float) -> Untold:
+    """Why rounds that show neither can't be told. The smallest p of n rounds is 2**-n."""
+>>>>>>> gatefix
     low, high = interval(d)
     if not math.isfinite(high - low) or low > margin:
         return "few rounds"  # for so many cells
     if below(d, spread, slower_than):
         return "many cells"
+    if 2.0 ** -len(d) > error:
+        return "few rounds"
     return "unsteady" if high - low > math.log1p(slower_than) else "near the limit"
 
 

@@ -1,7 +1,7 @@
 """What a comparison found, for people: a table, a summary for a pull request, annotations."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import get_args
 
@@ -38,13 +38,16 @@ class Asked:
 ORDER: tuple[str, ...] = get_args(Says)
 STYLES = {"slower": "bold red", "can't tell": "yellow", "faster": "green", "not slower": ""}
 
+MANY = 9.0
+"""From ten times as long on, per cents say less than times."""
+
 MOST_ANNOTATIONS = 10
 """GitHub shows ten annotations of a kind and step; the first here is the total."""
 
 
 def ordered(verdicts: Sequence[Verdict]) -> list[Verdict]:
-    """The worst first, and the largest change first among equals."""
-    return sorted(verdicts, key=lambda v: (ORDER.index(v.says), -v.size, v.cell))
+    """The worst first; among equals those by time first, and the largest change of those."""
+    return sorted(verdicts, key=lambda v: (ORDER.index(v.says), v.by == "count", -v.size, v.cell))
 
 
 def said(verdict: Verdict) -> str:
@@ -65,14 +68,14 @@ def why(verdict: Verdict) -> str:
 
 def instructions(verdict: Verdict) -> str:
     """Instructions of one launch at the head, and their change as exactly as it is known:
-    "1.02 M, +2.0% ±0.1".
+    "1.02 M, +2.0% ±0.1", or "58 M, 58.1x".
     """
     if verdict.head_instructions is None or verdict.count_change is None:
         return ""
-    exact = 100 * (verdict.count_exact or 0.0)
-    return (
-        f"{units.si(verdict.head_instructions)}, {100 * verdict.count_change:+z.1f}% ±{exact:.1f}"
-    )
+    by = f"{100 * verdict.count_change:+z.1f}% ±{100 * (verdict.count_exact or 0.0):.1f}"
+    if verdict.count_change >= MANY:
+        by = units.times(1 + verdict.count_change)
+    return f"{units.si(verdict.head_instructions)}, {by}"
 
 
 def change(verdict: Verdict) -> str:
@@ -83,6 +86,9 @@ def change(verdict: Verdict) -> str:
         return ""
     if verdict.change_low is None or verdict.change_high is None:
         return f"({verdict.rounds} rounds: too few)"
+    if verdict.change >= MANY:
+        ends = [units.number(1 + end) for end in (verdict.change_low, verdict.change_high)]
+        return f"{units.times(1 + verdict.change)} ({' to '.join(ends)})"
     low, high = 100 * verdict.change_low, 100 * verdict.change_high
     # z: what rounds to nothing has no minus
     return f"{100 * verdict.change:+z.1f}% ({low:+z.1f} to {high:+z.1f})"
@@ -136,21 +142,27 @@ def _counted(names: Sequence[str]) -> str:
 def table(verdicts: Sequence[Verdict]) -> Table:
     """A row a cell."""
     shown = Table(header_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
-    with_counts = witnesses.counted(verdicts)
-    headings = ["cell", "verdict", "change", "detectable from", "rounds"]
-    for heading in [*headings, *(["instructions"] if with_counts else [])]:
+    columns = _columns(verdicts)
+    for heading in ("cell", "verdict", *columns):
         shown.add_column(heading, justify="left" if heading in ("cell", "verdict") else "right")
     for verdict in ordered(verdicts):
-        why_not = f": {verdict.untold}" if verdict.untold else ""
-        shown.add_row(
-            Text(verdict.cell),
-            Text(said(verdict) + why_not, style="" if verdict.accepted else STYLES[verdict.says]),
-            change(verdict),
-            visible(verdict),
-            str(verdict.rounds or ""),
-            *([instructions(verdict)] if with_counts else []),
-        )
+        style = "" if verdict.accepted else STYLES[verdict.says]
+        numbers = (tell(verdict) for tell in columns.values())
+        shown.add_row(Text(verdict.cell), Text(_verdict(verdict), style=style), *numbers)
     return shown
+
+
+def _columns(verdicts: Sequence[Verdict]) -> dict[str, Callable[[Verdict], str]]:
+    """The numbers that there are: of times, of counts, or of both."""
+    columns: dict[str, Callable[[Verdict], str]] = {}
+    if any(v.rounds for v in verdicts):
+        columns |= {"change (95 %)": change, "detectable from": visible}
+        columns |= {"rounds": lambda verdict: str(verdict.rounds or "")}
+    return columns | ({"instructions": instructions} if witnesses.counted(verdicts) else {})
+
+
+def _verdict(verdict: Verdict) -> str:
+    return said(verdict) + (f": {verdict.untold}" if verdict.untold else "")
 
 
 def sentence(comparison: Comparison, slower_than: float) -> str:
@@ -158,18 +170,26 @@ def sentence(comparison: Comparison, slower_than: float) -> str:
     says = decide.outcome(comparison.verdicts, comparison.problem)
     words = Counter(said(v) for v in ordered(comparison.verdicts))
     tally = ", ".join(f"{n} {word}" for word, n in words.items())
+    rest = ", ".join(f"{n} {_after(says, word, n)}" for word, n in words.items())
     match says:
         case "slower":
-            return f"slower: {tally}"
+            return f"slower: {rest}"
         case "can't tell":
             timed = any(v.rounds for v in comparison.verdicts)
             more = " (a longer --budget gives more rounds)" if timed else ""
-            return f"can't tell: {comparison.problem or tally + more}"
+            return f"can't tell: {comparison.problem or rest + more}"
         case _:
             but = " but accepted ones" if any(v.accepted for v in comparison.verdicts) else ""
             if any(v.change is not None for v in comparison.verdicts):
                 return f"no cell is {100 * slower_than:g}% slower{but}: {tally}"
             return f"no cell takes {100 * THRESHOLD:g}% more instructions{but}: {tally}"
+
+
+def _after(says: str, word: str, n: int) -> str:
+    """A verdict in a tally that follows "slower: ": "cells by count" for "slower by count"."""
+    if word != says and not word.startswith(f"{says} "):
+        return word
+    return ("cell" if n == 1 else "cells") + word.removeprefix(says)
 
 
 def markdown(comparison: Comparison, asked: Asked) -> str:
@@ -182,17 +202,12 @@ def markdown(comparison: Comparison, asked: Asked) -> str:
     ]
     listed = [v for v in ordered(comparison.verdicts) if v.says != "not slower"]
     if listed:
-        with_counts = witnesses.counted(comparison.verdicts)
-        last = " instructions |" if with_counts else ""
-        lines += [
-            f"| cell | verdict | change (95 %) | detectable from | rounds |{last}",
-            f"| --- | --- | --- | --- | --- |{' --- |' if with_counts else ''}",
+        columns = _columns(comparison.verdicts)
+        rows = [["cell", "verdict", *columns], ["---"] * (2 + len(columns))]
+        rows += [
+            [escaped(v.cell), _verdict(v), *(tell(v) for tell in columns.values())] for v in listed
         ]
-        lines += [
-            f"| {escaped(v.cell)} | {said(v)}{f': {v.untold}' if v.untold else ''} | {change(v)} |"
-            f" {visible(v)} | {v.rounds} |{f' {instructions(v)} |' if with_counts else ''}"
-            for v in listed
-        ]
+        lines += [f"| {' | '.join(row)} |" for row in rows]
     lines += [f"- {escaped(v.cell)}: accepted: {escaped(v.accepted)}" for v in listed if v.accepted]
     said_too = (*remarks(comparison), *left_out(comparison), *comparison.notes)
     lines += [f"- {escaped(line)}" for line in said_too]
@@ -209,6 +224,13 @@ def annotations(comparison: Comparison, asked: Asked) -> list[str]:
     lines = [f"::{level} title=gate::{_escaped(sentence(comparison, asked.slower_than))}"]
     lines += [f"::error title=slower::{_escaped(f'{v.cell}: {why(v)}')}" for v in slower]
     return lines[:MOST_ANNOTATIONS]
+
+
+def no_verdict(why: str, asked: Asked) -> tuple[str, list[str]]:
+    """A summary for a pull request and an annotation, where nothing was judged."""
+    sides = f"{asked.head[:40]} against {asked.base[:40]}"
+    summary = f"### Gate: no verdict: {escaped(why)}\n\n{escaped(sides)}.\n"
+    return summary, [f"::error title=gate::{_escaped(f'no verdict: {why}')}"]
 
 
 def _escaped(text: str) -> str:

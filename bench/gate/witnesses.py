@@ -79,7 +79,7 @@ NO_COUNT = "no count"
 NAMES = {"more": "more", "changed": "a little changed", "equal": "equal", "fewer": "fewer"}
 NAMES_OF_TIMES = {"longer": "can't tell, but surely longer", None: "(not measured)"}
 
-OF_THE_ROUNDS = ("near the limit", "unsteady", "many cells", "no time")
+OF_THE_ROUNDS = ("few rounds", "near the limit", "unsteady", "many cells", "no time")
 """Reasons that leave what the rounds say of a cell as it is: fixed work that moved doesn't."""
 
 

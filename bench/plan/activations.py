@@ -7,6 +7,7 @@ is right.
 """
 
 import runpy
+import sys
 from typing import TYPE_CHECKING
 
 from bench import ROOT
@@ -14,6 +15,10 @@ from bench import ROOT
 if TYPE_CHECKING:
     from kernels._activations import Activation
 
-ACTIVATIONS: "dict[str, Activation]" = runpy.run_path(
-    str(ROOT / "kernels" / "_activations.py"),
-)["ACTIVATIONS"]
+TABLE = ROOT / "kernels" / "_activations.py"
+
+if not TABLE.is_file():  # every command ends here, before one could say so
+    sys.stderr.write(f"error: {TABLE} is missing: put it back (git checkout -- kernels)\n")
+    sys.exit(2)
+
+ACTIVATIONS: "dict[str, Activation]" = runpy.run_path(str(TABLE))["ACTIVATIONS"]

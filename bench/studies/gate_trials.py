@@ -240,6 +240,8 @@ def record() -> None:
     """Keep the rounds of one screen of identical sides, in units of 1e-5."""
     with checkouts.both("HEAD", "HEAD") as both:
         found = _compared(both, confirm=False, screen_rounds=RECORDED_ROUNDS)
+    if found.short:
+        raise BadInput(found.problem)
     rows: dict[tuple[str, str], list[str]] = defaultdict(list)
     for row in found.rounds:
         rows[row.cell, row.kernel].append(f"{1e5 * row.log_ratio:.0f}")

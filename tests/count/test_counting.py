@@ -1,5 +1,7 @@
 """Processes that count: what they find of planted work, and what they say where they can't."""
 
+import ctypes
+import errno
 import math
 import mmap
 import os
@@ -13,6 +15,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import msgspec
 import pytest
@@ -147,6 +150,7 @@ def counted_alone(folder: Path, body: str, source: str = "fake") -> list[Line]:
     script = """
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from bench.count import child
 from bench.count.events import Events
 class Fake:
@@ -250,6 +254,32 @@ def test_how_a_process_died_is_told(tmp_path: Path) -> None:
 
 
 # What counts
+
+
+def test_a_valgrind_that_cannot_be_started_is_said_in_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutil, "which", lambda _: str(tmp_path / "valgrind"))
+    found = sources._valgrind(set(), "no counters")
+    assert isinstance(found, sources.Nothing)
+    words = f"no counters, and {tmp_path}/valgrind can't be started (No such file or directory)"
+    assert found.reason == words
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [
+        (errno.ENOENT, "this CPU, or the virtual machine, has none"),
+        (errno.EMFILE, "Too many open files"),
+    ],
+)
+def test_counters_that_are_lacking_are_no_missing_file(
+    number: int, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = SimpleNamespace(syscall=lambda *_: (ctypes.set_errno(number), -1)[1])
+    monkeypatch.setattr(ctypes, "CDLL", lambda *_, **__: calls)
+    with pytest.raises(perf.NoCounters, match=f"no counters of the CPU .{words}"):
+        perf.Counter(0, 0)
 
 
 @pytest.mark.parametrize(

@@ -12,11 +12,12 @@ from bench.count import sources
 from bench.data import store
 from bench.data.machine import Machine
 from bench.data.records import Phase, Round, Verdict
-from bench.gate import calibration, command, comment, compare, decide
+from bench.gate import calibration, command, comment, compare, counts, decide
 from bench.gate.command import What
 from bench.history import database
 from bench.machine import survey
 from bench.measure import visit
+from bench.show import progress
 from bench.terminal.errors import BadInput
 
 WHAT = What("gate", (), 0.05, None, 0, witness="time")
@@ -86,7 +87,7 @@ def test_a_run_that_was_cut_short_or_not_judged_tells_a_calibration_nothing(
     def troubled(*arguments: Any, **more: Any) -> compare.Comparison:
         found = whole(*arguments, **more)
         if len(compared) > 11:
-            raise compare.NoTime("there was time for 2 of the first 6 rounds")
+            return replace(found, short=True, problem="there was time for 2 of the first 6")
         return replace(found, problem="too noisy" if len(compared) == 3 else None)
 
     monkeypatch.setattr(command, "_compare", troubled)
@@ -97,7 +98,7 @@ def test_a_run_that_was_cut_short_or_not_judged_tells_a_calibration_nothing(
     )
     assert "a run that doesn't count: too noisy" in capsys.readouterr().err
     compared.extend([()] * 11)
-    with pytest.raises(compare.NoTime):  # the first was cut short
+    with pytest.raises(BadInput, match="time for 2 of the first"):  # the first was cut short
         command.calibrate(WHAT)
 
 
@@ -113,8 +114,12 @@ def test_what_was_found_is_written_and_its_code_is_red(
     comparison = store.machine(tmp_path / "out").comparison
     assert comparison is not None
     assert comparison.says == "slower"
+    told = capsys.readouterr().out
+    assert "rounds.csv" in told
+    assert "for CI:" in told
+    assert "counts.csv" not in told  # there is none
+    assert "margins for a machine that was not calibrated" in told
     assert '<failure message="slower: ' in (tmp_path / "out" / "junit.xml").read_text()
-    assert "margins for a machine that was not calibrated" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("head", ["HEAD", "worktree"])
@@ -170,6 +175,40 @@ def test_a_comment_is_told_of_and_one_that_fails_leaves_the_verdict(
     assert ("note: no comment on the pull request: there is no gh" in said.err) != works
 
 
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (BadInput("the head raises"), "no verdict: the head raises"),
+        (RuntimeError("a 50% fault"), "no verdict: RuntimeError: a 50% fault"),
+    ],
+)
+def test_what_ends_without_a_verdict_is_told_like_one(
+    error: Exception, words: str, compared: list[Any], tmp_path: Path, capsys: Any, monkeypatch: Any
+) -> None:
+    """An earlier push's comment would stand, as green as it was."""
+
+    def broken(*_: Any, **__: Any) -> compare.Comparison:
+        raise error
+
+    comments: list[str] = []
+    monkeypatch.setattr(command, "_compare", broken)
+    monkeypatch.setattr(comment, "write", lambda text: comments.append(text) or "its place")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary"))
+    what = replace(WHAT, comment=True)
+    with pytest.raises(type(error)):
+        command.compare_commits(what, "HEAD", "HEAD", tmp_path / "out", locked=False)
+    assert not (tmp_path / "out").exists()
+    (tmp_path / "out").mkdir()
+    with pytest.raises(BadInput, match="exists: take another --out"):
+        command.compare_commits(what, "HEAD", "HEAD", tmp_path / "out", locked=False)
+    first, second = comments
+    assert first == f"### Gate: {words}\n\nHEAD against HEAD.\n"
+    assert "out exists: take another" in second
+    assert (tmp_path / "summary").read_text() == "".join(comments)
+    annotation = f"::error title=gate::{words.replace('%', '%25')}"
+    assert annotation in capsys.readouterr().out.splitlines()
+
+
 def test_counts_alone_need_something_that_counts(
     compared: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -182,6 +221,15 @@ def test_counts_alone_need_something_that_counts(
         replace(WHAT, witness="both"), "HEAD", "HEAD", tmp_path / "out", locked=False
     )
     assert said == "not slower"  # by its time
+
+
+def test_counters_that_simulate_nothing_are_said_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(counts, "judged", lambda result, *_, **__: result)
+    before, shown = made(random.Random(1)), progress.Screen(lambda: "")
+    what = replace(WHAT, witness="both", simulate=True)
+    for kind, notes in (("perf", 1), ("callgrind", 0)):
+        found = command._counted(what, before, [], sources.Source(kind, "a name"), shown)
+        assert len(found.notes) == notes
 
 
 def test_a_directory_that_cannot_be_made_is_refused_before_anything_is_measured(

@@ -185,6 +185,43 @@ class TestLocked:
         ):
             checkouts.locked((base, base), print)
 
+    @pytest.mark.parametrize(
+        ("lines", "reason"),
+        [
+            (
+                [
+                    "ERROR: THESE PACKAGES DO NOT MATCH. If you have updated",
+                    "    numpy==2.3.1 from https://example.org/numpy.whl:",
+                    "        Expected sha256 0000",
+                    "             Got        afed2ce4",
+                ],
+                "THESE PACKAGES DO NOT MATCH: numpy==2.3.1 from https://example.org/numpy.whl",
+            ),
+            (
+                [
+                    "ERROR: Could not find a version that satisfies the requirement a==9 (from: 1)",
+                    "ERROR: No matching distribution found for a==9",
+                ],
+                "No matching distribution found for a==9",
+            ),
+            (
+                [
+                    "error: metadata-generation-failed",
+                    "",
+                    "Encountered error while generating package metadata.",
+                    "╰─> old-package",
+                    "",
+                    "hint: See above for details.",
+                ],
+                "metadata-generation-failed: old-package",
+            ),
+            (["Traceback", "OSError: no space"], "OSError: no space"),
+            ([], "no reason given"),
+        ],
+    )
+    def test_the_reason_of_pip_names_the_package(self, lines: list[str], reason: str) -> None:
+        assert checkouts._reason(lines) == reason
+
 
 class TestMeasurable:
     """What can be compared at all."""
@@ -320,12 +357,12 @@ class TestJudge:
         rows += made([0.0, 0.001] * 5, "screen", "b")
         found = compare.conclude(rows, SPREAD, 0.05)
         assert [v.says for v in found.verdicts] == ["slower", "not slower"]
-        assert report.sentence(found, 0.05) == "slower: 1 slower, 1 not slower"
+        assert report.sentence(found, 0.05) == "slower: 1 cell, 1 not slower"
         summary = report.markdown(found, ASKED)
         assert "| a | slower | +22.8% (" in summary
         assert "| b |" not in summary
         lines = report.annotations(found, ASKED)
-        assert lines[0] == "::error title=gate::slower: 1 slower, 1 not slower"
+        assert lines[0] == "::error title=gate::slower: 1 cell, 1 not slower"
         assert lines[1].startswith("::error title=slower::a: +22.8%25 (")
         assert command.CODES[decide.outcome(found.verdicts, found.problem)] == 1
 

@@ -46,11 +46,50 @@ def test_processes_that_differ_are_named_too(tmp_path: Path) -> None:
     there = structs.replace(
         HERE, python="3.13.0", numpy="2.4.0", blas=({"version": "0.3.30", "architecture": "Zen"},)
     )
-    both = sides(tmp_path, PINS, None)  # one has no lock: nothing to compare
+    both = sides(tmp_path, PINS, PINS)
     (said,) = environments.differences(both, [HERE, there], locked=True)
     blas = "BLAS 0.3.29 for Zen -> 0.3.30 for Zen"
     others = "NumPy 2.3.1 -> 2.4.0, Python 3.12.1 -> 3.13.0"
     assert said == f"the sides' processes differ: {blas}, {others}"
+
+
+TWICE = (
+    "numpy==2.4.6 ; python_full_version < '3.12' \\\n    --hash=sha256:0\n"
+    "numpy==2.5.5 ; python_full_version >= '3.12' \\\n    --hash=sha256:1\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "words"),
+    [
+        (
+            TWICE,
+            TWICE.replace("2.4.6", "2.4.7"),
+            "numpy (python_full_version < '3.12') 2.4.6 -> 2.4.7",
+        ),
+        (
+            TWICE,
+            TWICE.replace("2.5.5", "2.6"),
+            "numpy (python_full_version >= '3.12') 2.5.5 -> 2.6",
+        ),
+        (
+            PINS,
+            PINS.replace("> '3'", "> '4'"),
+            "pandas (python_version > '3') gone, pandas (python_version > '4') 2.2.0 new",
+        ),
+        (None, PINS, "the base's locks/bench.txt does not exist"),
+        (PINS, "# empty\n", "the head's locks/bench.txt names no packages"),
+        (TWICE, TWICE, None),
+        (None, None, None),
+    ],
+)
+def test_what_differs_for_one_python_or_in_a_whole_lock_is_said(
+    before: str | None, after: str | None, words: str | None, tmp_path: Path
+) -> None:
+    both = sides(tmp_path, before, after)
+    said = environments.differences(both, [HERE, HERE], locked=True)
+    expected = f"the sides' locks differ: {words}; each side ran with its own"
+    assert said == ([] if words is None else [expected])
 
 
 def test_many_are_counted(tmp_path: Path) -> None:

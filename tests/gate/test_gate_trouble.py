@@ -6,6 +6,7 @@ pace too, unless the trouble is of a kind that it can't feel.
 
 import math
 import random
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,9 +14,15 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from commands import bench
+from commands import Done, bench
 
 from bench import ROOT
+from bench.count import counting, sources
+from bench.count.counting import Counts
+from bench.count.events import Counted, Events
+from bench.data import store
+from bench.data.machine import CPU
+from bench.data.records import Verdict
 from bench.gate import compare, decide, rounds
 from bench.gate.checkouts import Side
 from bench.gate.compare import Comparison
@@ -82,7 +89,7 @@ class SimulatedArm:
         true_s *= 1 + (machine.slowed.get(cell.label, 0.0) if self.side == "head" else 0.0)
         self.true_s[key] = true_s * math.exp(machine.random.gauss(0.0, machine.placement))
         launch_s = 0.0 if machine.stands_still else true_s
-        return messages.Opened("", "host", 1, launch_s)
+        return messages.Opened("", CPU, 1, launch_s)
 
     def block(self, cell: Cell, key: int, loops: int) -> tuple[float, float]:
         machine = self.machine
@@ -243,10 +250,15 @@ def test_a_budget_without_time_for_a_screen_is_named_and_never_green(
     compared: Callable[[Machine], Comparison],
 ) -> None:
     for setup_s, done in ((0.13, 4), (1.0, 0)):
-        with pytest.raises(
-            compare.NoTime, match=rf"for only {done} of the first 6 .*--budget of .* or"
-        ):
-            compared(Machine(3, setup_s=setup_s))
+        found = compared(Machine(3, setup_s=setup_s))
+        assert found.short
+        assert re.search(
+            rf"for only {done} of the first 6 .*--budget of .* or", found.problem or ""
+        )
+        assert decide.outcome(found.verdicts, found.problem) == "can't tell"
+        assert {(v.cell, v.untold) for v in found.verdicts} == {
+            (cell.label, "few rounds") for cell in CELLS
+        }
 
 
 def test_where_all_is_slower_and_time_is_short_some_are_still_found(
@@ -280,24 +292,70 @@ def test_the_command_exits_with_what_was_found(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    machine = again(trouble, 5, slowed={cell.label: slowdown for cell in CELLS})
+    slowed = {cell.label: slowdown for cell in CELLS}
+    simulated(again(trouble, 5, slowed=slowed), monkeypatch)
+    done = gate(tmp_path / "gate", "--witness", "time", *options)
+    assert done.code == code, done
+    assert (tmp_path / "gate").exists() == (code != 2)
+
+
+def simulated(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The gate's command measures on that machine."""
     monkeypatch.setattr(rounds, "Arm", machine.arm)
     monkeypatch.setattr(compare, "time", SimpleNamespace(monotonic=lambda: machine.now))
     monkeypatch.setattr("bench.show.runs.draw", lambda *_: [])
-    asked = [
-        "--kernel",
-        "python_loop",
-        "--kernel",
-        "numpy_matmul",
-        "--budget",
-        "60s",
-        "--witness",
-        "time",
-        *options,
-    ]
-    done = bench("gate", "--base", "HEAD", *asked, "--out", str(tmp_path / "gate"))
+
+
+def gate(folder: Path, *options: str) -> Done:
+    kernels = ["--kernel", "python_loop", "--kernel", "numpy_matmul"]
+    asked = ["--base", "HEAD", *kernels, "--budget", "60s", *options]
+    return bench("gate", *asked, "--out", str(folder))
+
+
+@pytest.mark.parametrize(
+    ("head", "options", "code"),
+    [
+        ({"python_loop": 1000.0, "numpy_matmul": 1000.0}, [], 0),
+        ({"python_loop": 1000.0, "numpy_matmul": 1020.0}, [], 1),
+        ({"python_loop": 1000.0}, [], 3),
+        ({"python_loop": 1000.0}, ["--inconclusive", "warn"], 0),
+        ({}, [], 2),
+    ],
+)
+def test_where_time_is_short_for_rounds_the_counts_are_taken_all_the_same(
+    head: dict[str, float],
+    options: list[str],
+    code: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """`head`: the instructions of its kernels, those that can be counted."""
+    simulated(Machine(6), monkeypatch)
+    monkeypatch.setattr(sources, "find", lambda _: sources.Source("callgrind", "Valgrind 3.19.0"))
+
+    def count(cells: Sequence[Cell], places: Any, *_: Any, repeats: int, **__: Any) -> list[Counts]:
+        return [
+            Counts(
+                {
+                    cell: [Counted(0, "h", 1, (Events(instructions),))] * repeats
+                    for cell in cells
+                    if cell.kernel in head
+                    for instructions in [head[cell.kernel] if side.name == "head" else 1000.0]
+                },
+                {},
+                {},
+            )
+            for side in places
+        ]
+
+    monkeypatch.setattr(counting, "count", count)
+    done = gate(tmp_path / "gate", "--witness", "both", "--budget", "2s", *options)
     assert done.code == code, done
-    assert (tmp_path / "gate").exists() == (code != 2)
+    assert "there was time for only " in done.err + done.out
+    if code != 2:
+        verdicts = store.load(tmp_path / "gate", Verdict)
+        assert {v.by for v in verdicts if v.kernel in head} == {"count"}
+        assert {v.untold for v in verdicts if v.kernel not in head} <= {"few rounds"}
 
 
 JUDGE = JudgeProcess(1, rounds.SEED)

@@ -208,7 +208,7 @@ def test_a_kernel_that_chooses_its_way_by_a_coin_is_not_slower_by_count(
 
 def test_what_was_counted_is_told_in_every_form(tmp_path: Path) -> None:
     found = counted(tmp_path, 1000.0, 1020.0)
-    assert report.sentence(found, 0.05) == "slower: 1 slower by count"
+    assert report.sentence(found, 0.05) == "slower: 1 cell by count"
     assert "| slower by count |" in report.markdown(found, ASKED)
     assert "1.02 k, +2.0% ±0.1 |" in report.markdown(found, ASKED)
     assert report.annotations(found, ASKED)[1] == (
@@ -285,7 +285,7 @@ def test_a_verdict_by_count_alone_has_no_time() -> None:
     said = report.sentence(calm, 0.05)
     assert said == "no cell takes 1% more instructions: 1 not slower by count"
     none = replace(found, verdicts=[witnesses.together(by_time(None), None, "why")])
-    assert report.sentence(none, 0.05) == "can't tell: 1 can't tell"
+    assert report.sentence(none, 0.05) == "can't tell: 1 cell"
     assert none.verdicts[0].untold == "no count"
 
 
@@ -293,6 +293,8 @@ def test_a_verdict_by_count_alone_has_no_time() -> None:
     ("rounds", "cells", "why"),
     [
         ([0.0] * 5, 1, "few rounds"),
+        ([-0.2, 0.2] * 3, 1, "few rounds"),
+        ([-0.2, 0.2] * 4, 1, "unsteady"),
         ([-0.2, 0.2] * 20, 1, "unsteady"),
         ([0.03, 0.06] * 20, 1, "near the limit"),
         ([0.0, 0.001] * 3, 9, "many cells"),
@@ -306,6 +308,21 @@ def test_each_word_for_what_cannot_be_told_is_reached_by_rounds(
     assert (first.says, first.untold) == ("can't tell", why)
     alone, *_ = decide.verdicts({"this": rounds}, {}, {"this": "k"}, SPREAD, 0.05)
     assert (alone.says == "not slower") == (why == "many cells")
+
+
+def test_the_word_for_few_rounds_goes_by_how_many_cells_share_the_error() -> None:
+    """With nine cells eight rounds, however far apart, are no sign of a slowdown."""
+    confirm = {f"cell {i}": [0.2 + n / 1e4 for n in range(10)] for i in range(9)}
+    for count, why in ((8, "few rounds"), (11, "unsteady")):
+        confirm["this"] = [(-1) ** n * 0.2 for n in range(count)]
+        verdicts = decide.verdicts(confirm, confirm, dict.fromkeys(confirm, "k"), SPREAD, 0.05)
+        assert verdicts[-1].untold == why
+
+
+def test_few_rounds_that_all_lean_to_slower_are_not_cleared_by_an_equal_count() -> None:
+    (verdict,) = decide.verdicts({NAME: [0.001, 0.09] * 3}, {}, {NAME: "k"}, SPREAD, 0.05)
+    assert verdict.untold == "few rounds"
+    assert witnesses.together(verdict, by_count("equal")).remark == witnesses.LEANING
 
 
 def test_a_change_within_one_percent_is_not_asked_to_be_exact() -> None:
@@ -324,9 +341,41 @@ def test_the_chart_of_counts_alone_shows_their_changes() -> None:
     assert change.value == pytest.approx(0.03)
     assert change.words == "+3.0 % (+2.9 to +3.1)"
     assert shown.missing == ["third (no count)"]
+    both = structs.replace(machine.comparison, witness="both")
+    untimed = structs.replace(machine, comparison=both)
+    assert picture([more, same, none], untimed).title == shown.title
     calm = picture([same], machine)
     assert calm.title == "No cell of 1 takes 1 % more instructions"
     assert "both sides on one core" not in calm.footer
+
+
+def test_a_change_of_many_times_is_said_in_times() -> None:
+    rounds = {NAME: [math.log(58), math.log(60)] * 20}
+    (slow,) = decide.verdicts({NAME: [4.0] * 6}, rounds, {NAME: "k"}, SPREAD, 0.05)
+    assert report.change(slow) == "59.0x (58.0 to 60.0)"
+    more = witnesses.together(by_time(None), Change(1000, 58_000, 0.001, 2))
+    assert report.instructions(more) == "58.0 k, 58.0x"
+    machine = Machine(comparison=MachineComparison(head="h", base="b", witness="count"))
+    shown = picture([more], machine)
+    assert shown.title.endswith(": numpy_dot 16x16 batch 1 58.0x")
+    assert isinstance(shown.body, Changes)
+    assert shown.body.moved[0].words == "58.0x (58.0 to 58.0)"
+    assert shown.table == "verdicts.csv"
+
+
+def test_counts_alone_have_no_columns_of_time_and_stand_below_times() -> None:
+    more = witnesses.together(by_time(None), by_count("more"))
+    found = compare.Comparison([], [more], None, [])
+    assert [column.header for column in report.table([more]).columns] == [
+        *("cell", "verdict", "instructions")
+    ]
+    assert "\n| cell | verdict | instructions |\n| --- | --- | --- |\n" in (
+        report.markdown(found, ASKED)
+    )
+    timed = replace(by_time("slower"), change=0.001)
+    assert report.ordered([more, timed]) == [timed, more]
+    both = replace(found, verdicts=[more, more, timed, by_time("not slower")])
+    assert report.sentence(both, 0.05) == "slower: 1 cell, 2 cells by count, 1 not slower"
 
 
 def test_the_chart_of_both_names_what_only_the_count_saw() -> None:

@@ -2,6 +2,7 @@
 
 import json
 import math
+import runpy
 import shutil
 import subprocess
 import sys
@@ -197,3 +198,15 @@ def test_a_word_that_a_side_of_a_comparison_does_not_know_is_unsupported(
         "unsupported",
         "activation tanh: this side has linear, relu",
     )
+
+
+def test_a_checkout_without_kernels_is_a_line_and_no_traceback(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("bench.ROOT", tmp_path)
+    with pytest.raises(SystemExit) as stop:
+        runpy.run_path(str(activations.__file__))
+    assert stop.value.code == 2
+    table = tmp_path / "kernels" / "_activations.py"
+    line = f"error: {table} is missing: put it back (git checkout -- kernels)\n"
+    assert capsys.readouterr().err == line

@@ -60,15 +60,19 @@ def fitting(title: str, size: float, least: float, room: float, lines: int) -> f
     return size
 
 
-def not_shown(missing: Sequence[str], room: float, size: float, most: int) -> list[str]:
-    """What is not shown, in at most so many lines: whole phrases, then how many more there are."""
+def not_shown(
+    missing: Sequence[str], room: float, size: float, most: int, table: str = "cells.csv"
+) -> list[str]:
+    """What is not shown, in at most so many lines: whole phrases, then how many more there are, and
+    the table that has them.
+    """
     for kept in range(len(missing), 0, -1):
         rest = len(missing) - kept
-        more = f"; and {rest} more, see cells.csv" if rest else ""
+        more = f"; and {rest} more, see {table}" if rest else ""
         lines = wrapped(f"Not shown: {'; '.join(missing[:kept])}{more}.", room, size)
         if len(lines) <= most:
             return lines
-    return [f"Not shown: {len(missing)} groups of cells, see cells.csv."] if missing else []
+    return [f"Not shown: {len(missing)} groups of cells, see {table}."] if missing else []
 
 
 def ticks_apart(low: float, high: float, inches: float, say: Callable[[float], str]) -> list[float]:

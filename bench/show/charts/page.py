@@ -162,7 +162,8 @@ def page(sheet: Sheet, picture: Picture) -> Page:
     new.head(picture.title, size, "bold")
     new.head(" · ".join(part for part in picture.subtitle if part), 16, color=colours.muted)
     new.foot(new.wrap(picture.footer), color=colours.muted)
-    new.foot(fit.not_shown(picture.missing, new.right - new.left, fit.SIZE, NOTE_LINES))
+    room = new.right - new.left
+    new.foot(fit.not_shown(picture.missing, room, fit.SIZE, NOTE_LINES, picture.table))
     new.foot(new.wrap(picture.note))
     return new
 

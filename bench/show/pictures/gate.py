@@ -3,11 +3,17 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+from msgspec import structs
+
 from bench.data.machine import Comparison, Machine
 from bench.data.records import Verdict
 from bench.show.pictures.parts import words
 from bench.show.pictures.parts.picture import Change, Changes, Dot, Nothing, Picture
+from bench.terminal import units
 from bench.terminal.text import plain
+
+MANY = 9.0
+"""From ten times as long on, per cents say less than times."""
 
 MORE = 0.01
 """From so many more instructions on a count says that a cell is slower."""
@@ -19,6 +25,8 @@ def picture(verdicts: Sequence[Verdict], machine: Machine) -> Picture:
     `machine` is that of machine.json, with its comparison.
     """
     asked = machine.comparison or Comparison()
+    if not any(verdict.rounds for verdict in verdicts) and any(v.count_says for v in verdicts):
+        asked = structs.replace(asked, witness="count")  # there was no time for times
     what = "Change of a launch's time with its 95 % interval"
     if asked.witness == "count":
         verdicts = [_by_count(verdict) for verdict in verdicts]
@@ -32,6 +40,7 @@ def picture(verdicts: Sequence[Verdict], machine: Machine) -> Picture:
         else Nothing("no cell has a change that is known"),
         [f"{v.cell} ({_missing(v)})" for v in verdicts if v.change_low is None],
         _footer(verdicts, machine),
+        table="verdicts.csv",
     )
 
 
@@ -71,7 +80,10 @@ def _change(verdict: Verdict) -> Change:
     if verdict.by == "count" and verdict.count_change not in (None, verdict.change):
         counted = f", {100 * verdict.size:+z.1f} % instructions"
     accepted = ", accepted" * bool(verdict.accepted)
-    text = f"{100 * change:+z.1f} % {interval}{counted}{accepted}"
+    by = f"{100 * change:+z.1f} % {interval}"
+    if change >= MANY:
+        by = f"{units.times(1 + change)} ({units.number(1 + low)} to {units.number(1 + high)})"
+    text = f"{by}{counted}{accepted}"
     return Change(verdict.cell, verdict.says, change, low, high, bool(verdict.accepted), text)
 
 
@@ -84,7 +96,8 @@ def title(verdicts: Sequence[Verdict], asked: Comparison) -> str:
         worst = max(red, key=lambda verdict: verdict.size)
         did = "take more instructions" if asked.witness == "count" else "got slower"
         count = f"{len(red)} of {len(verdicts)} cells {did}"
-        return f"{count}: {words.name_of(worst.cell)} by {100 * worst.size:.0f} %"
+        by = f"by {100 * worst.size:.0f} %" if worst.size < MANY else units.times(1 + worst.size)
+        return f"{count}: {words.name_of(worst.cell)} {by}"
     unknown = sum(verdict.says == "can't tell" for verdict in verdicts)
     if unknown:
         return f"{unknown} of {len(verdicts)} cells can't be told"

@@ -254,3 +254,4 @@ class Picture:
     note: str = ""  # how to read it, in a line below
     kernels: Sequence[str] = ()  # those shown but the baseline, the fastest first
     method: str = ""  # how to read it, for a speaker's notes
+    table: str = "cells.csv"  # the file that has what is not shown
