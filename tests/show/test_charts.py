@@ -187,15 +187,15 @@ def test_roofline_has_a_roof_a_level_where_they_were_measured() -> None:
     roofs = {guide.text: guide for guide in roofline.roofs(run.machine, shown)}
     most, low, high = 2.5e11, 0.5 / 1.15, 32 * 1.15
     assert list(roofs) == [
-        "the CPU's\nmultiply-adds here",
+        "the CPU's peak\nhere",
         "L1: 470 GB/s",
         "L2: 240 GB/s",
         "L3: 200 GB/s",
         "NumPy's best\nproduct here",
     ]
     # memory's own, at the larger of what it reads and copies, then all that the registers do
-    assert list(roofs["the CPU's\nmultiply-adds here"].x) == pytest.approx([low, 5, high])
-    assert list(roofs["the CPU's\nmultiply-adds here"].y) == pytest.approx([low * 5e10, most, most])
+    assert list(roofs["the CPU's peak\nhere"].x) == pytest.approx([low, 5, high])
+    assert list(roofs["the CPU's peak\nhere"].y) == pytest.approx([low * 5e10, most, most])
     assert list(roofs["L1: 470 GB/s"].x) == pytest.approx([low, most / 4.7e11])
     assert list(roofs["L1: 470 GB/s"].y) == pytest.approx([low * 4.7e11, most])
     assert list(roofs["NumPy's best\nproduct here"].y) == [2.3e11, 2.3e11]
@@ -216,9 +216,9 @@ def test_what_numba_would_have_measured_is_said_to_lack() -> None:
 
 def test_throughput_has_the_multiply_adds_above_numpys_best_product() -> None:
     words = said(draw(throughput, made(laptop(), WITH_LEVELS)))
-    assert "the CPU's multiply-adds here" in words
+    assert "the CPU's peak here" in words
     assert "NumPy's best product here" in words
-    assert "of the CPU's multiply-adds" in words
+    assert "of the CPU's peak" in words
 
 
 def test_time_shows_both_times_and_the_slope_of_the_work() -> None:

@@ -45,7 +45,7 @@ class Ceiling:
     def best(self) -> str:
         """What the measured rate is, in words: a CPU's own or NumPy's, a device's library's."""
         if self.product_flop_per_s:
-            return "the CPU's multiply-adds"
+            return "the CPU's peak"
         if self.device == "cpu":
             return "NumPy's best product"
         return f"the best product on the {self.short}"
