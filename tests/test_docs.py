@@ -339,6 +339,19 @@ def measured() -> Iterator[str]:
     even = onednn[onednn.low <= 1]
     yield f"in {len(even)} of the {len(onednn)} cells that have an interval"
     yield f"(at most {even.high.max():.2f} times oneDNN's time)"
+    every = study("ceilings")
+    roofs = every[every.of_arithmetic <= 1]
+    yield f"In {len(roofs)} of {len(every)} runs of 20 s"
+    tops = [100 * roofs[f"of_{roof}"].max() for roof in ("arithmetic", "nearest", "memory")]
+    assert max(tops) < 100
+    yield "{:.0f} % of it, to the nearest cache's bandwidth {:.0f} %, to memory's {:.0f} %".format(
+        *tops
+    )
+    assert roofs.registers_gflop_per_s.max() / roofs.registers_gflop_per_s.min() < 1.0001
+    above = every[every.of_arithmetic > 1]
+    assert len(above) == 1
+    yield f"(run {above.run.max()})"
+    yield f"a cell stood at {100 * above.of_arithmetic.max():.0f} % of it"
     blocks = study("limit_blocks").set_index(["width", "batch"])
     gained = blocks.packed_over_other
     yield f"{gained[4096, 1024]:.2f} of the time without them"

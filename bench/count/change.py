@@ -7,7 +7,7 @@ fewer.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from statistics import fmean, median
 from typing import Literal
@@ -31,6 +31,14 @@ counts differ by is less than what others would."""
 LOWEST = 2
 """So many of a side's counts are taken."""
 
+ALIKE = THRESHOLD / 2
+"""Counts of one side that are within this of its lowest took the same way through the code."""
+
+TOSSES, SHARE = 10, 0.9
+"""A kernel may choose its way anew in each process, as if by a coin: two of each side then differ
+by chance. Its changes are believed once so many further counts of the changed cells could
+have fallen otherwise (2**-10 is one in a thousand), and at least this share of all was alike."""
+
 
 @dataclass(frozen=True, slots=True)
 class Change:
@@ -40,6 +48,9 @@ class Change:
     head: float
     exact: float  # what counts of the same side would differ by at most, as a log ratio
     processes: int  # that counted each side, at least
+    further: int = 0  # counts beside the first of each side
+    alike: int = 0  # of these, as low as the lowest of their side
+    steady: bool = True  # False: its kernel may do something else in each process
 
     @property
     def log_ratio(self) -> float:
@@ -59,10 +70,15 @@ class Change:
         unsure = moved - self.exact <= enough < moved + self.exact
         return self.doubtful or (unsure and self.exact > LEAST_EXACT)
 
+    @property
+    def changed(self) -> bool:
+        """Whether it says that there are more instructions, or fewer."""
+        return self.level() in ("more", "fewer")
+
     def level(self, threshold: float = THRESHOLD) -> Level | None:
         """What it says; None where the counts are too unsteady to say anything."""
         surely, enough = abs(self.log_ratio) - self.exact, math.log1p(threshold)
-        if self.doubtful:
+        if self.doubtful or not self.steady:
             return None
         if surely > enough:
             return "more" if self.log_ratio > 0 else "fewer"
@@ -80,7 +96,23 @@ def change(base: Sequence[Counted], head: Sequence[Counted]) -> Change | None:
     lowest = [numbers[:LOWEST] for numbers in sides]
     apart = max(math.log(numbers[-1] / numbers[0]) for numbers in lowest)
     exact = max(LEAST_EXACT, FACTOR * apart)
-    return Change(fmean(lowest[0]), fmean(lowest[1]), exact, processes)
+    further = sum(len(numbers) - 1 for numbers in sides)
+    alike = sum(math.log(n / numbers[0]) < ALIKE for numbers in sides for n in numbers[1:])
+    return Change(fmean(lowest[0]), fmean(lowest[1]), exact, processes, further, alike)
+
+
+def missing(changes: Iterable[Change]) -> int:
+    """How many processes more, each side, have to count those of a kernel's cells that changed."""
+    changed = [change for change in changes if change.changed]
+    tosses = TOSSES - sum(change.further for change in changed)
+    return math.ceil(max(tosses, 0) / 2 / len(changed)) if changed else 0
+
+
+def steady(changes: Collection[Change]) -> bool:
+    """Whether a kernel takes the same way in each process, as far as its cells' counts show it."""
+    further = sum(change.further for change in changes)
+    alike = sum(change.alike for change in changes)
+    return not missing(changes) and alike >= SHARE * further
 
 
 def _typical(counted: Counted) -> float:

@@ -55,7 +55,7 @@ class Counts:
 
     processes: dict[Cell, list[Counted]]  # a cell's counts, one for each process that has one
     reasons: dict[Cell, str]  # why a cell has none, or too few
-    facts: dict[str, str]  # what the processes were made of
+    facts: dict[str, dict[str, str]]  # what the processes of each kernel were made of
 
 
 @dataclass
@@ -174,7 +174,7 @@ def added(first: Counts, more: Counts) -> Counts:
         cell: [*first.processes.get(cell, []), *more.processes.get(cell, [])]
         for cell in {**first.processes, **more.processes}
     }
-    return Counts(processes, first.reasons | more.reasons, first.facts or more.facts)
+    return Counts(processes, first.reasons | more.reasons, more.facts | first.facts)
 
 
 def _cheapest_first(cells: Iterable[Cell], kernel: str) -> list[Cell]:
@@ -218,13 +218,13 @@ def _together(jobs: Sequence[_Job], cells: Sequence[Cell]) -> Counts:
     """What the processes of one side found, by cell."""
     processes: dict[Cell, list[Counted]] = defaultdict(list)
     reasons: dict[Cell, str] = {}
-    facts: dict[str, str] = {}
+    facts: dict[str, dict[str, str]] = {}
     for job in jobs:
         seen = set[Cell]()
         for line in job.lines:
             match line:
                 case Started():
-                    facts = line.facts
+                    facts[job.kernel] = line.facts
                 case Counted() if line.place < len(job.cells):
                     processes[job.cells[line.place]].append(line)
                     seen.add(job.cells[line.place])

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from bench.count import change, counting, rows
+from bench.count.change import Change
 from bench.count.counting import Counts
 from bench.count.sources import Nothing, Source
 from bench.data.machine import CPU
@@ -23,7 +24,8 @@ on busy ones longer."""
 
 AGAIN = (1, 2)
 """Cells whose counts differ between the sides are counted by so many processes more, each side; and
-those of which that settles nothing, once more."""
+those of which that settles nothing, once more. Then those that changed, as often as it takes to see
+that their kernel does the same in each process."""
 
 
 def judged(
@@ -57,56 +59,94 @@ def judged(
             cells, places, source, deadline, simulate=simulate, repeats=repeats, watch=watch
         )
 
-    base, head = count(cells, 1)
-    other = differing(base, head)
-    for repeats in () if other else AGAIN:
-        changes, _ = _changes(cells, base, head)
-        if again := [c for c in cells if c.label in changes and changes[c.label].unsettled]:
-            more = count(again, repeats)
-            base, head = counting.added(base, more[0]), counting.added(head, more[1])
+    counted = _counted(cells, count)
     table = [
         row
-        for side, counts in zip(sides, (base, head), strict=True)
+        for side, counts in zip(sides, counted, strict=True)
         for row in rows.rows(cells, counts, source, side.name)
     ]
-    reasons = {cell.label: reason for cell, reason in elsewhere.items()}
-    if other:
-        note = f"counts are not compared: {other}"
-        found = _concluded(comparison, {}, reasons, (note,))
-    else:
-        changes, uncounted = _changes(cells, base, head)
-        note = f"instructions counted by {source.name}"
-        found = _concluded(comparison, changes, reasons | uncounted, (note,))
+    changes, uncounted = _told(cells, *counted)
+    by = f"instructions counted by {source.name}" if changes else "no instructions were counted"
+    reasons = {cell.label: reason for cell, reason in elsewhere.items()} | uncounted
+    found = _concluded(comparison, changes, reasons, (by,))
     return replace(found, counts=table)
 
 
-def differing(base: Counts, head: Counts) -> str:
-    """What the sides' processes differ in that decides which instructions run; "" for nothing.
+def _counted(
+    cells: Sequence[Cell], count: Callable[[Sequence[Cell], int], Sequence[Counts]]
+) -> Sequence[Counts]:
+    """Both sides' counts, by as many processes as it takes; `count` starts so many for each."""
+    counted = count(cells, 1)
+
+    def again(cells: Sequence[Cell], repeats: int) -> Sequence[Counts]:
+        more = count(cells, repeats)
+        return [counting.added(*both) for both in zip(counted, more, strict=True)]
+
+    other = differing(*counted)
+    cells = [cell for cell in cells if cell.kernel not in other]
+    for repeats in AGAIN:
+        changes = _changes(cells, *counted)
+        if unsettled := [cell for cell in changes if changes[cell].unsettled]:
+            counted = again(unsettled, repeats)
+    for mine in _by_kernel(_changes(cells, *counted)):
+        if repeats := change.missing(mine.values()):
+            counted = again([cell for cell in mine if mine[cell].changed], repeats)
+    return counted
+
+
+def _told(
+    cells: Sequence[Cell], base: Counts, head: Counts
+) -> tuple[dict[str, Change], dict[str, str]]:
+    """Each cell's change by its label, and why others have none."""
+    changes: dict[str, Change] = {}
+    for mine in _by_kernel(_changes(cells, base, head)):
+        steady = change.steady(mine.values())
+        changes |= {
+            cell.label: replace(found, steady=steady or not found.changed)
+            for cell, found in mine.items()
+        }
+    reasons: dict[str, str] = {}
+    other = differing(base, head)
+    for cell in cells:
+        if cell.kernel in other:
+            changes.pop(cell.label, None)
+            reasons[cell.label] = f"counts are not compared: {other[cell.kernel]}"
+        elif cell.label not in changes:
+            why = head.reasons.get(cell) or base.reasons.get(cell)
+            reasons[cell.label] = why or "its launches take no instructions that can be counted"
+    return changes, reasons
+
+
+def differing(base: Counts, head: Counts) -> dict[str, str]:
+    """By kernel, what the sides' processes differ in that decides which instructions run.
 
     A count by another version of Python, NumPy or its BLAS, or for another type of CPU, says
     nothing about the kernel.
     """
-    names = base.facts.keys() & head.facts.keys()
-    return "; ".join(
-        f"{name} is {head.facts[name]} on the head's side and was {base.facts[name]}"
-        for name in sorted(names)
-        if base.facts[name] != head.facts[name]
-    )
+    words = {
+        kernel: "; ".join(
+            f"{name} is {head.facts[kernel][name]} on the head's side and was {was}"
+            for name, was in sorted(base.facts[kernel].items())
+            if head.facts[kernel].get(name, was) != was
+        )
+        for kernel in base.facts.keys() & head.facts.keys()
+    }
+    return {kernel: said for kernel, said in words.items() if said}
 
 
-def _changes(
-    cells: Sequence[Cell], base: Counts, head: Counts
-) -> tuple[dict[str, change.Change], dict[str, str]]:
-    """Each cell's change by its label, and why others have none."""
-    changes, reasons = {}, {}
-    for cell in cells:
-        sides = base.processes.get(cell, []), head.processes.get(cell, [])
-        if (found := change.change(*sides)) is not None:
-            changes[cell.label] = found
-        else:
-            why = head.reasons.get(cell) or base.reasons.get(cell)
-            reasons[cell.label] = why or "its launches take no instructions that can be counted"
-    return changes, reasons
+def _changes(cells: Sequence[Cell], base: Counts, head: Counts) -> dict[Cell, Change]:
+    """Each cell's change, where both sides were counted."""
+    found = {
+        cell: change.change(base.processes.get(cell, []), head.processes.get(cell, []))
+        for cell in cells
+    }
+    return {cell: its for cell, its in found.items() if its is not None}
+
+
+def _by_kernel(changes: Mapping[Cell, Change]) -> list[dict[Cell, Change]]:
+    """The changes of each kernel's cells."""
+    kernels = dict.fromkeys(cell.kernel for cell in changes)
+    return [{c: its for c, its in changes.items() if c.kernel == kernel} for kernel in kernels]
 
 
 def _concluded(

@@ -179,18 +179,28 @@ def verdicts(
             else "not slower"
             if cell in clear
             else "can't tell",
+<<<<<<< HEAD
+            why=_why(d, margins[cell], spread.of(kernel_of[cell]), slower_than),
+            error=ALPHA / LOOKS / max(len(confirm), 1),
+=======
             why=_why(d, spread.of(kernel_of[cell]), slower_than, error),
             error=error,
+>>>>>>> gatefix
         )
         for cell, d in rounds.items()
     ]
 
 
+<<<<<<< HEAD
+def _why(d: Sequence[float], margin: float, spread: float, slower_than: float) -> Untold:
+    """Why rounds that show neither can't be told."""
+=======
 def _why(d: Sequence[float], spread: float, slower_than: float, error: float) -> Untold:
     """Why rounds that show neither can't be told. The smallest p of n rounds is 2**-n."""
+>>>>>>> gatefix
     low, high = interval(d)
-    if not math.isfinite(high - low):
-        return "few rounds"
+    if not math.isfinite(high - low) or low > margin:
+        return "few rounds"  # for so many cells
     if below(d, spread, slower_than):
         return "many cells"
     if 2.0 ** -len(d) > error:

@@ -91,7 +91,11 @@ def together(verdict: Verdict, change: Change | None, why_not: str = "") -> Verd
     level = change.level() if change is not None else None
     if change is not None and level is None:
         why_not = f"its count is unsteady (within {100 * math.expm1(change.exact):.1f}%)"
-        if change.doubtful:
+        if not change.steady:
+            why_not = (
+                "its kernel's counts differ from process to process, or there was no time to see"
+            )
+        elif change.doubtful:
             why_not = "the sides' counts differ, and there was no time to count again"
     rule = RULES[_time(verdict), level]
     remarks = [rule.remark, f"not counted: {why_not}" if level is None and why_not else ""]

@@ -59,7 +59,7 @@ def tune(fingerprint: str, threads: int, kept: Path) -> str:
 def said(tuned: Tuned) -> str:
     """In a sentence."""
     changes = [
-        f"{name} {tuned.parameters[name]:g} ({ratio:.2f} of the default's time)"
+        f"{name} {tuned.parameters[name]:g} (at most {ratio:.2f} of the default's time)"
         for name, ratio in tuned.gains.items()
     ]
     return f"numba_packed was tuned: {', '.join(changes) or 'the defaults are best here'}"

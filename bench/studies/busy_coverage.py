@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 
 from bench.stats import adjust
-from bench.stats.adjust.floors import LEVEL, NEAR
+from bench.stats.adjust.floors import LEVELS, NEAR
 from bench.stats.adjust.grouped import Floats, quantiles
 from bench.stats.adjust.numbers import QUANTILE
 from bench.studies import busy, write
@@ -103,7 +103,7 @@ def window(recording: pd.DataFrame, visits: int, generator: np.random.Generator)
 def trials(recording: pd.DataFrame, windows: int) -> Iterator[dict[str, Any]]:
     """A row a cell, in so many windows for each number of visits."""
     generator = np.random.default_rng(1)
-    floor_s = float(np.quantile(recording[["before_1_s", "after_1_s"]], LEVEL))
+    floor_s = float(np.quantile(recording[["before_1_s", "after_1_s"]], LEVELS[0]))
     offset = offsets(recording, floor_s)
     truth: dict[int, float] = {}
     for visits in VISITS:

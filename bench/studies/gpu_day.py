@@ -145,7 +145,7 @@ def steps(folder: Path, scale: float, sweep: str = "gate") -> list[Step]:
     return [
         Step("doctor", ("-m", "bench", "doctor"), 60, last_line, codes=(0, 1)),
         Step(
-            "gpu-check", (*checks, *page, f"--gpu-budget={max(20 * scale, 4):g}s"), 300, gpu_check
+            "gpu-check", (*checks, *page, f"--gpu-budget={max(20 * scale, 30):g}s"), 300, gpu_check
         ),
         a_run("default", 160),
         a_run("ladder", 45, "--widths=64,1000,4096", "--batches=1,128,1024", *ladder),

@@ -185,7 +185,7 @@ def _together(
     """
     for part in numba.prange(len(source)):
         row = out[part].ctypes.data
-        stamps[part, 0] = _now()
+        stamps[part, 0] = _now()  # type: ignore[call-arg]
         for chunk in range(stamps.shape[1] - 1):
             at = chunk * step
             if what <= RAISE_HALF:

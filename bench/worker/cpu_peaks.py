@@ -71,12 +71,12 @@ def measure(precision: str, threads: int, clock: Clock = time.perf_counter) -> I
     if loops is None:
         return
     work = _Loops(loops, precision, threads, memory)
-    yield CpuPeaks(
-        max(products),
-        copied,
-        max(work.multiply_adds(loops.RAISE), work.multiply_adds(loops.RAISE_HALF)),
-        {name: work.level(name, size) for name, size in pieces(caches, len(memory) // threads)},
-    )
+    # before and after the levels: another program may hold a core for a while
+    before = [work.multiply_adds(what) for what in (loops.RAISE, loops.RAISE_HALF)]
+    sizes = pieces(caches, len(memory) // threads)
+    levels = {name: work.level(name, size) for name, size in sizes}
+    after = [work.multiply_adds(what) for what in (loops.RAISE, loops.RAISE_HALF)]
+    yield CpuPeaks(max(products), copied, max(before + after), levels)
 
 
 def pieces(caches: Sequence[Cache], largest: int) -> list[tuple[str, int]]:

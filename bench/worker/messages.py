@@ -174,7 +174,7 @@ class CpuPeaks(msgspec.Struct, frozen=True):
 
 class Tuned(msgspec.Struct, frozen=True):
     """What `bench.worker.tune` found: numba_packed's parameters, and of those that aren't the
-    default their time over the default's.
+    default their time over the default's, at most.
     """
 
     parameters: dict[str, float | bool | int]

@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
-from statistics import fmean, median
+from statistics import fmean
 from typing import Any
 
 import msgspec
@@ -94,7 +94,8 @@ def tune(
 
 
 def _ratios(launches: Sequence[Launch], seconds: float, clock: Clock) -> list[float]:
-    """The time of each over that of the first: the middle of many turns. A turn lasts a while, so
+    """The time of each over that of the first, as it is at most: two standard errors above the
+    middle of the turns, so that few turns on a busy machine show nothing. A turn lasts a while, so
     that the clock and the waking of threads make no difference.
     """
     loops = 1
@@ -104,7 +105,9 @@ def _ratios(launches: Sequence[Launch], seconds: float, clock: Clock) -> list[fl
     ends = clock() + seconds
     while len(turns) < LEAST_TURNS or clock() < ends:
         turns.append([_seconds(launch, loops, clock) for launch in launches])
-    return [median(turn[n] / turn[0] for turn in turns) for n in range(len(launches))]
+    count = len(turns)
+    rank = min(math.ceil(count / 2 + math.sqrt(count)), count - 1)
+    return [sorted(turn[n] / turn[0] for turn in turns)[rank] for n in range(len(launches))]
 
 
 def _seconds(launch: Launch, loops: int, clock: Clock) -> float:

@@ -46,13 +46,13 @@ def test_a_count_is_in_the_files_and_stays_there(
     counted: None, cells_alone: None, tmp_path: Path
 ) -> None:
     folder = tmp_path / "run"
-    done = bench("run", *KERNELS, *ASKED, "--count", "--out", str(folder))
+    done = bench("run", "--no-charts", *KERNELS, *ASKED, "--count", "--out", str(folder))
     assert done.code == 0, done
     assert re.search(r"counted .* of \d of \d cells, on one thread, by Valgrind", done.err)
     rows = {(row.kernel, row.n_units): row for row in store.load(folder, Count)}
     lacking = {key for key, row in rows.items() if row.reason == "it works in 2 threads"}
     assert lacking <= {("numpy_dot", 16)} < set(rows) | {("numpy_dot", 16)}
-    again = bench("run", "--resume", str(folder), "--budget", "1s")
+    again = bench("run", "--no-charts", "--resume", str(folder), "--budget", "1s")
     assert again.code == 0, again
     for row in store.load(folder, CellRow):
         counted_too = (row.kernel, row.n_units) in set(rows) - lacking
@@ -67,7 +67,7 @@ def test_where_nothing_counts_the_run_is_whole_and_says_so(
     none = sources.Nothing("Valgrind is not installed", "install it")
     monkeypatch.setattr(sources, "find", lambda _: none)
     folder = tmp_path / "run"
-    done = bench("run", *KERNELS, *ASKED, "--count", "--out", str(folder))
+    done = bench("run", "--no-charts", *KERNELS, *ASKED, "--count", "--out", str(folder))
     assert done.code == 0
     assert "nothing was counted: Valgrind is not installed: install it" in done.err
     assert not (folder / "counts.csv").exists()

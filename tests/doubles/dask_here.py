@@ -7,10 +7,12 @@ from typing import Any
 
 
 @cache
-def connect() -> None:
-    """Make it this process's cluster, where Dask is installed; what is there stays."""
+def connect() -> tuple[Any, ...]:
+    """Make it this process's cluster, where Dask is installed; what is there stays. It is kept from
+    being collected, which would end it.
+    """
     if find_spec("distributed") is None:
-        return
+        return ()
     distributed: Any = import_module("distributed")
     cluster = distributed.LocalCluster(
         n_workers=3,
@@ -18,4 +20,4 @@ def connect() -> None:
         processes=False,
         scheduler_kwargs={"dashboard": False, "dashboard_address": ":0"},
     )
-    distributed.Client(cluster)
+    return cluster, distributed.Client(cluster)

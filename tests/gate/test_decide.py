@@ -278,3 +278,9 @@ def test_a_cleared_cell_could_have_shown_what_was_asked_about() -> None:
     assert verdict.visible == pytest.approx(math.expm1(0.02 + margin))
     (verdict,) = decide.verdicts({"cell": [-0.2, 0.02] * 6}, {}, {"cell": "k"}, SPREAD, 0.05)
     assert (verdict.says, verdict.visible) == ("not slower", 0.05)
+
+
+def test_a_change_beyond_doubt_in_too_few_rounds_for_so_many_cells_is_not_near_the_limit() -> None:
+    rounds = {f"k {n}": [0.2] * 7 for n in range(40)}
+    found = decide.verdicts(rounds, rounds, dict.fromkeys(rounds, "k"), SPREAD, slower_than=0.05)
+    assert {(v.says, v.untold) for v in found} == {("can't tell", "few rounds")}

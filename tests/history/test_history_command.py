@@ -154,7 +154,7 @@ def test_a_damaged_file_is_told_and_left_alone(db: str) -> None:
 
 def test_a_run_adds_itself(db: str, cells_alone: None, tmp_path: Path) -> None:
     tiny = ["--kernel", "numpy_dot", "--widths", "16", "--batches", "1", *SHORT]
-    done = bench("run", *tiny, "--out", str(tmp_path / "run"), BENCH_HISTORY=db)
+    done = bench("run", "--no-charts", *tiny, "--out", str(tmp_path / "run"), BENCH_HISTORY=db)
     assert done.code == 0
     assert "history" not in done.err
     with closing(sqlite3.connect(db)) as database:
@@ -169,7 +169,7 @@ def test_a_run_that_cannot_add_itself_says_so_and_is_done(
     (tmp_path / "file").write_text("")
     db = str(tmp_path / "file" / "history.sqlite")
     tiny = ["--kernel", "numpy_dot", "--widths", "16", "--batches", "1", *SHORT]
-    done = bench("run", *tiny, "--out", str(tmp_path / "run"), BENCH_HISTORY=db)
+    done = bench("run", "--no-charts", *tiny, "--out", str(tmp_path / "run"), BENCH_HISTORY=db)
     assert done.code == 0
     (note,) = (line for line in done.err.splitlines() if "history" in line)
     assert note.startswith("note: this run is not in the history: ")

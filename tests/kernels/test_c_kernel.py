@@ -121,7 +121,7 @@ def test_what_it_does_not_do_is_unsupported() -> None:
 def test_the_real_command_measures_it(cache: Path, cells_alone: None) -> None:
     out = cache.parent / "run"
     tiny = ["--widths", "16", "--batches", "3", "--budget", "0.5s", "--activation", "sigmoid"]
-    done = bench("run", *tiny, "--kernel", str(FILE), "--out", str(out))
+    done = bench("run", "--no-charts", *tiny, "--kernel", str(FILE), "--out", str(out))
     assert done.code == 0, done
     (row,) = pd.read_csv(out / "cells.csv").itertuples()
     assert (row.kernel, row.status) == ("c_dense", "ok")

@@ -193,7 +193,9 @@ def test_a_run_measures_it_beside_a_kernel_of_numpy(
         "--out",
         str(out),
     ]
-    done = bench("run", "--sweep", "quick", "--widths", "4", "--batches", "2", *options)
+    done = bench(
+        "run", "--no-charts", "--sweep", "quick", "--widths", "4", "--batches", "2", *options
+    )
     assert done.code == 0, done
     cells = pd.read_csv(out / "cells.csv").set_index("kernel")
     assert list(cells.status) == ["ok", "ok"]

@@ -44,7 +44,7 @@ def test_what_is_found_is_told_kept_and_used_by_later_runs(
     kept = tmp_path / ".tuned.json"
     assert tuning.known("abc", 3, kept) == ""
     said = tuning.tune("abc", 3, kept)
-    assert said == "numba_packed was tuned: blocks 0.25 (0.90 of the default's time)"
+    assert said == "numba_packed was tuned: blocks 0.25 (at most 0.90 of the default's time)"
     assert child[0][1:] == ["-m", "bench.worker.tune", str(tuning.SECONDS)]
     assert _tuning.here() == Parameters(0.25, ahead=True, shared=7, copied=9)
     assert environment.environment(3)[_tuning.VARIABLE] == os.environ[tuning.VARIABLE]

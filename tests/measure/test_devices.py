@@ -316,7 +316,9 @@ def a_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Done, Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(runs, "draw", lambda *_, **__: [])  # charts have tests of their own,
         patch.setattr(peak_rates, "of_cpu", lambda *_: None)  # and so have the CPU's ceilings
-        return bench("run", *chosen, *cells, "--threads", "1", "--out", str(out)), out
+        return bench(
+            "run", "--no-charts", *chosen, *cells, "--threads", "1", "--out", str(out)
+        ), out
 
 
 class TestRun:
@@ -381,11 +383,11 @@ def test_a_run_that_goes_on_keeps_the_ceilings_of_devices_that_it_does_not_come_
     monkeypatch.setattr(peak_rates, "of_cpu", lambda *_: None)
     out = tmp_path / "run"
     chosen = ["--kernel", BOARD, "--widths", "16", "--batches", "4", "--threads", "1"]
-    assert bench("run", *chosen, "--budget", "1s", "--out", str(out)).code == 0
+    assert bench("run", "--no-charts", *chosen, "--budget", "1s", "--out", str(out)).code == 0
     before = json.loads((out / "machine.json").read_text())["device_peaks"]
     assert list(before) == NAMES[:1]
     visits = len(store.load(out, Visit))
-    assert bench("run", "--resume", str(out), "--budget", "0.000001s").code == 0
+    assert bench("run", "--no-charts", "--resume", str(out), "--budget", "0.000001s").code == 0
     assert len(store.load(out, Visit)) == visits
     assert json.loads((out / "machine.json").read_text())["device_peaks"] == before
     (cell,) = store.load(out, records.CellRow)

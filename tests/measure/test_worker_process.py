@@ -233,7 +233,8 @@ def test_when_the_harness_is_killed_nothing_stays(
         "from bench.plan.case import Case;"
         "from bench.worker.messages import AskSoftware;"
         "judge = JudgeProcess(1, 0); judge.lend(Case(6, 5, 4, 'float32', 'relu'), None);"
-        "WorkerProcess(1).call(AskSoftware(), 60); print(judge._process.pid); input()"
+        "worker = WorkerProcess(1); worker.call(AskSoftware(), 60);"
+        "print(judge._process.pid); input()"
     )
     command = [sys.executable, "-c", code]
     pipe = subprocess.PIPE

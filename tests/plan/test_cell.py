@@ -29,13 +29,15 @@ def test_it_is_no_baseline_and_stands_beside_the_one_that_is(tmp_path: Path) -> 
     folder.mkdir()
     shutil.copy(ROOT / "kernels" / "numpy_matmul.py", folder / "python_loop.py")
     kernels = ["--kernel", str(folder / "python_loop.py"), "--kernel", "numpy_matmul"]
-    run = ["run", *kernels, "--widths", "8", "--batches", "1", "--budget", "1s"]
+    run = ["run", "--no-charts", *kernels, "--widths", "8", "--batches", "1", "--budget", "1s"]
     done = bench(*run, "--out", str(out))
     assert done.code == 0, done
     cells = pd.read_csv(out / "cells.csv").set_index("kernel")
     assert set(cells.index) == {"python_loop@sub", "numpy_matmul"}
     assert cells["speedup"].isna().all()
-    done = bench("run", "--resume", str(out), "--kernel", "python_loop", "--budget", "2s")
+    done = bench(
+        "run", "--no-charts", "--resume", str(out), "--kernel", "python_loop", "--budget", "2s"
+    )
     assert done.code == 0, done
     cells = pd.read_csv(out / "cells.csv").set_index("kernel")
     assert set(cells.index) == {"python_loop@sub", "numpy_matmul", "python_loop"}

@@ -179,6 +179,16 @@ def test_a_floor_lies_between_what_earlier_runs_saw_and_the_fastest_state_of_thi
     assert near.error.max() < OFF / 2 <= far.error.min()
 
 
+def test_moments_of_a_higher_clock_are_no_floor() -> None:
+    generator = np.random.default_rng(17)
+    slowdown = np.abs(generator.normal(0, 0.003, (20, 6, BLOCKS)))
+    slowdown[generator.random(slowdown.shape) < 0.002] = -0.04
+    floor = floors(tabulate(blocks_of(slowdown, np.exp(slowdown))), History())
+    assert floor.source == "run"
+    assert floor.run == pytest.approx(math.log(FLOOR_S), abs=0.003)
+    assert floor.error.max() < 0.03
+
+
 def test_a_history_survives_json() -> None:
     generator = np.random.default_rng(10)
     slowdown = switching(generator, 10, 4, 0.5)

@@ -133,7 +133,7 @@ class TestStated:
 
     def test_every_precision_of_the_table_is_one(self) -> None:
         rows = _nvidia.FLOPS_PER_CYCLE.values()
-        assert {precision for row in rows for precision in row} == set(kernels.DTYPES)
+        assert {precision for row in rows for precision in row} == set(kernels.DTYPES) - {"int8"}
 
 
 def board() -> Board:
@@ -173,7 +173,7 @@ class TestCudaDevice:
         # 10 multiprocessors of 9.0 at 1 GHz; 1024 bits at 2 GHz, twice a cycle
         assert gpu.stated("float32") == kernels.Rates(2.56e12, 512e9)
 
-    @pytest.mark.parametrize("precision", list(kernels.DTYPES))
+    @pytest.mark.parametrize("precision", sorted(set(kernels.DTYPES) - {"int8"}))
     def test_its_product_and_copy_are_queued_work(
         self, gpu: _cupy.CudaDevice, precision: str
     ) -> None:

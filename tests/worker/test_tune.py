@@ -55,6 +55,12 @@ def test_what_is_faster_in_the_mean_over_its_shapes_is_taken() -> None:
     assert found.gains == pytest.approx({"ahead": 0.8, "blocks": 0.9})
 
 
+def test_what_a_busy_machine_says_in_a_few_turns_is_chance() -> None:
+    draws = np.random.default_rng(1)
+    found = Bench(lambda *_: float(draws.exponential(1.0))).tuned(1.0)
+    assert found.gains == {}
+
+
 def test_the_next_question_is_asked_with_the_answer_before() -> None:
     def seconds(parameters: Parameters, _: Shape) -> float:
         return 1e-4 if not parameters.ahead else 0.5e-4 if parameters.blocks == 1 else 0.7e-4

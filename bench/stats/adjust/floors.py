@@ -10,12 +10,14 @@ from bench.stats.adjust.block_table import BlockTable
 from bench.stats.adjust.grouped import Floats, means, quantiles, sums
 from bench.stats.adjust.records import Source
 
-LEVEL = 0.003
-"""The floor is this quantile of a run's readings: the fastest state that it was in repeatedly."""
+LEVELS = (0.003, 0.006, 0.012)
+"""The floor is the first of these quantiles of a run's readings that is sharp: the fastest state
+that it was in repeatedly. The second and third are for a core whose clock was higher for a moment:
+the first then lies between what it did for that moment and what it does."""
 
 SHARP = 0.01
 """A core left alone takes the same time again and again: at its floor the readings' quantile hardly
-rises from LEVEL to twice that (0.4 % in all recordings, one with neighbours for 98 % of the time
+rises from a level to twice that (0.4 % in all recordings, one with neighbours for 98 % of the time
 included). Where it rises by more, that is the edge of what neighbours do, and no floor."""
 
 OFF = math.log(1.15)
@@ -55,8 +57,9 @@ def floors(table: BlockTable, earlier: History) -> Floors:
     count = len(table.kernels)
     if not table.hosted.any():
         return Floors(math.nan, "run", np.zeros(count), np.zeros(count))
-    run, above = map(float, np.quantile(table.readings, [LEVEL, 2 * LEVEL]))
-    error = above - run
+    rising = [map(float, np.quantile(table.readings, [level, 2 * level])) for level in LEVELS]
+    found = [(run, above - run) for run, above in rising]
+    run, error = next((each for each in found if each[1] < SHARP), found[0])
     sharp = error < SHARP
     source: Source = "run" if sharp else "fastest"
     known = math.inf if earlier.floor_s is None else math.log(earlier.floor_s)

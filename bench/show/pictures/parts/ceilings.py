@@ -38,9 +38,7 @@ class Ceiling:
     @property
     def label(self) -> str:
         """What is at the end of its line, in lines as wide as the names of most kernels."""
-        words = (
-            "NumPy's best product here" if self.device == "cpu" else f"best product on {self.short}"
-        )
+        words = f"{self.best} here" if self.device == "cpu" else f"best product on {self.short}"
         return textwrap.fill(words, 18)
 
     @property
