@@ -191,8 +191,13 @@ def test_what_ends_without_a_verdict_is_told_like_one(
         raise error
 
     comments: list[str] = []
+
+    def write(text: str) -> str:
+        comments.append(text)
+        return "its place"
+
     monkeypatch.setattr(command, "_compare", broken)
-    monkeypatch.setattr(comment, "write", lambda text: comments.append(text) or "its place")
+    monkeypatch.setattr(comment, "write", write)
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary"))
     what = replace(WHAT, comment=True)
     with pytest.raises(type(error)):

@@ -341,7 +341,7 @@ def test_the_chart_of_counts_alone_shows_their_changes() -> None:
     assert change.value == pytest.approx(0.03)
     assert change.words == "+3.0 % (+2.9 to +3.1)"
     assert shown.missing == ["third (no count)"]
-    both = structs.replace(machine.comparison, witness="both")
+    both = MachineComparison(head="h", base="b", witness="both")
     untimed = structs.replace(machine, comparison=both)
     assert picture([more, same, none], untimed).title == shown.title
     calm = picture([same], machine)
