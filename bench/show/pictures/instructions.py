@@ -44,7 +44,7 @@ def picture(run: Run, batch: int | None = None) -> Picture:
         ["Instructions for each thousand multiply-adds", view.chosen],
         Nothing(cells.NO_NUMBER) if shown.empty else body,
         cells.missing(rows, NUMBER, "not counted"),
-        footer(rows, run.machine),
+        footer(rows.assign(threads=1, visits=0), run.machine),  # no visit counts, one thread does
         kernels=cells.fastest_first(shown, NUMBER, ascending=True),
         method=METHOD,
     )
