@@ -179,20 +179,18 @@ def verdicts(
             else "not slower"
             if cell in clear
             else "can't tell",
-            why=_why(d, margins[cell], spread.of(kernel_of[cell]), slower_than, error),
+            why=_why(d, spread.of(kernel_of[cell]), slower_than, error),
             error=error,
         )
         for cell, d in rounds.items()
     ]
 
 
-def _why(
-    d: Sequence[float], margin: float, spread: float, slower_than: float, error: float
-) -> Untold:
+def _why(d: Sequence[float], spread: float, slower_than: float, error: float) -> Untold:
     """Why rounds that show neither can't be told. The smallest p of n rounds is 2**-n."""
     low, high = interval(d)
-    if not math.isfinite(high - low) or low > margin:
-        return "few rounds"  # for so many cells
+    if not math.isfinite(high - low):
+        return "few rounds"
     if below(d, spread, slower_than):
         return "many cells"
     if 2.0 ** -len(d) > error:
