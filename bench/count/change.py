@@ -101,11 +101,10 @@ def change(base: Sequence[Counted], head: Sequence[Counted]) -> Change | None:
     return Change(fmean(lowest[0]), fmean(lowest[1]), exact, processes, further, alike)
 
 
-def missing(changes: Iterable[Change]) -> int:
-    """How many processes more, each side, have to count those of a kernel's cells that changed."""
+def missing(changes: Iterable[Change]) -> bool:
+    """Whether those of a kernel's cells that changed were counted too few times to be believed."""
     changed = [change for change in changes if change.changed]
-    tosses = TOSSES - sum(change.further for change in changed)
-    return math.ceil(max(tosses, 0) / 2 / len(changed)) if changed else 0
+    return bool(changed) and sum(change.further for change in changed) < TOSSES
 
 
 def steady(changes: Collection[Change]) -> bool:

@@ -168,13 +168,11 @@ def count(
     return [_together([job for job in jobs if job.where == where], cells) for where in places]
 
 
-def added(first: Counts, more: Counts) -> Counts:
-    """Both together, of one side."""
-    processes = {
-        cell: [*first.processes.get(cell, []), *more.processes.get(cell, [])]
-        for cell in {**first.processes, **more.processes}
-    }
-    return Counts(processes, first.reasons | more.reasons, more.facts | first.facts)
+def replaced(first: Counts, more: Counts) -> Counts:
+    """The first, with what was counted anew in its place; both of one side."""
+    return Counts(
+        first.processes | more.processes, first.reasons | more.reasons, more.facts | first.facts
+    )
 
 
 def _cheapest_first(cells: Iterable[Cell], kernel: str) -> list[Cell]:

@@ -3,6 +3,7 @@
 Where nothing can be counted, or one cell can't, the times stand alone and it is said why.
 """
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -22,10 +23,10 @@ PATIENCE_S = 300.0
 """Counting ends after this, with whatever was counted: on two free cores it takes about a minute,
 on busy ones longer."""
 
-AGAIN = (1, 2)
-"""Cells whose counts differ between the sides are counted by so many processes more, each side; and
-those of which that settles nothing, once more. Then those that changed, as often as it takes to see
-that their kernel does the same in each process."""
+AGAIN = (2, 3)
+"""Cells whose counts differ between the sides are counted anew by so many processes each side; and
+those of which that settles nothing, once more. Then those that changed, by as many as it takes to
+see that their kernel does the same in each process."""
 
 
 def judged(
@@ -78,19 +79,21 @@ def _counted(
     """Both sides' counts, by as many processes as it takes; `count` starts so many for each."""
     counted = count(cells, 1)
 
-    def again(cells: Sequence[Cell], repeats: int) -> Sequence[Counts]:
-        more = count(cells, repeats)
-        return [counting.added(*both) for both in zip(counted, more, strict=True)]
+    def anew(cells: Sequence[Cell], processes: int) -> Sequence[Counts]:
+        # in place of the counts before: what else a process has opened shows in its counts
+        more = count(cells, processes)
+        return [counting.replaced(*both) for both in zip(counted, more, strict=True)]
 
     other = differing(*counted)
     cells = [cell for cell in cells if cell.kernel not in other]
-    for repeats in AGAIN:
+    for processes in AGAIN:
         changes = _changes(cells, *counted)
         if unsettled := [cell for cell in changes if changes[cell].unsettled]:
-            counted = again(unsettled, repeats)
+            counted = anew(unsettled, processes)
     for mine in _by_kernel(_changes(cells, *counted)):
-        if repeats := change.missing(mine.values()):
-            counted = again([cell for cell in mine if mine[cell].changed], repeats)
+        if change.missing(mine.values()):
+            changed = [cell for cell in mine if mine[cell].changed]
+            counted = anew(changed, 1 + math.ceil(change.TOSSES / 2 / len(changed)))
     return counted
 
 
