@@ -1,5 +1,6 @@
 """The kernels as a family: whatever is in kernels/ and runs here keeps the contract."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -34,11 +35,6 @@ def why_not(name: str) -> str:
     return ""
 
 
-dask_here.connect()
-WHY_NOT = {name: why_not(name) for name in kernels.names()}
-HERE = [name for name, why in WHY_NOT.items() if not why]
-
-
 def claims(name: str, precision: str = "float32", activation: str = "linear") -> bool:
     """Whether a kernel says that it does a precision and an activation."""
     ones = np.ones((1, 1), kernels.DTYPES[precision])
@@ -49,14 +45,16 @@ def claims(name: str, precision: str = "float32", activation: str = "linear") ->
     return True
 
 
-CLAIMED = [
-    (name, precision)
-    for name in HERE
-    for precision in ("tf32", "float16", "bfloat16", "int8")
-    if claims(name, precision)
-]
-
-DOES = [(name, g) for name in HERE for g in ACTIVATIONS if claims(name, activation=g)]
+with dask_here.cluster():
+    WHY_NOT = {name: why_not(name) for name in kernels.names()}
+    HERE = [name for name, why in WHY_NOT.items() if not why]
+    CLAIMED = [
+        (name, precision)
+        for name in HERE
+        for precision in ("tf32", "float16", "bfloat16", "int8")
+        if claims(name, precision)
+    ]
+    DOES = [(name, g) for name in HERE for g in ACTIVATIONS if claims(name, activation=g)]
 
 ELSEWHERE = ("jax_sharded", "dask_matmul")
 """Their launches or set-ups take long for any layer: of awkward shapes, one activation does."""
@@ -66,6 +64,13 @@ AWKWARD = [(name, g) for name, g in DOES if name not in ELSEWHERE or g == "relu"
 every_kernel = pytest.mark.parametrize("name", HERE)
 every_activation = pytest.mark.parametrize(("name", "activation"), DOES)
 both_precisions = pytest.mark.parametrize("precision", ["float32", "float64"])
+
+
+@pytest.fixture(scope="module", autouse=True)
+def dask_cluster() -> Iterator[None]:
+    """One for all of these tests; its threads would disturb others."""
+    with dask_here.cluster():
+        yield
 
 
 def output(step: Step, A_in: NDArray[Any]) -> NDArray[Any]:
