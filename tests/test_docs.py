@@ -195,7 +195,7 @@ def test_the_rates_are_the_reference_runs() -> None:
 def test_what_is_said_of_the_gate_is_what_was_counted() -> None:
     readme, studies = text_of("README.md"), text_of("results/studies/README.md")
     rows = study("gate_trials")
-    rows = rows[rows.code == rows.code.iloc[-1]]
+    rows = rows[rows.code == rows.code.mode()[0]]  # of the code with the longest tally, as it says
     identical = rows[rows.kind == "identical"]
     alarms = identical[identical.slower > 0].run.nunique()
     runs = f"{identical.run.nunique()} whole runs on identical code"
