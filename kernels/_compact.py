@@ -25,24 +25,21 @@ What it shows: what the bytes alone are worth (`bench.studies.bytes_a_weight` me
 stays in a near cache that is nothing.
 """
 
-import math
 from importlib import import_module
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kernels import Layer, Step, supported
+from kernels import Layer, Step, _memory, _tuning, supported
+from kernels._caches import data_caches
 from kernels._int8 import quantised
+from kernels._memory import aligned
 from kernels._numba import compiler_for
 
 SHARED = 2**18
 """Products (batch * n_in * n_units) from which on the threads share the work: waking them takes a
 microsecond, in which a core does some hundred thousand."""
-
-LINE = 64
-"""Bytes of a cache line."""
-
 
 PRECISIONS = ("float16", "bfloat16", "int8")
 
@@ -65,10 +62,12 @@ def prepare(layer: Layer, batch: int) -> Step:
         weights, scale = _halves(layer.W, held), np.ones(layer.n_units, np.float32)
     W = _packed(weights, tiles.PANELS * tiles.LANES)
     b = layer.b[0].astype(np.float32)
-    A = _aligned((batch * layer.n_in,), np.dtype(np.float32))
+    A = aligned((batch * layer.n_in,), np.dtype(np.float32))
     outside = layer.W.dtype if layer.precision == "int8" else held
     out = np.empty((batch, layer.n_units), outside)
     lowest = np.float32(floor)
+    parts = threads if shared else 1
+    apart = int(batch == 1 and _memory.places(W, data_caches(), parts, _tuning.here().places) > 1)
 
     def send(A_in: NDArray[Any]) -> NDArray[Any]:
         if layer.precision == "int8":
@@ -76,7 +75,7 @@ def prepare(layer: Layer, batch: int) -> Step:
         return _halves(A_in, held)
 
     def launch(A_in: Any) -> Any:
-        forward(A_in, A, W, scale, b, lowest, curve, out, threads)
+        forward(A_in, A, W, scale, b, lowest, curve, out, apart, threads)
         return out
 
     def fetch(out: NDArray[Any]) -> NDArray[Any]:
@@ -102,17 +101,9 @@ def _packed(weights: NDArray[Any], wide: int) -> NDArray[Any]:
     """W as (columns, n_in, wide), filled up with zeros: what a tile reads next lies next."""
     n_in, n_units = weights.shape
     columns = -(-n_units // wide)
-    W = _aligned((columns, n_in, wide), weights.dtype)
+    W = aligned((columns, n_in, wide), weights.dtype)
     for column in range(columns):
         units = weights[:, column * wide : (column + 1) * wide]
         W[column, :, : units.shape[1]] = units
         W[column, :, units.shape[1] :] = 0
     return W
-
-
-def _aligned(shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
-    """An empty array that begins at the beginning of a cache line: no vector lies across two."""
-    size = math.prod(shape) * dtype.itemsize
-    raw = np.empty(size + LINE, np.uint8)
-    start = -raw.ctypes.data % LINE
-    return raw[start : start + size].view(dtype).reshape(shape)

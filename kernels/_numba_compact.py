@@ -27,11 +27,18 @@ import numba
 import numpy as np
 from llvmlite import binding, ir
 from numba import types
-from numba.core import cgutils
 from numba.extending import intrinsic, overload
 
 from kernels._numba import njit
-from kernels._numba_tiles import PANELS, ROWS, SIGMOID, VECTOR_BYTES, _bend, _tiling
+from kernels._numba_tiles import (
+    PANELS,
+    ROWS,
+    SIGMOID,
+    VECTOR_BYTES,
+    _bend,
+    _tiling,
+    each_input,
+)
 
 LANES = VECTOR_BYTES // 4
 """Units of a panel: float32 numbers of a vector."""
@@ -65,8 +72,11 @@ CONVERTS_FLOAT16 = _converts_float16()
 
 
 @intrinsic
-def _tile(_typing: Any, rows: Any, n_in: Any, A: Any, W: Any, column: Any, sums: Any) -> Any:
-    """One tile: sums = A @ W, for `rows` rows, PANELS panels and `n_in` inputs.
+def _tile(
+    _typing: Any, rows: Any, apart: Any, n_in: Any, A: Any, W: Any, column: Any, sums: Any
+) -> Any:
+    """One tile: sums = A @ W, for `rows` rows, PANELS panels and `n_in` inputs; a single row may
+    have `apart` (0 or 1), and reads W at places that are far apart, as _memory has it.
 
     A, `column` and `sums` are addresses: of A's numbers for one input after the other, of that part
     of W, (n_in, PANELS * LANES), and of (rows, PANELS * LANES) numbers that are written. W is there
@@ -75,30 +85,30 @@ def _tile(_typing: Any, rows: Any, n_in: Any, A: Any, W: Any, column: Any, sums:
 
     def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
         after = builder.append_basic_block("after")
-        rows, n_in, A, _, column, sums = arguments
-        choice = builder.switch(rows, after)
-        for height in range(1, ROWS + 1):
+        rows, apart, n_in, A, _, column, sums = arguments
+        choice = builder.switch(builder.sub(rows, apart), after)
+        for height in range(ROWS + 1):  # 0: one row, apart
             block = builder.append_basic_block(f"tile_{height}")
             choice.add_case(INT(height), block)
             with builder.goto_block(block):
-                writer = _TileWriter(builder.module, W.dtype, height)
+                writer = _TileWriter(builder.module, W.dtype, max(height, 1), apart=not height)
                 builder.call(writer.function, [n_in, A, column, sums])
                 builder.branch(after)
         builder.position_at_end(after)
         return context.get_dummy_value()
 
-    return types.void(rows, n_in, A, W, column, sums), generate
+    return types.void(rows, apart, n_in, A, W, column, sums), generate
 
 
 class _TileWriter:
     """Writes the function, in LLVM's language, that computes tiles of one height."""
 
-    def __init__(self, module: Any, held: Any, height: int) -> None:
-        self._module, self._held, self._height = module, held, height
+    def __init__(self, module: Any, held: Any, height: int, *, apart: bool) -> None:
+        self._module, self._held, self._height, self._apart = module, held, height, apart
         self._places = [(r, v) for r in range(height) for v in range(PANELS)]
         # few rows have few sums, so each is kept in parts, one input after the other
         self._parts = next(n for n in (1, 2, 4) if n * len(self._places) >= BUSY)
-        name = f"compact_{held}_{height}"
+        name = f"compact_{held}_{height}{'_apart' * apart}"
         self.function = self._declared(name, ir.VoidType(), [INT] * 4)
         if self.function.is_declaration:
             self.function.linkage = "internal"
@@ -131,12 +141,7 @@ class _TileWriter:
                     added = builder.call(multiply_add, [x, weights[v], builder.load(place)])
                     builder.store(added, place)
 
-        even = builder.and_(n_in, INT(-self._parts))
-        with cgutils.for_range_slice(builder, INT(0), even, INT(self._parts), INT) as (i, _):
-            for part in range(self._parts):
-                step(builder.add(i, INT(part)), part)
-        with cgutils.for_range_slice(builder, even, n_in, INT(1), INT) as (i, _):
-            step(i, 0)
+        each_input(builder, n_in, self._parts, step, apart=self._apart)
         return sums
 
     def _widened(self, address: Any) -> Any:
@@ -299,13 +304,14 @@ def _copy(A_in: Any, copy: Any, part: Any, parts: int) -> None:
 
 @njit()
 def _share(
-    A: Any, W: Any, scale: Any, b: Any, floor: Any, curve: int, out: Any, part: Any, parts: int
-) -> None:
+    A: Any, W: Any, scale: Any, b: Any, floor: Any, curve: int, out: Any, apart: int,
+    part: Any, parts: int,
+) -> None:  # fmt: skip
     """One thread's share of the tiles: all rows of two panels, then of the next two.
 
     So a core keeps two panels of W in its cache while A passes by. W: (columns, n_in, 2 * LANES),
     a column being two panels; `scale` and b: (n_units,). A is A_in as `_copy` leaves
-    it, and out (batch, n_units) in C order.
+    it, and out (batch, n_units) in C order. apart: 1 if one row reads W at places far apart, or 0.
     """
     batch, n_units = out.shape
     columns, n_in, wide = W.shape
@@ -318,7 +324,7 @@ def _share(
         row = tile * height - max(tile - tall, 0)
         rows = height if tile < tall else height - 1
         _tile(  # type: ignore[call-arg]
-            rows, n_in, A.ctypes.data + row * n_in * 4,
+            rows, apart if rows == 1 else 0, n_in, A.ctypes.data + row * n_in * 4,
             W, W.ctypes.data + column * W.strides[0], sums.ctypes.data,
         )  # fmt: skip
         for r in range(rows):
@@ -333,16 +339,18 @@ def _share(
 
 
 def _alone(
-    A_in: Any, copy: Any, W: Any, scale: Any, b: Any, floor: Any, curve: int, out: Any, threads: int
-) -> None:
+    A_in: Any, copy: Any, W: Any, scale: Any, b: Any, floor: Any, curve: int, out: Any, apart: int,
+    threads: int,
+) -> None:  # fmt: skip
     """The whole layer on this thread."""
     _copy(A_in, copy, 0, 1)
-    _share(copy, W, scale, b, floor, curve, out, 0, 1)
+    _share(copy, W, scale, b, floor, curve, out, apart, 0, 1)
 
 
 def _together(
-    A_in: Any, copy: Any, W: Any, scale: Any, b: Any, floor: Any, curve: int, out: Any, threads: int
-) -> None:
+    A_in: Any, copy: Any, W: Any, scale: Any, b: Any, floor: Any, curve: int, out: Any, apart: int,
+    threads: int,
+) -> None:  # fmt: skip
     """The whole layer on `threads` of Numba's threads, an equal share each."""
     # prange counts in unsigned numbers, which would be another function
     if A_in.size <= LITTLE:
@@ -351,7 +359,7 @@ def _together(
         for part in numba.prange(threads):
             _copy(A_in, copy, np.intp(part), threads)
     for part in numba.prange(threads):
-        _share(copy, W, scale, b, floor, curve, out, np.intp(part), threads)
+        _share(copy, W, scale, b, floor, curve, out, apart, np.intp(part), threads)
 
 
 @cache
@@ -361,7 +369,8 @@ def compiled(precision: str, shared: bool) -> Callable[..., None]:  # noqa: FBT0
     outside = single if precision == "int8" else held
     A_in, out = types.Array(outside, 2, "C", readonly=True), types.Array(outside, 2, "C")
     W, vector = types.Array(held, 3, "C"), types.Array(single, 1, "C")
-    signature = types.void(A_in, vector, W, vector, vector, single, types.intp, out, types.intp)
+    whole = types.intp
+    signature = types.void(A_in, vector, W, vector, vector, single, whole, out, whole, whole)
     function: Callable[..., None] = njit(signature, parallel=shared)(
         _together if shared else _alone
     )

@@ -61,19 +61,16 @@ LINE = 16
 TURN = 4
 """Unroll factor of the loop over inputs."""
 
-PLAIN, COPIED, AHEAD = range(WAYS := 3)
-"""How a tile reads: A as it lies, or a copy of it; or a single row of A, and W asked for ahead."""
-
-AHEAD_BYTES = 2048
-"""How far ahead of its use W is asked for: 16 turns, and across the ends of small pages, where the
-CPU's own guesses stop."""
+PLAIN, COPIED, APART = range(WAYS := 3)
+"""How a tile reads: A as it lies, or a copy of it; or a single row of A, and W at TURN places that
+are far apart, as _memory has it."""
 
 _KINDS = [
     (height, vectors, way)
     for height in range(1, ROWS + 1)
     for vectors in range(1, PANELS + 1)
-    for way in (PLAIN, COPIED, AHEAD)
-    if way == PLAIN or (height == 1 if way == AHEAD else height >= LEAST_COPIED)
+    for way in (PLAIN, COPIED, APART)
+    if way == PLAIN or (height == 1 if way == APART else height >= LEAST_COPIED)
 ]
 """The tiles that there are: rows, panels, and how they read."""
 
@@ -100,7 +97,7 @@ def _tile(
 
     A, W, b and out are addresses; the strides are in bytes, from row to row (b's: 0, or where the
     sums of the inputs before are); `floor` has the type of the numbers. `way`: PLAIN, or COPIED,
-    where A is as `_copy` leaves it and has no stride, or AHEAD. Only the first `units` columns are
+    where A is as `_copy` leaves it and has no stride, or APART. Only the first `units` columns are
     stored.
     """
     order = (
@@ -176,9 +173,6 @@ class _TileWriter:
         def step(i: Any, part: int) -> None:
             W_row = self._row(W, i)
             weights = [self._load(W_row, v) for v in range(vectors)]
-            if self._way == AHEAD:
-                for v in range(vectors):
-                    self._ask_for(W_row, v)
             for r in range(height):
                 address = self._row((A_rows[r], INT(after * self._itemsize)), i)
                 x = self._spread(builder.load(self._pointer(address, self._number)), self._vector)
@@ -187,12 +181,13 @@ class _TileWriter:
                     added = builder.call(multiply_add, [x, weights[v], builder.load(place)])
                     builder.store(added, place)
 
-        even = builder.and_(n_in, INT(-TURN))
-        with cgutils.for_range_slice(builder, INT(0), even, INT(TURN), INT) as (i, _):
-            for s in range(TURN):
-                step(builder.add(i, INT(s)), s % self._parts)
-        with cgutils.for_range_slice(builder, even, n_in, INT(1), INT) as (i, _):
-            step(i, 0)
+        each_input(
+            builder,
+            n_in,
+            TURN,
+            lambda i, s: step(i, s % self._parts),
+            apart=self._way == APART,
+        )
 
     def _finish(self, sums: dict[Any, Any], floor: Any, out: Any, units: Any) -> None:
         """Add up the parts, raise what is below the floor, store what is asked for."""
@@ -229,14 +224,6 @@ class _TileWriter:
     def _load(self, row: Any, v: int) -> Any:
         return self._builder.load(self._place(row, v), align=self._itemsize)
 
-    def _ask_for(self, row: Any, v: int) -> None:
-        """Have the vector AHEAD_BYTES behind the row's brought near, if there is memory."""
-        place = self._builder.add(row, INT(v * VECTOR_BYTES + AHEAD_BYTES))
-        pointer = self._pointer(place, ir.IntType(8))
-        kinds = [pointer.type, INT32, INT32, INT32]
-        ask = self._declared("llvm.prefetch.p0", ir.VoidType(), kinds)
-        self._builder.call(ask, [pointer, INT32(0), INT32(3), INT32(1)])  # to read, near, data
-
     def _store(self, z: Any, row: Any, v: int, units: Any = None) -> None:
         """Store a vector; with `units`, only the part that lies in the row's first `units`."""
         place = self._place(row, v)
@@ -266,6 +253,27 @@ class _TileWriter:
     def _declared(self, name: str, result: Any, arguments: list[Any]) -> Any:
         known = self._module.globals.get(name)
         return known or ir.Function(self._module, ir.FunctionType(result, arguments), name)
+
+
+def each_input(
+    builder: Any,
+    n_in: Any,
+    turn: int,
+    step: Callable[[Any, int], None],
+    *,
+    apart: bool,
+) -> None:
+    """Loops that call `step` for each input, with its index and its number in a turn of `turn`
+    inputs: those of a turn are neighbours or, `apart`, as far from each other as they can be.
+    """
+    turns = builder.sdiv(n_in, INT(turn))
+    even = builder.mul(turns, INT(turn))
+    end, apiece, distance = (turns, 1, turns) if apart else (even, turn, INT(1))
+    with cgutils.for_range_slice(builder, INT(0), end, INT(apiece), INT) as (i, _):
+        for s in range(turn):
+            step(builder.add(i, builder.mul(distance, INT(s))), s)
+    with cgutils.for_range_slice(builder, even, n_in, INT(1), INT) as (i, _):
+        step(i, 0)
 
 
 @njit()
@@ -331,7 +339,7 @@ def _share(
 
     W: (columns, n_in, 2 * lanes) and b: (columns * 2 * lanes,), a column being two panels. A_in and
     out are in C order; `copy` is A_in as `_copy` leaves it, or has no numbers. blocks: how many
-    inputs and columns a block has, and 1 where one row asks for W ahead. sums: batch * columns
+    inputs and columns a block has, and at how many places one row reads W. sums: batch * columns
     * 2 * lanes numbers, for what comes of all blocks of inputs but the last; none for one block.
     """
     batch, n_in = A_in.shape
@@ -339,7 +347,7 @@ def _share(
     columns, _, wide = W.shape
     lanes = wide // PANELS
     tiles, height, tall = _tiling(batch)
-    way = COPIED if len(copy) else (AHEAD if blocks[2] and batch == 1 else PLAIN)
+    way = COPIED if len(copy) else (APART if blocks[2] > 1 and batch == 1 else PLAIN)
     A = copy.ctypes.data if way == COPIED else A_in.ctypes.data
     lowest = A_in.dtype.type(-np.inf)
     begin, end = part * columns * tiles // parts, (part + 1) * columns * tiles // parts

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 
+from kernels._memory import PLACES
+
 VARIABLE = "PACKED_TUNED"
 
 
@@ -19,7 +21,7 @@ class Parameters:
     """What numba_packed decides by; see _blocking for the blocks."""
 
     blocks: float = 1.0  # how deep: times what _blocking takes out to cost; 0 for none at all
-    ahead: bool = False  # whether one example asks for W's numbers ahead of their use
+    places: int = 0  # at how many one example reads W at a time, 1 or 4; 0: as _memory says
     # Products (batch * n_in * n_units) from which on the threads share the work: waking them takes
     # a microsecond, in which a core does some hundred thousand.
     shared: int = 2**18
@@ -42,13 +44,18 @@ def loads(text: str) -> Parameters:
         values = json.loads(text)
         parameters = Parameters(
             float(values["blocks"]),
-            bool(values["ahead"]),
+            int(values["places"]),
             int(values["shared"]),
             int(values["copied"]),
         )
     except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
         return DEFAULT
-    sound = 0 <= parameters.blocks < 1e6 and parameters.shared >= 0 and parameters.copied >= 0
+    sound = (
+        0 <= parameters.blocks < 1e6
+        and parameters.places in (0, 1, PLACES)
+        and parameters.shared >= 0
+        and parameters.copied >= 0
+    )
     return parameters if sound else DEFAULT
 
 

@@ -27,9 +27,11 @@ bench/studies/kernels that does without it):
   _blocking from what the system tells of the caches. With 4096 units and 1024 examples they gain
   1.1 to 1.15 on Zen 4; in the other shapes, nothing there (`limit blocks`).
 
-Tried, and no faster on Zen 4: blocks that the nearest cache has room for, too; asking for W's
-numbers ahead of their use, which `--tune` tries. Large pages matter with one example, and NumPy's
-large arrays have them already: W is then read as fast as the memory gives it (`limit reading`).
+- one example reads a large W at four places at a time, where the memory's pages are small or the
+  CPU is Intel's: _memory says why. Large pages are better still, and NumPy's large arrays have them
+  where the system gives them: W is then read as fast as the memory gives it (`limit reading`).
+
+Tried, and no faster on Zen 4: blocks that the nearest cache has room for, too.
 
 In float16, bfloat16 and int8 the panels hold as few bytes, and one example of a large layer takes
 as little of the time: _compact.py, which has tiles of its own.
@@ -42,7 +44,6 @@ What it shows: how much a general library leaves on the table, layer by layer. W
 close to it, the machine is at its limit; where not, the shape is one that BLAS was not made for.
 """
 
-import math
 from collections import Counter
 from importlib import import_module
 from typing import Any
@@ -50,9 +51,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kernels import DTYPES, Layer, Step, Unsupported, _blocking, _compact, _tuning, supported
+from kernels import (
+    DTYPES,
+    Layer,
+    Step,
+    Unsupported,
+    _blocking,
+    _compact,
+    _memory,
+    _tuning,
+    supported,
+)
 from kernels._activations import in_place
 from kernels._caches import LINE, Cache, data_caches
+from kernels._memory import aligned
 from kernels._numba import compiler_for
 
 USUAL = Cache(level=1, size=2**15, ways=8)
@@ -87,20 +99,20 @@ def prepare(layer: Layer, batch: int, device: int = 0) -> Step:
     shared = threads > 1 and batch * layer.n_in * layer.n_units >= parameters.shared
     forward = tiles.compiled(dtype.name, shared)
     W, b = _packed(layer, tiles.PANELS * tiles.VECTOR_BYTES // dtype.itemsize)
-    out = _aligned((batch, layer.n_units), dtype)
+    out = aligned((batch, layer.n_units), dtype)
     rows = min(batch, tiles.ROWS)
     caches = data_caches()
     nearest = caches[0] if caches else USUAL
     meet = rows >= tiles.LEAST_COPIED and _meet(rows, layer.n_in * dtype.itemsize, nearest)
     copies = layer.n_units >= parameters.copied and meet
-    copy = _aligned((batch * layer.n_in if copies else 0,), dtype)
+    copy = aligned((batch * layer.n_in if copies else 0,), dtype)
     tile = _blocking.Tile(tiles.ROWS, W.shape[2], dtype.itemsize)
     parts = threads if shared else 1
     block = _blocking.chosen(
         batch, layer.n_in, layer.n_units, tile, caches, parts, parameters.blocks
     )
-    sums = _aligned((batch * len(b) if block.inputs < layer.n_in else 0,), dtype)
-    blocks = (block.inputs, block.columns, int(parameters.ahead))
+    sums = aligned((batch * len(b) if block.inputs < layer.n_in else 0,), dtype)
+    blocks = (block.inputs, block.columns, _memory.places(W, caches, parts, parameters.places))
     lowest = dtype.type(floor)
 
     def launch(A_in: Any) -> Any:
@@ -132,7 +144,7 @@ def _packed(layer: Layer, wide: int) -> tuple[NDArray[Any], NDArray[Any]]:
     padded = np.zeros((layer.n_in + 1, columns * wide), layer.W.dtype)
     padded[:-1, : layer.n_units] = layer.W
     padded[-1, : layer.n_units] = layer.b
-    W = _aligned((columns, layer.n_in, wide), layer.W.dtype)
+    W = aligned((columns, layer.n_in, wide), layer.W.dtype)
     W[...] = padded[:-1].reshape(layer.n_in, columns, wide).swapaxes(0, 1)
     return W, padded[-1]
 
@@ -146,11 +158,3 @@ def _meet(rows: int, apart: int, cache: Cache) -> bool:
     """
     wanted = Counter(row * apart // LINE % cache.sets for row in range(rows))
     return max(wanted.values()) >= cache.ways
-
-
-def _aligned(shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
-    """An empty array that begins at the beginning of a cache line: no vector lies across two."""
-    size = math.prod(shape) * dtype.itemsize
-    raw = np.empty(size + LINE, np.uint8)
-    start = -raw.ctypes.data % LINE
-    return raw[start : start + size].view(dtype).reshape(shape)

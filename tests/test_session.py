@@ -54,7 +54,7 @@ def test_a_run_is_measured_with_what_was_found_best_here_and_with_the_defaults_e
     software = Software(1, (), "3", "2", ())
     assert session._tuned(software, 2, tune=False) == []
     assert tuning.VARIABLE not in os.environ
-    found = Tuned({"blocks": 0.0, "ahead": False, "shared": 7, "copied": 9}, {"blocks": 0.9})
+    found = Tuned({"blocks": 0.0, "places": 1, "shared": 7, "copied": 9}, {"blocks": 0.9})
     ended = subprocess.CompletedProcess([], 0, msgspec.json.encode(found).decode(), "")
     with monkeypatch.context() as patch:
         patch.setattr(subprocess, "run", lambda *_, **__: ended)

@@ -7,6 +7,7 @@
     python -m bench.studies.limit blocks [SECONDS]
     python -m bench.studies.limit narrow [SECONDS]
     python -m bench.studies.limit reading [SECONDS]
+    python -m bench.studies.limit places [SECONDS]
 
 `rivals`: its time over NumPy's, PyTorch's and JAX's, on the widths and batches of the default
 sweep; and its share of the CPU's ceiling, which is measured before and after.
@@ -15,19 +16,24 @@ that does without one (bench/studies/kernels/packed_*.py); `copying`: over that 
 A_in that it makes where rows meet in a cache, on widths where they do; `blocks`: over that without
 blocks, where A_in doesn't fit the second-level cache. `narrow`: over NumPy's on layers of one to
 eight units. `reading`: one example of a large layer, by turns with reading as many bytes as W has:
-both in bytes a second, and the one over the other.
+both in bytes a second, and the one over the other. `places`: one example of a large layer, reading
+W at four places at a time, over reading it at one; with the pages of memory that the system gives
+NumPy's arrays, and without large ones.
 
 The first rows of each table are the losses. There is no interval with fewer than four visits.
 Float32, relu, all usable cores.
 """
 
 import itertools
+import math
+import mmap
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 
@@ -39,7 +45,7 @@ from bench.plan.cell import Cell
 from bench.stats import adjust
 from bench.studies import cell, run, write
 from bench.worker import cpu_loops, cpu_peaks, limits
-from kernels import Layer, numba_packed
+from kernels import Layer, _memory, numba_packed
 
 PACKED = "numba_packed"
 KERNELS = Path(__file__).parent / "kernels"
@@ -199,17 +205,78 @@ def _read_by_turns(width: int, budget_s: float) -> tuple[list[float], list[float
     at = cpu_loops.addresses([first + n * part for n in range(threads)])
     out, stamps = cpu_loops.results(threads), np.zeros((threads, 2), np.int64)
     read = cpu_loops.compiled("float32")
+    ways = ((cpu_loops.READ, at), (cpu_loops.READ_APART, at + part // _memory.PLACES))
     reads, weights = [], []
     ends = time.perf_counter() + budget_s
     while time.perf_counter() < ends:
         begin = time.perf_counter()
         step.launch(A_in)
-        middle = time.perf_counter()
-        read(cpu_loops.READ, 1, at, at, part, 0, np.float32(1), out, stamps)
-        end = time.perf_counter()
-        weights.append(numbers.nbytes / (middle - begin))
-        reads.append(part * threads / (end - middle))
+        weights.append(numbers.nbytes / (time.perf_counter() - begin))
+        took = []
+        for what, beside in ways:
+            begin = time.perf_counter()
+            read(what, 1, at, beside, part, 0, np.float32(1), out, stamps)
+            took.append(time.perf_counter() - begin)
+        reads.append(part * threads / min(took))
     return [w / r for w, r in zip(weights, reads, strict=True)], reads, weights
+
+
+def places(budget_s: float) -> None:
+    """Write results/studies/limit_places.csv, print it."""
+    rows: list[dict[str, Any]] = []
+    for width in (2048, 4096, 8192):
+        for pages, advice in (("small", mmap.MADV_NOHUGEPAGE), ("large", mmap.MADV_HUGEPAGE)):
+            one, four = (_one_example(width, count, advice) for count in (1, _memory.PLACES))
+            took = []
+            ends = time.perf_counter() + budget_s / 6
+            while time.perf_counter() < ends:
+                took.append((_seconds(one), _seconds(four)))
+            ratios = [with_four / with_one for with_one, with_four in took]
+            low, middle, high = (float(x) for x in np.quantile(ratios, (0.25, 0.5, 0.75)))
+            rows.append(
+                {
+                    "width": width,
+                    "pages": pages,
+                    "turns": len(took),
+                    "one_us": float(np.median([first for first, _ in took])) * 1e6,
+                    "four_over_one": middle,
+                    "low": low,
+                    "high": high,
+                }
+            )
+    write("limit_places", rows)
+    for row in rows:
+        print(row)
+
+
+def _one_example(width: int, count: int, advice: int) -> Callable[[], Any]:
+    """A launch that reads W at so many places, in memory with such pages."""
+    numbers = np.full((width, width), 1 / width, np.float32)
+    layer = Layer(numbers, np.zeros((1, width), np.float32), "relu")
+
+    def mapped(shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray[Any, np.dtype[Any]]:
+        size = max(math.prod(shape), 1)
+        memory = mmap.mmap(-1, size * dtype.itemsize, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        memory.madvise(advice)
+        return np.frombuffer(memory, dtype, size)[: math.prod(shape)].reshape(shape)
+
+    with (
+        mock.patch.object(numba_packed, "aligned", mapped),
+        mock.patch.object(_memory, "places", return_value=count),
+    ):
+        step = numba_packed.prepare(layer, 1)
+    A_in = np.ones((1, width), np.float32)
+    step.launch(A_in)
+    return lambda: step.launch(A_in)
+
+
+def _seconds(launch: Callable[[], Any]) -> float:
+    """What a launch takes, in the mean of a millisecond or more."""
+    begin, count = time.perf_counter(), 0
+    while (now := time.perf_counter()) < begin + 1e-3:
+        launch()
+        count += 1
+    return (now - begin) / count
 
 
 def narrow(budget_s: float) -> None:
@@ -260,6 +327,6 @@ def tricks(budget_s: float) -> None:
 
 
 if __name__ == "__main__":
-    studies = (rivals, onednn, tricks, copying, blocks, narrow, reading)
+    studies = (rivals, onednn, tricks, copying, blocks, narrow, reading, places)
     which = {study.__name__: study for study in studies}[sys.argv[1]]
     which(float(sys.argv[2]) if len(sys.argv) > 2 else 300.0)

@@ -5,7 +5,8 @@ multiply-adds are written down, so that no compiler has to find them. Numba's th
 the same time, each on memory of its own, and each leaves whole numbers that say what was done.
 
     RAISE, RAISE_HALF   x = x * 1 + 1 in CHAINS vectors, of all or half of a register's bytes
-    READ                sums of all 64-bit numbers of a piece of memory
+    READ, READ_APART    sums of all 64-bit numbers of a piece of memory, or of PLACES pieces of it
+                        that are far apart, at the same time
     COPY, COPY_PAST     a piece of memory to another place, by way of the caches or past them
 """
 
@@ -23,10 +24,11 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
+from kernels._memory import PLACES
 from kernels._numba import njit
 from kernels._numba_tiles import VECTOR_BYTES
 
-RAISE, RAISE_HALF, READ, COPY, COPY_PAST = range(5)
+RAISE, RAISE_HALF, READ, READ_APART, COPY, COPY_PAST = range(6)
 
 CHAINS = 24 if VECTOR_BYTES == 64 else 12
 """Vectors that are raised at the same time. A multiply-add takes 4 or 5 cycles and up to two begin
@@ -89,24 +91,39 @@ def _raise_vectors(builder: Any, number: Any, width: int, turns: Any, value: Any
 
 
 @intrinsic
-def _read(_typing: Any, turns: Any, source: Any, size: Any, out: Any) -> Any:
-    """Read `size` bytes `turns` times; write STREAM vectors of 64-bit sums to `out`."""
+def _read(_typing: Any, turns: Any, source: Any, apart: Any, size: Any, out: Any) -> Any:
+    """Read `size` bytes `turns` times; write STREAM vectors of 64-bit sums to `out`. They are read
+    in one piece or, unless `apart` is 0, in PLACES pieces so many bytes from each other.
+    """
 
     def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-        turns, source, size, out = arguments
+        turns, source, apart, size, out = arguments
         sums = _variables(builder, WORDS, STREAM)
         for part in sums:
             builder.store(ir.Constant(WORDS, [0] * WORDS.count), part)
-        with cgutils.for_range(builder, turns), _pieces(builder, size) as at:
-            for vector, part in enumerate(sums):
-                word = _load(builder, builder.add(source, at), vector)
-                builder.store(builder.add(builder.load(part), word), part)
+        with builder.if_else(builder.icmp_signed("==", apart, INT(0))) as (whole, pieces):
+            for branch, places in ((whole, 1), (pieces, PLACES)):
+                with branch, cgutils.for_range(builder, turns):
+                    _add_up(builder, sums, source, apart, size, places)
         for vector, part in enumerate(sums):
             target = _pointer(builder, out, vector * VECTOR_BYTES, WORDS)
             builder.store(builder.load(part), target, align=1)
         return context.get_dummy_value()
 
-    return types.void(turns, source, size, out), generate
+    return types.void(turns, source, apart, size, out), generate
+
+
+def _add_up(
+    builder: Any, sums: Sequence[Any], source: Any, apart: Any, size: Any, places: int
+) -> None:
+    """Add `size` bytes to the sums, a UNIT of as many places in a turn."""
+    each = builder.sdiv(size, INT(places))
+    with cgutils.for_range_slice(builder, INT(0), each, INT(UNIT // places), INT) as (at, _):
+        for vector, part in enumerate(sums):
+            place, number = divmod(vector, STREAM // places)
+            first = builder.add(source, builder.mul(apart, INT(place)))
+            word = _load(builder, builder.add(first, at), number)
+            builder.store(builder.add(builder.load(part), word), part)
 
 
 @intrinsic
@@ -180,8 +197,8 @@ def _together(
     """Each thread does it in chunks of so many turns, and notes the time before and after each.
 
     source, target: addresses, one a thread, of `size` bytes; each chunk goes on `step` bytes
-    behind the one before. out: a row a thread, as `results` makes it. stamps: (threads, chunks + 1)
-    nanoseconds.
+    behind the one before. To read apart, target is the second of the PLACES. out: a row a thread,
+    as `results` makes it. stamps: (threads, chunks + 1) nanoseconds.
     """
     for part in numba.prange(len(source)):
         row = out[part].ctypes.data
@@ -191,7 +208,9 @@ def _together(
             if what <= RAISE_HALF:
                 _raise(turns, one, what, row)
             elif what == READ:
-                _read(turns, source[part] + at, size, row)
+                _read(turns, source[part] + at, 0, size, row)
+            elif what == READ_APART:
+                _read(turns, source[part] + at // PLACES, target[part] - source[part], size, row)
             else:
                 _copy(turns, source[part] + at, target[part] + at, size, what - COPY)
             stamps[part, chunk + 1] = _now()

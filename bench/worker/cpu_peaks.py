@@ -155,7 +155,8 @@ class _Loops:
         loops, whole = self._loops, self._whole(size)
         half = self._whole(size // 2)
         rate = self._once if name == MEMORY else self._turns_per_s
-        read = rate(loops.READ, self._at, whole) * whole
+        apart = self._at + whole // loops.PLACES
+        read = max(rate(loops.READ, self._at, whole), rate(loops.READ_APART, apart, whole)) * whole
         copied = max(rate(way, self._at + half, half) for way in (loops.COPY, loops.COPY_PAST))
         return read, 2 * half * copied
 

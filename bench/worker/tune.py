@@ -19,6 +19,7 @@ import numpy as np
 
 from bench.worker.messages import Tuned
 from kernels import Layer, _tuning, numba_packed
+from kernels._memory import PLACES
 from kernels._tuning import Parameters
 
 GAIN = 0.98
@@ -42,10 +43,10 @@ class Question:
 
 
 QUESTIONS = (
-    Question("ahead", (True,), [(4096, 4096, 1), (2048, 2048, 1)]),
+    Question("places", (1, PLACES), [(4096, 4096, 1), (2048, 2048, 1)]),
     Question(
         "blocks",
-        (0.0, 0.25, 4.0),
+        (0.0, 1 / 32, 0.25, 4.0),  # with 1 / 32 a panel of W fits the nearest cache, too
         [(1000, 1000, 1024), (2048, 2048, 1024), (4096, 4096, 128), (4096, 4096, 512)],
     ),
     Question("copied", (0, 2**40), [(1024, 1024, 128), (2048, 512, 128), (4096, 4096, 16)]),

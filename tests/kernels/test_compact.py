@@ -96,7 +96,7 @@ def test_threads_do_all_of_the_work_once_and_nothing_else(
     b = layer.b[0].astype(np.float32)
     copy = np.empty(batch * n_in, np.float32)
     forward = tiles.compiled(precision, shared=True)
-    forward(sent, copy, W, scale, b, np.float32(-np.inf), 0, out, threads)
+    forward(sent, copy, W, scale, b, np.float32(-np.inf), 0, out, batch % 2, threads)
     product = nearest(A_in.astype(float) @ weights.astype(float) + layer.b, precision)
     expected = product if precision == "int8" else _compact._halves(product, held)
     np.testing.assert_array_equal(out, expected)

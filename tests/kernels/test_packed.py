@@ -236,10 +236,6 @@ class TestBlocks:
         for name in tiles.FINISH:
             np.testing.assert_array_equal(prepared(40, 40, 14, name).launch(A_in), expected[name])
 
-    def test_w_may_be_asked_for_ahead(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setenv(_tuning.VARIABLE, _tuning.dumps(Parameters(ahead=True)))
-        test_a_tile_of_any_height_and_width_is_exact(33, 1)
-
 
 def test_what_is_not_a_number_stays_so(tiles: Any) -> None:
     A_in = whole_numbers(14, 5)
@@ -327,6 +323,7 @@ def test_many_numbers_for_few_units_are_left_to_blas(
         *("", "{", "[]", "{}", "null", '{"blocks": 1}', "9" * 5000),
         _tuning.dumps(Parameters(blocks=-1.0)),
         _tuning.dumps(Parameters(blocks=float("nan"))),
+        _tuning.dumps(Parameters(places=3)),
         _tuning.dumps(Parameters(shared=-1)),
         _tuning.dumps(Parameters()).replace("1024", '"many"'),
     ],
@@ -337,7 +334,7 @@ def test_parameters_that_make_no_sense_are_the_defaults(text: str) -> None:
 
 def test_parameters_are_what_was_found_here(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(_tuning.VARIABLE, raising=False)
-    found = Parameters(0.25, ahead=True, shared=7, copied=9)
+    found = Parameters(0.25, places=4, shared=7, copied=9)
     with _tuning.used(found):
         assert _tuning.here() == found
         with _tuning.used(Parameters()):

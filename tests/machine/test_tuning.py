@@ -16,7 +16,7 @@ from bench.worker.messages import Software, Tuned
 from kernels import _tuning
 from kernels._tuning import Parameters
 
-FOUND = Tuned({"blocks": 0.25, "ahead": True, "shared": 7, "copied": 9}, {"blocks": 0.9})
+FOUND = Tuned({"blocks": 0.25, "places": 4, "shared": 7, "copied": 9}, {"blocks": 0.9})
 
 
 @pytest.fixture(autouse=True)
@@ -46,12 +46,12 @@ def test_what_is_found_is_told_kept_and_used_by_later_runs(
     said = tuning.tune("abc", 3, kept)
     assert said == "numba_packed was tuned: blocks 0.25 (at most 0.90 of the default's time)"
     assert child[0][1:] == ["-m", "bench.worker.tune", str(tuning.SECONDS)]
-    assert _tuning.here() == Parameters(0.25, ahead=True, shared=7, copied=9)
+    assert _tuning.here() == Parameters(0.25, places=4, shared=7, copied=9)
     assert environment.environment(3)[_tuning.VARIABLE] == os.environ[tuning.VARIABLE]
     tuning.tell("")
     assert _tuning.here() == Parameters()
     tuning.tell(tuning.known("abc", 3, kept))
-    assert _tuning.here() == Parameters(0.25, ahead=True, shared=7, copied=9)
+    assert _tuning.here() == Parameters(0.25, places=4, shared=7, copied=9)
     assert tuning.known("abc", 2, kept) == tuning.known("other", 3, kept) == ""
     tuning.tune("other", 3, kept)
     assert tuning.known("abc", 3, kept) == tuning.known("other", 3, kept)

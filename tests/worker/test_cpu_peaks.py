@@ -171,6 +171,21 @@ class TestLoops:
         sums = out[:, : loops.UNIT].copy().view(np.int64).sum(axis=1)
         assert sums.tolist() == (7 * memory.reshape(2, -1).sum(axis=1)).tolist()
 
+    def test_every_word_is_read_at_places_far_apart_and_chunk_after_chunk(self) -> None:
+        chunk, chunks = loops.UNIT * 3, 4
+        words = aligned(np.arange(2 * chunk * chunks // 8, dtype=np.int64) ** 2)
+        first = loops.addresses([words.ctypes.data, words.ctypes.data + chunk * chunks])
+        second = first + chunk * chunks // loops.PLACES
+        out, seen = loops.results(2), looks(2, chunks)
+        pieces = words.reshape(2, loops.PLACES, chunks, -1)
+        # of one chunk after the other, the last one's sums are left
+        for size, step, read in ((chunk * chunks, 0, pieces), (chunk, chunk, pieces[:, :, -1:])):
+            loops.compiled("float32")(
+                loops.READ_APART, 1, first, second, size, step, np.float32(1), out, seen
+            )
+            sums = out[:, : loops.UNIT].copy().view(np.int64).sum(axis=1)
+            assert sums.tolist() == read.sum(axis=(1, 2, 3)).tolist()
+
     @pytest.mark.parametrize("way", ["COPY", "COPY_PAST"])
     def test_every_byte_is_copied_chunk_after_chunk_and_none_beside_them(self, way: str) -> None:
         chunk, chunks = 3 * loops.UNIT, 2

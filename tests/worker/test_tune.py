@@ -37,22 +37,22 @@ class Bench:
 
 def test_where_nothing_is_better_the_defaults_stay() -> None:
     found = Bench(lambda *_: 1e-4).tuned()
-    assert found == Tuned({"blocks": 1.0, "ahead": False, "shared": 2**18, "copied": 1024})
+    assert found == Tuned({"blocks": 1.0, "places": 0, "shared": 2**18, "copied": 1024})
 
 
 def test_a_gain_that_chance_may_bring_is_none() -> None:
-    assert Bench(lambda p, _: 0.985e-4 if p.ahead else 1e-4).tuned().gains == {}
+    assert Bench(lambda p, _: 0.985e-4 if p.places == 4 else 1e-4).tuned().gains == {}
 
 
 def test_what_is_faster_in_the_mean_over_its_shapes_is_taken() -> None:
     def seconds(parameters: Parameters, shape: Shape) -> float:
-        asked = 0.8 if parameters.ahead and shape[2] == 1 else 1.0
-        blocks = {0.0: 1.5, 0.25: 0.9, 1.0: 1.0, 4.0: 0.8 if shape[0] == 1000 else 1.1}
+        asked = 0.8 if parameters.places == 4 and shape[2] == 1 else 1.0
+        blocks = {0.0: 1.5, 1 / 32: 1.2, 0.25: 0.9, 1.0: 1.0, 4.0: 0.8 if shape[0] == 1000 else 1.1}
         return 1e-4 * asked * blocks[parameters.blocks]
 
-    found = Bench(seconds).tuned()
-    assert found.parameters == {"blocks": 0.25, "ahead": True, "shared": 2**18, "copied": 1024}
-    assert found.gains == pytest.approx({"ahead": 0.8, "blocks": 0.9})
+    found = Bench(seconds).tuned(20.0)
+    assert found.parameters == {"blocks": 0.25, "places": 4, "shared": 2**18, "copied": 1024}
+    assert found.gains == pytest.approx({"places": 0.8, "blocks": 0.9})
 
 
 def test_what_a_busy_machine_says_in_a_few_turns_is_chance() -> None:
@@ -63,7 +63,7 @@ def test_what_a_busy_machine_says_in_a_few_turns_is_chance() -> None:
 
 def test_the_next_question_is_asked_with_the_answer_before() -> None:
     def seconds(parameters: Parameters, _: Shape) -> float:
-        return 1e-4 if not parameters.ahead else 0.5e-4 if parameters.blocks == 1 else 0.7e-4
+        return 1e-4 if parameters.places != 4 else 0.5e-4 if parameters.blocks == 1 else 0.7e-4
 
     assert Bench(seconds).tuned().parameters["blocks"] == 1.0
 
