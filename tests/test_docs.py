@@ -362,6 +362,9 @@ def measured() -> Iterator[str]:
     share = reading.weights_over_read * 100
     yield f"at {share[4096]:.0f} % of its rate at 4096 units and at {share[8192]:.0f} % at 8192"
     yield f"{reading.turns[4096]:,} and {reading.turns[8192]} turns"
+    apart = study("limit_places").set_index(["pages", "width"]).four_over_one
+    yield "{:.2f}, {:.2f} and {:.2f} of the time".format(*apart["small"])
+    yield "in large pages {:.2f}, {:.2f} and {:.2f} of it".format(*apart["large"])
     far = study("predicting").set_index(["run", "kernel"])
     off, most = far.middle_percent, far.large_percent
     loop, dot, matmul = (("reference", k) for k in ("python_loop", "numpy_dot", "numpy_matmul"))
@@ -399,6 +402,17 @@ def measured() -> Iterator[str]:
     stride = study("column_stride").query("batch == 1").set_index("width").strided_over_contiguous
     yield f"{stride[64]:.2f} times as long at 64 units"
     yield f"{stride[2048]:.1f} times at 2048"
+
+
+def test_what_is_said_of_a_later_gpu_is_what_was_measured() -> None:
+    cells = study("h200")
+    on_gpu = cells[cells.device != "cpu"]
+    readme = text_of("kernels/README.md")
+    assert f"Each of the {len(cells)} cells that ran had" in readme
+    assert f"an interval, the {len(on_gpu)} on the GPU too" in readme
+    assert f"from {cells.visits.min()} visits or more" in readme
+    assert cells.time_low_s.notna().all()
+    assert f"in each of {on_gpu.visits.sum()} visits" in readme
 
 
 def test_what_is_said_of_the_harness_is_what_was_measured() -> None:
