@@ -358,11 +358,11 @@ def measured() -> Iterator[str]:
     rest = blocks.drop((4096, 1024))
     yield f"{rest.packed_over_other.min():.2f} to {rest.packed_over_other.max():.2f} of it"
     assert ((rest.low < 1) & (rest.high > 1)).all()
-    reading = study("limit_reading").set_index("width")
+    reading = study("one_example_reading").set_index("width")
     share = reading.weights_over_read * 100
     yield f"at {share[4096]:.0f} % of its rate at 4096 units and at {share[8192]:.0f} % at 8192"
     yield f"{reading.turns[4096]:,} and {reading.turns[8192]} turns"
-    apart = study("limit_places").set_index(["pages", "width"]).four_over_one
+    apart = study("one_example_places").set_index(["pages", "width"]).four_over_one
     yield "{:.2f}, {:.2f} and {:.2f} of the time".format(*apart["small"])
     yield "in large pages {:.2f}, {:.2f} and {:.2f} of it".format(*apart["large"])
     far = study("predicting").set_index(["run", "kernel"])

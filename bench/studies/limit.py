@@ -6,36 +6,25 @@
     python -m bench.studies.limit copying [SECONDS]
     python -m bench.studies.limit blocks [SECONDS]
     python -m bench.studies.limit narrow [SECONDS]
-    python -m bench.studies.limit reading [SECONDS]
-    python -m bench.studies.limit places [SECONDS]
 
 `rivals`: its time over NumPy's, PyTorch's and JAX's, on the widths and batches of the default
 sweep; and its share of the CPU's ceiling, which is measured before and after.
 `onednn`: the same over oneDNN with packed weights. `tricks`: its time over that of each variant
 that does without one (bench/studies/kernels/packed_*.py); `copying`: over that without the copy of
 A_in that it makes where rows meet in a cache, on widths where they do; `blocks`: over that without
-blocks, where A_in doesn't fit the second-level cache. `narrow`: over NumPy's on layers of one to
-eight units. `reading`: one example of a large layer, by turns with reading as many bytes as W has:
-both in bytes a second, and the one over the other. `places`: one example of a large layer, reading
-W at four places at a time, over reading it at one; with the pages of memory that the system gives
-NumPy's arrays, and without large ones.
+blocks, where A_in doesn't fit the second-level cache. `narrow`: that of its tiles over NumPy's on
+layers of two to eight units.
 
 The first rows of each table are the losses. There is no interval with fewer than four visits.
 Float32, relu, all usable cores.
 """
 
 import itertools
-import math
-import mmap
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-from unittest import mock
-
-import numpy as np
 
 from bench.machine import peak_rates, survey
 from bench.measure import visit
@@ -44,8 +33,7 @@ from bench.plan.case import Case
 from bench.plan.cell import Cell
 from bench.stats import adjust
 from bench.studies import cell, run, write
-from bench.worker import cpu_loops, cpu_peaks, limits
-from kernels import Layer, _memory, numba_packed
+from bench.worker import limits
 
 PACKED = "numba_packed"
 KERNELS = Path(__file__).parent / "kernels"
@@ -165,128 +153,14 @@ def blocks(budget_s: float) -> None:
     show(rows)
 
 
-def reading(budget_s: float) -> None:
-    """Write results/studies/limit_reading.csv, print it."""
-    rows = []
-    for width in (4096, 8192):
-        shares, reads, weights = _read_by_turns(width, budget_s / 2)
-        low, middle, high = (float(x) for x in np.quantile(shares, (0.05, 0.5, 0.95)))
-        rows.append(
-            {
-                "width": width,
-                "turns": len(shares),
-                "weights_gbyte_per_s": float(np.median(weights)) / 1e9,
-                "read_gbyte_per_s": float(np.median(reads)) / 1e9,
-                "weights_over_read": middle,
-                "low": low,
-                "high": high,
-            }
-        )
-    write("limit_reading", rows)
-    for row in rows:
-        print(
-            f"{row['width']} units, one example: W at {row['weights_gbyte_per_s']:.1f} GB/s, as"
-            f" many bytes read at {row['read_gbyte_per_s']:.1f} GB/s;"
-            f" of that {row['weights_over_read']:.0%}"
-            f" (90 % of {row['turns']} turns: {row['low']:.0%} to {row['high']:.0%})"
-        )
-
-
-def _read_by_turns(width: int, budget_s: float) -> tuple[list[float], list[float], list[float]]:
-    """The share of the reading's rate that a launch next to it reached, and both in bytes/s."""
-    threads = limits.usable_cores()
-    numbers = np.full((width, width), 1 / width, np.float32)
-    layer = Layer(numbers, np.zeros((1, width), np.float32), "relu")
-    step = numba_packed.prepare(layer, 1)
-    A_in = np.ones((1, width), np.float32)
-    memory = np.ones(numbers.nbytes + cpu_peaks.PAGE, np.uint8)
-    first = memory.ctypes.data + -memory.ctypes.data % cpu_peaks.PAGE
-    part = numbers.nbytes // threads // cpu_loops.UNIT * cpu_loops.UNIT
-    at = cpu_loops.addresses([first + n * part for n in range(threads)])
-    out, stamps = cpu_loops.results(threads), np.zeros((threads, 2), np.int64)
-    read = cpu_loops.compiled("float32")
-    ways = ((cpu_loops.READ, at), (cpu_loops.READ_APART, at + part // _memory.PLACES))
-    reads, weights = [], []
-    ends = time.perf_counter() + budget_s
-    while time.perf_counter() < ends:
-        begin = time.perf_counter()
-        step.launch(A_in)
-        weights.append(numbers.nbytes / (time.perf_counter() - begin))
-        took = []
-        for what, beside in ways:
-            begin = time.perf_counter()
-            read(what, 1, at, beside, part, 0, np.float32(1), out, stamps)
-            took.append(time.perf_counter() - begin)
-        reads.append(part * threads / min(took))
-    return [w / r for w, r in zip(weights, reads, strict=True)], reads, weights
-
-
-def places(budget_s: float) -> None:
-    """Write results/studies/limit_places.csv, print it."""
-    rows: list[dict[str, Any]] = []
-    for width in (2048, 4096, 8192):
-        for pages, advice in (("small", mmap.MADV_NOHUGEPAGE), ("large", mmap.MADV_HUGEPAGE)):
-            one, four = (_one_example(width, count, advice) for count in (1, _memory.PLACES))
-            took = []
-            ends = time.perf_counter() + budget_s / 6
-            while time.perf_counter() < ends:
-                took.append((_seconds(one), _seconds(four)))
-            ratios = [with_four / with_one for with_one, with_four in took]
-            low, middle, high = (float(x) for x in np.quantile(ratios, (0.25, 0.5, 0.75)))
-            rows.append(
-                {
-                    "width": width,
-                    "pages": pages,
-                    "turns": len(took),
-                    "one_us": float(np.median([first for first, _ in took])) * 1e6,
-                    "four_over_one": middle,
-                    "low": low,
-                    "high": high,
-                }
-            )
-    write("limit_places", rows)
-    for row in rows:
-        print(row)
-
-
-def _one_example(width: int, count: int, advice: int) -> Callable[[], Any]:
-    """A launch that reads W at so many places, in memory with such pages."""
-    numbers = np.full((width, width), 1 / width, np.float32)
-    layer = Layer(numbers, np.zeros((1, width), np.float32), "relu")
-
-    def mapped(shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray[Any, np.dtype[Any]]:
-        size = max(math.prod(shape), 1)
-        memory = mmap.mmap(-1, size * dtype.itemsize, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-        memory.madvise(advice)
-        return np.frombuffer(memory, dtype, size)[: math.prod(shape)].reshape(shape)
-
-    with (
-        mock.patch.object(numba_packed, "aligned", mapped),
-        mock.patch.object(_memory, "places", return_value=count),
-    ):
-        step = numba_packed.prepare(layer, 1)
-    A_in = np.ones((1, width), np.float32)
-    step.launch(A_in)
-    return lambda: step.launch(A_in)
-
-
-def _seconds(launch: Callable[[], Any]) -> float:
-    """What a launch takes, in the mean of a millisecond or more."""
-    begin, count = time.perf_counter(), 0
-    while (now := time.perf_counter()) < begin + 1e-3:
-        launch()
-        count += 1
-    return (now - begin) / count
-
-
 def narrow(budget_s: float) -> None:
     """Write results/studies/limit_narrow.csv, print it."""
     cells = {
         shape: [
             Cell(kernel, Case(*shape, "float32", "relu"), 0, limits.usable_cores(), "warm")
-            for kernel in (PACKED, "numpy_matmul")
+            for kernel in (str(KERNELS / "packed_tiled.py"), "numpy_matmul")
         ]
-        for shape in itertools.product((256, 1024, 4096), (1, 2, 3, 4, 8), (1, 64, 1024))
+        for shape in itertools.product((256, 1024, 4096), (2, 3, 4, 8), (1, 4, 16, 64, 1024))
     }
     times = run([cell for pair in cells.values() for cell in pair], budget_s, seed=1).by_cell
     rows: list[dict[str, Any]] = []
@@ -327,6 +201,6 @@ def tricks(budget_s: float) -> None:
 
 
 if __name__ == "__main__":
-    studies = (rivals, onednn, tricks, copying, blocks, narrow, reading, places)
+    studies = (rivals, onednn, tricks, copying, blocks, narrow)
     which = {study.__name__: study for study in studies}[sys.argv[1]]
     which(float(sys.argv[2]) if len(sys.argv) > 2 else 300.0)
