@@ -8,7 +8,7 @@ says of the second-level cache's prefetcher that it follows up to 32 streams of 
 forward in each page of 4096 bytes. At four places far apart three streams go on while one turns a
 page.
 
-Measured on Zen 4, where W comes from memory (`bench.studies.one_example`, places): in small pages four
+Measured on Zen 4, where W comes from memory (`bench.studies.one_example`): in small pages four
 places take less time than one, in large pages a little more. Four neighbouring pages are slower
 than one, there; and asking for W's numbers ahead of their use gained nothing. On an Intel CPU this
 was not measured. There one place took 1.17 to 1.20 times as long as libraries that read four rows

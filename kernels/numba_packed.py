@@ -29,7 +29,7 @@ bench/studies/kernels that does without it):
 
 - one example reads a large W at four places at a time, where the memory's pages are small or the
   CPU is Intel's: _memory says why. Large pages are better still, and NumPy's large arrays have them
-  where the system gives them: W is then read as fast as the memory gives it (`one_example reading`).
+  where the system gives them: W is then read as fast as the memory gives it (`one_example`).
 
 Tried, and no faster on Zen 4: blocks that the nearest cache has room for, too.
 
