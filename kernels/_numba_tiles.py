@@ -146,18 +146,20 @@ class _TileWriter:
             )
             sums = self._begun((b, b_stride))
             self._sum(sums, n_in, (A, A_stride), (W, W_stride))
-            self._finish(sums, floor, (out, out_stride), units)
+            self._finish(sums, (b, b_stride), floor, (out, out_stride), units)
 
     def _begun(self, b: Any) -> dict[Any, Any]:
-        """The sums, each in its parts: the first begins with the bias, or with the sums before."""
+        """The sums, each in its parts: zeros. What they are added to is asked for, to be near then;
+        it is the bias, or the sums before, which may come from far away.
+        """
         sums = {}
         zero = ir.Constant(self._vector, [0.0] * self._width)
         for place in self._places:
+            self._ask_for(self._row(b, INT(place[0])), place[1])
             for part in range(self._parts):
                 # LLVM makes registers of these: nobody else knows where they are
                 sums[place, part] = self._builder.alloca(self._vector)
-                begin = zero if part else self._load(self._row(b, INT(place[0])), place[1])
-                self._builder.store(begin, sums[place, part])
+                self._builder.store(zero, sums[place, part])
         return sums
 
     def _sum(self, sums: dict[Any, Any], n_in: Any, A: Any, W: Any) -> None:
@@ -189,8 +191,8 @@ class _TileWriter:
             apart=self._way == APART,
         )
 
-    def _finish(self, sums: dict[Any, Any], floor: Any, out: Any, units: Any) -> None:
-        """Add up the parts, raise what is below the floor, store what is asked for."""
+    def _finish(self, sums: dict[Any, Any], b: Any, floor: Any, out: Any, units: Any) -> None:
+        """Add up the parts and b, raise what is below the floor, store what is asked for."""
         builder = self._builder
         results = {}
         lowest = self._spread(floor, self._vector)
@@ -198,6 +200,7 @@ class _TileWriter:
             z = builder.load(sums[place, 0])
             for part in range(1, self._parts):
                 z = builder.fadd(z, builder.load(sums[place, part]))
+            z = builder.fadd(z, self._load(self._row(b, INT(place[0])), place[1]))
             # no comparison with NaN is true: it stays
             results[place] = builder.select(builder.fcmp_ordered("<", z, lowest), lowest, z)
         whole = builder.icmp_signed(">=", units, INT((self._places[-1][1] + 1) * self._width))
@@ -223,6 +226,13 @@ class _TileWriter:
 
     def _load(self, row: Any, v: int) -> Any:
         return self._builder.load(self._place(row, v), align=self._itemsize)
+
+    def _ask_for(self, row: Any, v: int) -> None:
+        """Have the row's vector of number v brought near."""
+        pointer = self._pointer(self._builder.add(row, INT(v * VECTOR_BYTES)), ir.IntType(8))
+        kinds = [pointer.type, INT32, INT32, INT32]
+        ask = self._declared("llvm.prefetch.p0", ir.VoidType(), kinds)
+        self._builder.call(ask, [pointer, INT32(0), INT32(3), INT32(1)])  # to read, near, data
 
     def _store(self, z: Any, row: Any, v: int, units: Any = None) -> None:
         """Store a vector; with `units`, only the part that lies in the row's first `units`."""
