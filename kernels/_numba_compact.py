@@ -31,6 +31,7 @@ from numba.extending import intrinsic, overload
 
 from kernels._numba import njit
 from kernels._numba_tiles import (
+    LITTLE,
     PANELS,
     ROWS,
     SIGMOID,
@@ -52,9 +53,6 @@ HELD: dict[str, np.dtype[Any]] = {
 
 BUSY = 8
 """Multiply-adds that a core has under way: two begin in each clock cycle, and one takes four."""
-
-LITTLE = 2**16
-"""Numbers of A_in up to which one thread copies them: waking the others takes as long."""
 
 INT, INT32, FLOAT = ir.IntType(64), ir.IntType(32), ir.FloatType()
 

@@ -55,6 +55,10 @@ one."""
 BUSY = 8
 """Multiply-adds that a core has under way: two begin in each clock cycle, and one takes four."""
 
+LITTLE = 2**16
+"""Numbers of A_in up to which one thread copies them: waking the others takes as long, and on a
+busy machine, where they have to wait for a core, far longer."""
+
 LINE = 16
 """Inputs of a row that are copied in a turn: a cache line of float32."""
 
@@ -408,9 +412,11 @@ def _together(
 ) -> None:  # fmt: skip
     """The whole layer on `threads` of Numba's threads, an equal share each."""
     # prange counts in unsigned numbers, which would be another function
-    if len(copy):
+    if len(copy) > LITTLE:
         for part in numba.prange(threads):
             _copy(A_in, copy, np.intp(part), threads)
+    elif len(copy):
+        _copy(A_in, copy, 0, 1)
     for part in numba.prange(threads):
         _share(A_in, copy, W, b, floor, curve, out, blocks, sums, np.intp(part), threads)
 

@@ -45,6 +45,7 @@ close to it, the machine is at its limit; where not, the shape is one that BLAS 
 """
 
 from collections import Counter
+from dataclasses import replace
 from importlib import import_module
 from typing import Any
 
@@ -60,9 +61,9 @@ from kernels import (
     _compact,
     _memory,
     _tuning,
+    numpy_matmul,
     supported,
 )
-from kernels._activations import in_place
 from kernels._caches import LINE, Cache, data_caches
 from kernels._memory import aligned
 from kernels._numba import compiler_for
@@ -92,7 +93,8 @@ def prepare(layer: Layer, batch: int, device: int = 0) -> Step:
     floor, curve = supported("activation", layer.activation, tiles.FINISH)
     few = layer.n_units == 1 or (layer.n_units <= NARROW and batch >= MANY)
     if few and batch * layer.n_in >= LEFT:
-        return _by_blas(layer, batch)
+        W = np.ascontiguousarray(layer.W)
+        return numpy_matmul.prepare(replace(layer, W=W), batch)
     dtype = np.dtype(DTYPES[layer.precision])
     parameters = _tuning.here()
     threads = numba.get_num_threads()
@@ -121,21 +123,6 @@ def prepare(layer: Layer, batch: int, device: int = 0) -> Step:
 
     # the tiles are compiled for rows in one piece
     return Step(launch, send=lambda A_in: np.require(A_in, requirements=("C", "A")))
-
-
-def _by_blas(layer: Layer, batch: int) -> Step:
-    """A product that is narrow, or a matrix times a vector."""
-    W, b = np.ascontiguousarray(layer.W), layer.b
-    out = np.empty((batch, layer.n_units), W.dtype)
-    g = in_place(np, layer.activation)
-
-    def launch(A_in: NDArray[Any]) -> NDArray[Any]:
-        np.matmul(A_in, W, out=out)
-        np.add(out, b, out=out)
-        g(out)
-        return out
-
-    return Step(launch)
 
 
 def _packed(layer: Layer, wide: int) -> tuple[NDArray[Any], NDArray[Any]]:

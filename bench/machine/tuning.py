@@ -51,6 +51,7 @@ def tune(fingerprint: str, threads: int, kept: Path) -> str:
     every = {**_read(kept), _key(fingerprint, threads): tuned}
     # a checkout that can't be written has it for this run alone
     with contextlib.suppress(OSError):
+        kept.parent.mkdir(parents=True, exist_ok=True)
         kept.write_text(msgspec.json.format(msgspec.json.encode(every)).decode())
     tell(json.dumps(tuned.parameters))
     return said(tuned)
@@ -59,10 +60,21 @@ def tune(fingerprint: str, threads: int, kept: Path) -> str:
 def said(tuned: Tuned) -> str:
     """In a sentence."""
     changes = [
-        f"{name} {tuned.parameters[name]:g} (at most {ratio:.2f} of the default's time)"
+        f"{_in_words(name, tuned.parameters[name])} (at most {ratio:.2f} of the default's time)"
         for name, ratio in tuned.gains.items()
     ]
     return f"numba_packed was tuned: {', '.join(changes) or 'the defaults are best here'}"
+
+
+def _in_words(name: str, value: float) -> str:
+    """What a parameter of kernels._tuning asks for."""
+    never = value > 2**32
+    return {
+        "blocks": f"blocks as if the output cost {value:g} times as much" if value else "no blocks",
+        "places": f"W read at {value:g} {'place' if value == 1 else 'places'} at a time",
+        "shared": "one thread" if never else f"threads from {value:,.0f} products on",
+        "copied": "no copy of A_in" if never else f"a copy of A_in from {value:,.0f} units on",
+    }[name]
 
 
 def _key(fingerprint: str, threads: int) -> str:

@@ -2,7 +2,8 @@
 
 One parameter after the other: each candidate is prepared for a few shapes that depend on it, and
 all of them are launched by turns, because the machine's speed changes. A candidate is taken if it
-is clearly better than the default: by GAIN in the mean over the shapes. Prints what it found as
+is clearly better than the default: by GAIN in the mean over the shapes. A turn in which a thread
+waited for a core doesn't count; where too few are left, the default stays. Prints what it found as
 JSON.
 """
 
@@ -17,6 +18,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from bench.worker import speed_probe
 from bench.worker.messages import Tuned
 from kernels import Layer, _tuning, numba_packed
 from kernels._memory import PLACES
@@ -26,6 +28,10 @@ GAIN = 0.98
 """What saves less than two parts of a hundred is not told from chance."""
 
 LEAST_TURNS = 5
+
+WAITED = 0.1
+"""What a turn may wait for cores, as a part of its time: threads that wait for each other lose a
+slice of the system's scheduler each time, whatever the parameters are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +73,14 @@ QUESTIONS = (
 Launch = Callable[[], Any]
 Prepare = Callable[[Parameters, tuple[int, int, int]], Launch]
 Clock = Callable[[], float]
+Waits = Callable[[], float | None]
 
 
 def tune(
     seconds: float,
     prepare: Prepare,
     clock: Clock = time.perf_counter,
+    waits: Waits = speed_probe.waited_s,
     questions: Sequence[Question] = QUESTIONS,
 ) -> Tuned:
     """The best parameters, and by how much each that isn't the default is faster."""
@@ -81,7 +89,7 @@ def tune(
         each_s = seconds / len(questions) / len(question.shapes)
         tried = [best, *(question.having(best, c) for c in question.candidates)]
         ratios = [
-            _ratios([prepare(parameters, shape) for parameters in tried], each_s, clock)
+            _ratios([prepare(parameters, shape) for parameters in tried], each_s, clock, waits)
             for shape in question.shapes
         ]
         means = [
@@ -94,7 +102,7 @@ def tune(
     return Tuned(asdict(best), gains)
 
 
-def _ratios(launches: Sequence[Launch], seconds: float, clock: Clock) -> list[float]:
+def _ratios(launches: Sequence[Launch], seconds: float, clock: Clock, waits: Waits) -> list[float]:
     """The time of each over that of the first, as it is at most: two standard errors above the
     middle of the turns, so that few turns on a busy machine show nothing. A turn lasts a while, so
     that the clock and the waking of threads make no difference.
@@ -103,10 +111,16 @@ def _ratios(launches: Sequence[Launch], seconds: float, clock: Clock) -> list[fl
     while _seconds(launches[0], loops, clock) < min(seconds / 50, 0.002):
         loops *= 2
     turns: list[list[float]] = []
-    ends = clock() + seconds
-    while len(turns) < LEAST_TURNS or clock() < ends:
-        turns.append([_seconds(launch, loops, clock) for launch in launches])
+    ends, tries = clock() + seconds, 0
+    while tries < LEAST_TURNS or clock() < ends:
+        tries += 1
+        waited = waits() or 0.0
+        turn = [_seconds(launch, loops, clock) for launch in launches]
+        if (waits() or 0.0) - waited <= WAITED * sum(turn):
+            turns.append(turn)
     count = len(turns)
+    if count < LEAST_TURNS:
+        return [1.0] * len(launches)
     rank = min(math.ceil(count / 2 + math.sqrt(count)), count - 1)
     return [sorted(turn[n] / turn[0] for turn in turns)[rank] for n in range(len(launches))]
 

@@ -44,7 +44,8 @@ def test_what_is_found_is_told_kept_and_used_by_later_runs(
     kept = tmp_path / ".tuned.json"
     assert tuning.known("abc", 3, kept) == ""
     said = tuning.tune("abc", 3, kept)
-    assert said == "numba_packed was tuned: blocks 0.25 (at most 0.90 of the default's time)"
+    blocks = "blocks as if the output cost 0.25 times as much (at most 0.90 of the default's time)"
+    assert said == f"numba_packed was tuned: {blocks}"
     assert child[0][1:] == ["-m", "bench.worker.tune", str(tuning.SECONDS)]
     assert _tuning.here() == Parameters(0.25, places=4, shared=7, copied=9)
     assert environment.environment(3)[_tuning.VARIABLE] == os.environ[tuning.VARIABLE]
@@ -91,3 +92,20 @@ def test_where_it_cannot_be_tried_the_reason_is_said(
 
 def test_both_sides_mean_the_same_variable() -> None:
     assert tuning.VARIABLE == _tuning.VARIABLE
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("blocks", 0.0, "no blocks"),
+        ("places", 4, "W read at 4 places at a time"),
+        ("places", 1, "W read at 1 place at a time"),
+        ("copied", 2**40, "no copy of A_in"),
+        ("copied", 0, "a copy of A_in from 0 units on"),
+        ("shared", 2**19, "threads from 524,288 products on"),
+    ],
+)
+def test_what_was_found_is_said_in_words(name: str, value: float, words: str) -> None:
+    parameters = {**FOUND.parameters, name: value}
+    said = tuning.said(Tuned(parameters, {name: 0.9}))
+    assert said == f"numba_packed was tuned: {words} (at most 0.90 of the default's time)"

@@ -19,20 +19,26 @@ class Bench:
     and faster meanwhile.
     """
 
-    def __init__(self, seconds: Callable[[Parameters, Shape], float]) -> None:
-        self.now, self.launches = 0.0, 0
-        self._seconds = seconds
+    def __init__(
+        self,
+        seconds: Callable[[Parameters, Shape], float],
+        waits: Callable[[Parameters, Shape], float] = lambda *_: 0.0,
+    ) -> None:
+        self.now, self.launches, self.waited = 0.0, 0, 0.0
+        self._seconds, self._waits = seconds, waits
 
     def prepare(self, parameters: Parameters, shape: Shape) -> tune.Launch:
         def launch() -> None:
             self.launches += 1
             slower = 3 if self.launches % 1000 < 300 else 1
-            self.now += slower * self._seconds(parameters, shape)
+            waits = self._waits(parameters, shape)
+            self.now += slower * self._seconds(parameters, shape) + waits
+            self.waited += waits
 
         return launch
 
     def tuned(self, seconds: float = 4.0) -> Tuned:
-        return tune.tune(seconds, self.prepare, lambda: self.now)
+        return tune.tune(seconds, self.prepare, lambda: self.now, lambda: self.waited)
 
 
 def test_where_nothing_is_better_the_defaults_stay() -> None:
@@ -59,6 +65,27 @@ def test_what_a_busy_machine_says_in_a_few_turns_is_chance() -> None:
     draws = np.random.default_rng(1)
     found = Bench(lambda *_: float(draws.exponential(1.0))).tuned(1.0)
     assert found.gains == {}
+
+
+def test_what_waits_for_a_core_says_nothing() -> None:
+    """As a layer that is copied does where another program has a core: once more in each launch."""
+
+    def waits(parameters: Parameters, _: Shape) -> float:
+        return 0.0 if parameters.copied > 2**32 else 0.008
+
+    assert Bench(lambda *_: 1e-4, waits).tuned().gains == {}
+    told = Bench(lambda p, _: 0.9e-4 if p.copied > 2**32 else 1e-4).tuned()
+    assert told.gains == pytest.approx({"copied": 0.9})
+
+
+def test_turns_without_a_wait_are_enough() -> None:
+    turns = iter(range(10**9))
+
+    def waits(*_: object) -> float:
+        return 0.008 if next(turns) % 400 == 0 else 0.0
+
+    told = Bench(lambda p, _: 0.9e-4 if p.places == 1 else 1e-4, waits).tuned(60.0)
+    assert told.gains == pytest.approx({"places": 0.9})
 
 
 def test_the_next_question_is_asked_with_the_answer_before() -> None:
@@ -90,6 +117,6 @@ def test_every_candidate_is_a_layer_that_is_right(
             output = tune.packed(question.having(Parameters(), value), (64, 40, 16))()
             np.testing.assert_array_equal(output, np.full((16, 40), 65, np.float32))
     monkeypatch.setattr(tune, "QUESTIONS", small)
-    monkeypatch.setattr(tune.tune, "__defaults__", (time.perf_counter, small))
+    monkeypatch.setattr(tune.tune, "__defaults__", (time.perf_counter, lambda: None, small))
     tune.main("0.01")
     assert msgspec.json.decode(capsys.readouterr().out, type=Tuned).parameters
