@@ -361,7 +361,7 @@ def _share(
     columns, _, wide = W.shape
     lanes = wide // PANELS
     tiles, height, tall = _tiling(batch)
-    way = COPIED if len(copy) else (APART if blocks[2] > 1 and batch == 1 else PLAIN)
+    way = COPIED if len(copy) else (APART if blocks[2] > 1 else PLAIN)
     A = copy.ctypes.data if way == COPIED else A_in.ctypes.data
     lowest = A_in.dtype.type(-np.inf)
     begin, end = part * columns * tiles // parts, (part + 1) * columns * tiles // parts

@@ -114,7 +114,8 @@ def prepare(layer: Layer, batch: int, device: int = 0) -> Step:
         batch, layer.n_in, layer.n_units, tile, caches, parts, parameters.blocks
     )
     sums = aligned((batch * len(b) if block.inputs < layer.n_in else 0,), dtype)
-    blocks = (block.inputs, block.columns, _memory.places(W, caches, parts, parameters.places))
+    places = _memory.places(W, caches, parts, parameters.places) if batch == 1 else 1
+    blocks = (block.inputs, block.columns, places)
     lowest = dtype.type(floor)
 
     def launch(A_in: Any) -> Any:
