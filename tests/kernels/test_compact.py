@@ -1,17 +1,11 @@
-"""numba_packed in 16 and 8 bits: its conversions, its tiles, any threads, any vectors."""
+"""numba_packed in 16 and 8 bits: its conversions, its tiles, any threads."""
 
-import os
-import platform
-import subprocess
-import sys
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 import ml_dtypes
 import numpy as np
 import pytest
-from campaign import campaign
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -201,60 +195,3 @@ class TestInt8:
         W = np.random.default_rng(0).random((50, 30)).astype(np.float32)
         with pytest.raises(ValueError, match="W is not of precision int8: whole numbers to 127"):
             numba_packed.prepare(Layer(W, W[:1], precision="int8"), 1)
-
-
-OTHER_VECTORS = """
-import sys
-import numpy as np
-from kernels import _compact, _numba_compact, numba_packed
-from test_compact import nearest, output, whole_layer, whole_numbers
-print(_numba_compact.LANES, _numba_compact.ROWS, _numba_compact.CONVERTS_FLOAT16)
-_compact.SHARED = np.inf  # compiles half as long
-for precision in sys.argv[1:]:
-    for batch in (1, 2, 5, 6, 7, 13):
-        for n_units in (1, 8, 9, 16, 19, 33):
-            layer = whole_layer(5, n_units, precision, "relu")
-            A_in = whole_numbers(batch, 5, dtype=layer.W.dtype)
-            product = np.maximum(A_in.astype(float) @ layer.W.astype(float) + layer.b, 0)
-            found = output(numba_packed.prepare(layer, batch), A_in)
-            np.testing.assert_array_equal(found, nearest(product, precision), strict=True)
-    if precision == "float16":
-        from test_compact import test_every_number_of_16_bits_is_read_as_it_is as every_number
-        every_number("float16", np.float16)
-"""
-
-
-@pytest.mark.skipif(platform.machine() != "x86_64", reason="needs an x86-64 CPU")
-@pytest.mark.parametrize(
-    ("features", "said", "precisions"),
-    [
-        ("+avx,+avx2,+fma", "8 6 False", ["float16"]),
-        *(
-            pytest.param(features, said, [*_compact.PRECISIONS], marks=campaign)
-            for features, said in (
-                ("+avx,+avx2,+fma,+f16c", "8 6 True"),
-                ("+sse2", "4 6 False"),
-            )
-        ),
-    ],
-    ids=["avx2", "f16c", "sse2"],
-)
-def test_cpus_with_shorter_vectors_get_the_same_answers(
-    features: str, said: str, precisions: list[str], tmp_path: Path
-) -> None:
-    if "avx2" in features and "avx2" not in Path("/proc/cpuinfo").read_text(encoding="utf-8"):
-        pytest.skip("needs a CPU with AVX2")
-    done = subprocess.run(
-        [sys.executable, "-c", OTHER_VECTORS, *precisions],
-        env={
-            **os.environ,
-            "PYTHONPATH": os.pathsep.join(sys.path),
-            "NUMBA_CPU_NAME": "x86-64",
-            "NUMBA_CPU_FEATURES": features,
-            "NUMBA_CACHE_DIR": str(tmp_path),
-        },
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.stdout.strip() == said, done.stderr

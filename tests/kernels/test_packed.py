@@ -1,17 +1,12 @@
-"""numba_packed's tiles: of each height and width, on any number of threads, in any vectors."""
+"""numba_packed's tiles: of each height and width, and on any number of threads."""
 
 import itertools
 import os
-import platform
-import subprocess
-import sys
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from campaign import campaign
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -341,46 +336,3 @@ def test_parameters_are_what_was_found_here(monkeypatch: pytest.MonkeyPatch) -> 
             assert _tuning.here() == Parameters()
         assert _tuning.here() == found
     assert _tuning.VARIABLE not in os.environ
-
-
-OTHER_VECTORS = """
-import numpy as np
-import os
-from kernels import Layer, _numba_tiles, _tuning, numba_packed
-from test_packed import whole_numbers
-print(_numba_tiles.VECTOR_BYTES, _numba_tiles.ROWS)
-one_thread = _tuning.Parameters(shared=2**40)  # compiles half as long
-os.environ[_tuning.VARIABLE] = _tuning.dumps(one_thread)
-for batch in (1, 2, 5, 6, 7, 13):
-    for n_units in (1, 4, 5, 8, 9, 16, 19):
-        W, b, A_in = whole_numbers(5, n_units), whole_numbers(1, n_units), whole_numbers(batch, 5)
-        found = numba_packed.prepare(Layer(W, b, "relu"), batch).launch(A_in)
-        np.testing.assert_array_equal(found, np.maximum(A_in @ W + b, 0), strict=True)
-"""
-
-
-@pytest.mark.skipif(platform.machine() != "x86_64", reason="needs an x86-64 CPU")
-@pytest.mark.parametrize(
-    ("features", "said"),
-    [("+avx,+avx2,+fma", "32 6"), pytest.param("+sse2", "16 6", marks=campaign)],
-    ids=["avx2", "sse2"],
-)
-def test_cpus_with_shorter_vectors_get_the_same_answers(
-    features: str, said: str, tmp_path: Path
-) -> None:
-    if "avx2" in features and "avx2" not in Path("/proc/cpuinfo").read_text(encoding="utf-8"):
-        pytest.skip("needs a CPU with AVX2")
-    done = subprocess.run(
-        [sys.executable, "-c", OTHER_VECTORS],
-        env={
-            **os.environ,
-            "PYTHONPATH": os.pathsep.join(sys.path),
-            "NUMBA_CPU_NAME": "x86-64",
-            "NUMBA_CPU_FEATURES": features,
-            "NUMBA_CACHE_DIR": str(tmp_path),
-        },
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert done.stdout.strip() == said
