@@ -24,6 +24,12 @@ CPU = "cpu"
 MEMORY = "memory"
 """The name of the level behind all caches."""
 
+NUMPYS = ("float64", "float32")
+"""The precisions in which NumPy's BLAS multiplies matrices."""
+
+WIDENED = "float32"
+"""In the place of an instruction's name: numbers of a smaller precision are made float32 first."""
+
 
 class Cpu(msgspec.Struct, frozen=True):
     """The processor."""
@@ -90,10 +96,10 @@ class Level(msgspec.Struct, frozen=True):
 class Peaks(msgspec.Struct, frozen=True):
     """The peak rates of one device, the CPU's of all threads together; None for what isn't known.
 
-    `measured` are the best of its library's products and copies (a CPU's: NumPy's), `registers` the
-    multiply-adds of a loop that touches no memory. `theoretical` is what its units and the clock
-    rate that it states would give (a CPU's vector flags, a GPU's multiprocessors); its true clock
-    may be higher, or lower under load.
+    `measured` are the best of its library's products and copies (a CPU's: NumPy's, which has none
+    but NUMPYS), `registers` the multiply-adds of a loop that touches no memory. `theoretical` is
+    what its units and the clock rate that it states would give (a CPU's vector flags, a GPU's
+    multiprocessors); its true clock may be higher, or lower under load.
     """
 
     precision: str
@@ -103,7 +109,9 @@ class Peaks(msgspec.Struct, frozen=True):
     theoretical_bytes_per_s: Rate | None = None
     registers_flop_per_s: Rate | None = None
     levels: tuple[Level, ...] = ()  # the nearest first
-    lacking: str = ""  # why a CPU's registers and levels are not known
+    lacking: str = ""  # why a CPU's registers, and maybe its levels, are not known
+    # which of the CPU's instructions `registers` are of, or WIDENED; empty: the precision's own
+    registers_by: str = ""
 
     @property
     def ceiling_flop_per_s(self) -> float | None:

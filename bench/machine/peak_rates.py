@@ -19,7 +19,16 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from bench.data.machine import LARGEST_RATE, MEMORY, Cpu, Level, Machine, Peaks
+from bench.data.machine import (
+    LARGEST_RATE,
+    MEMORY,
+    NUMPYS,
+    WIDENED,
+    Cpu,
+    Level,
+    Machine,
+    Peaks,
+)
 from bench.worker import environment
 from bench.worker.messages import CpuPeaks
 
@@ -30,6 +39,8 @@ FLOPS_PER_CYCLE = {"avx512f": 64, "avx2": 32, "sve": 32, "asimd": 16}
 """Float32 operations a core and cycle: two fused multiply-adds on full vectors of 16, 8, 8, 4
 numbers, the most that any CPU with the flag does."""
 
+TIMES = {"float64": 0.5, "float32": 1.0, "float16": 2.0, "bfloat16": 2.0, "int8": 4.0}
+"""So many times as many numbers of a precision, where an instruction takes them as they are."""
 
 BOOST = 2.0
 """A CPU may go so many times above the clock that it states, which is the base clock in many a
@@ -55,9 +66,9 @@ def of_device(device: str, readings: Sequence[Peaks], kept: Path) -> Peaks:
 
 def of_cpu(precision: str, threads: int, machine: Machine, kept: Path) -> Peaks | None:
     """The peaks, measured now and joined with the best in the file `kept`; None for a precision
-    that NumPy's BLAS doesn't have, and where they can't be measured (no memory) and never were.
+    that no CPU has, and where they can't be measured (no memory) and never were.
     """
-    if precision not in ("float64", "float32"):
+    if precision not in TIMES:
         return None
     return _joined(_measured(precision, threads), precision, threads, machine, kept)
 
@@ -73,13 +84,24 @@ def known(precision: str, threads: int, machine: Machine, kept: Path) -> Peaks |
 def _joined(
     now: CpuPeaks, precision: str, threads: int, machine: Machine, kept: Path
 ) -> Peaks | None:
-    name = f"{machine.fingerprint} {precision} {threads}"
-    stated = theoretical(precision, threads, machine.cpu)
-    highest = (BOOST * stated if stated else None, None)
-    best = _best_ever(name, ([now.product], [now.copy]), highest, kept)
-    if not all(best):
+    numpys = precision in NUMPYS
+    shared = precision if numpys else WIDENED  # bytes are bytes, and float32's product a floor
+    name = f"{machine.fingerprint} {shared} {threads}"
+
+    def believable(precision: str) -> tuple[float | None, None]:
+        stated = theoretical(precision, threads, machine.cpu)
+        return BOOST * stated if stated else None, None
+
+    best = _best_ever(name, ([now.product], [now.copy]), believable(shared), kept)
+    if not (all(best) if numpys else best[1]):
         return None
-    registers = _best_ever(f"{name} registers", ([now.registers], [0.0]), highest, kept)[0]
+    own = f"{machine.fingerprint} {precision} {threads} registers"
+    registers = _best_ever(own, ([now.registers], [0.0]), believable(precision), kept)[0]
+    by = now.by
+    if registers and not numpys:
+        nothing, most = ([0.0], [0.0]), believable(shared)
+        widened = _best_ever(f"{name} registers", nothing, most, kept)[0]
+        registers, by = max((registers, by), (max(widened, best[0]), WIDENED))
     levels: list[Level] = []
     least = [0.0, 0.0]
     for level in reversed(LEVELS):
@@ -89,14 +111,18 @@ def _joined(
             # what a level does, a nearer one does, too, even if it was measured at a bad moment
             least = [max(pair) for pair in zip(rates, least, strict=True)]
             levels.insert(0, Level(level, least[0], least[1]))
+    whose = WIDENED if by == WIDENED else precision
+    known = numpys or by  # which instruction it is
+    stated = theoretical(whose, threads, machine.cpu) if known else None
     return Peaks(
         precision,
-        best[0],
+        best[0] if numpys else None,
         best[1],
         stated,
         registers_flop_per_s=registers or None,
         levels=tuple(levels),
         lacking="" if registers else now.lacking,
+        registers_by=by if registers else "",
     )
 
 
@@ -127,7 +153,7 @@ def theoretical(precision: str, threads: int, cpu: Cpu) -> float | None:
     flags = [flag for flag in FLOPS_PER_CYCLE if flag in cpu.vector_flags]
     if not flags or not cpu.mhz:
         return None
-    per_cycle = FLOPS_PER_CYCLE[flags[0]] / (2 if precision == "float64" else 1)
+    per_cycle = FLOPS_PER_CYCLE[flags[0]] * TIMES[precision]
     return float(per_cycle * cpu.mhz * 1e6 * min(threads, cpu.cores_usable))
 
 

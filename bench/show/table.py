@@ -8,7 +8,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from bench.data.machine import Machine, Peaks
+from bench.data.machine import WIDENED, Machine, Peaks
 from bench.data.records import CellRow, Visit
 from bench.show import machine_state
 from bench.stats import adjust
@@ -39,24 +39,33 @@ def machine(machine: Machine) -> list[str]:
 
 def cpu_peaks(peaks: Peaks) -> list[str]:
     """What the CPU's arithmetic and memory can do, or why not all of it is known."""
-    rate = _rate(
-        peaks.measured_flop_per_s, peaks.theoretical_flop_per_s, "FLOP/s", "flags and clock"
-    )
-    memory = _rate(peaks.memory_bytes_per_s, None, "B/s", "")
-    product = f"{peaks.precision}: NumPy's best product {rate}"
-    if peaks.registers_flop_per_s is None:
-        lacking = f"; multiply-adds in registers not measured: {peaks.lacking}"
-        return [f"{product}; memory {memory}{lacking if peaks.lacking else ''}"]
-    registers = units.si(peaks.registers_flop_per_s, "FLOP/s")
-    levels = [
-        f"{level.name} {units.si(level.read_bytes_per_s, 'B/s')}"
-        f" ({units.si(level.copy_bytes_per_s, 'B/s')})"
-        for level in peaks.levels
-    ]
-    return [
-        f"{product}; multiply-adds in registers {registers}",
-        f"read (and copied, in and out) from {', '.join(levels)}",
-    ]
+    by_flags = peaks.theoretical_flop_per_s, "FLOP/s", "flags and clock"
+    parts = []
+    if peaks.measured_flop_per_s:
+        parts.append(f"NumPy's best product {_rate(peaks.measured_flop_per_s, *by_flags)}")
+    if not peaks.levels:
+        parts.append(f"memory {_rate(peaks.memory_bytes_per_s, None, 'B/s', '')}")
+    if registers := peaks.registers_flop_per_s:
+        rate = units.si(registers, "FLOP/s") if parts else _rate(registers, *by_flags)
+        parts.append(f"multiply-adds in registers {rate}{_by(peaks.registers_by)}")
+    elif peaks.lacking:
+        parts.append(f"multiply-adds in registers not measured: {peaks.lacking}")
+    lines = [f"{peaks.precision}: {'; '.join(parts)}"]
+    if peaks.levels:
+        levels = (
+            f"{level.name} {units.si(level.read_bytes_per_s, 'B/s')}"
+            f" ({units.si(level.copy_bytes_per_s, 'B/s')})"
+            for level in peaks.levels
+        )
+        lines.append(f"read (and copied, in and out) from {', '.join(levels)}")
+    return lines
+
+
+def _by(instruction: str) -> str:
+    """Which instruction did it, where the precision alone doesn't say that."""
+    if instruction == WIDENED:
+        return f" in {WIDENED}, to which smaller numbers are widened"
+    return f" by the CPU's instruction {instruction}" if instruction else ""
 
 
 def device_peaks(machine: Machine) -> list[str]:

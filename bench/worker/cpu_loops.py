@@ -4,7 +4,8 @@ They are written in the language of LLVM, Numba's compiler, as kernels._numba_ti
 multiply-adds are written down, so that no compiler has to find them. Numba's threads run them at
 the same time, each on memory of its own, and each leaves whole numbers that say what was done.
 
-    RAISE, RAISE_HALF   x = x * 1 + 1 in CHAINS vectors, of all or half of a register's bytes
+    RAISE, RAISE_HALF   x = x * 1 + 1 in CHAINS vectors, of all or half of a register's bytes;
+                        in bfloat16 and int8 x = 1 * 1 + 1 * 1 (+ 1 * 1 + 1 * 1) + x in 32 bits
     READ, READ_APART    sums of all 64-bit numbers of a piece of memory, or of PLACES pieces of it
                         that are far apart, at the same time
     COPY, COPY_PAST     a piece of memory to another place, by way of the caches or past them
@@ -46,8 +47,26 @@ UNIT = STREAM * VECTOR_BYTES
 
 WORD_BYTES = 8
 
-INT, INT32 = ir.IntType(64), ir.IntType(32)
+INT, INT32, FLOAT = ir.IntType(64), ir.IntType(32), ir.FloatType()
 WORDS = ir.VectorType(INT, VECTOR_BYTES // WORD_BYTES)
+
+ONE: dict[str, Any] = {
+    "float64": np.float64(1),
+    "float32": np.float32(1),
+    "float16": np.int16(0x3C00),
+    "bfloat16": np.uint16(0x3F80),
+    "int8": np.int8(1),
+}
+"""A 1 of each precision, in the type that holds its bits; by it compiled code knows which."""
+
+NUMBERS = {types.float64: ir.DoubleType(), types.float32: FLOAT, types.int16: ir.HalfType()}
+"""Precisions that have a multiply-add, which LLVM makes the CPU's own where it can."""
+
+GROUPS = {
+    types.uint16: ("llvm.x86.avx512bf16.dpbf16ps", FLOAT),
+    types.int8: ("llvm.x86.avx512.vpdpbusd", INT32),
+}
+"""Those whose products are added up in 32 bits, as many as fit there, by an instruction of x86."""
 
 
 @intrinsic
@@ -59,29 +78,38 @@ def _raise(_typing: Any, turns: Any, one: Any, half: Any, out: Any) -> Any:
 
     def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
         turns, value, half, out = arguments
-        number = context.get_value_type(one)
         with builder.if_else(builder.icmp_signed("!=", half, INT(0))) as (short, long):
             for branch, width in ((short, HALF), (long, VECTOR_BYTES)):
                 with branch:
-                    _raise_vectors(builder, number, width, turns, value, out)
+                    _raise_vectors(builder, one, width, turns, value, out)
         return context.get_dummy_value()
 
     return types.void(turns, one, half, out), generate
 
 
-def _raise_vectors(builder: Any, number: Any, width: int, turns: Any, value: Any, out: Any) -> None:
-    lanes = width // (8 if number == ir.DoubleType() else 4)
-    vector = ir.VectorType(number, lanes)
-    undefined = ir.Constant(vector, ir.Undefined)
+def _raise_vectors(builder: Any, one: Any, width: int, turns: Any, value: Any, out: Any) -> None:
+    """`one`: the type of `value`, a key of NUMBERS or GROUPS."""
+    if one in NUMBERS:
+        number = factor = NUMBERS[one]
+        lanes = 8 * width // one.bitwidth
+        name = f"llvm.fmuladd.v{lanes}{number.intrinsic_name}"
+        value = builder.bitcast(value, number)
+    else:
+        instruction, number = GROUPS[one]
+        name, factor, lanes = f"{instruction}.{8 * width}", INT32, width // 4
+        everywhere = (2**32 - 1) // (2**one.bitwidth - 1)
+        value = builder.mul(builder.zext(value, INT32), INT32(everywhere))
+    vector, factors = ir.VectorType(number, lanes), ir.VectorType(factor, lanes)
+    undefined = ir.Constant(factors, ir.Undefined)
     first = builder.insert_element(undefined, value, INT32(0))
-    everywhere = ir.Constant(ir.VectorType(INT32, lanes), [0] * lanes)
-    ones = builder.shuffle_vector(first, undefined, everywhere)
-    name = f"llvm.fmuladd.v{lanes}{number.intrinsic_name}"
-    kind = ir.FunctionType(vector, [vector] * 3)
+    ones = builder.shuffle_vector(
+        first, undefined, ir.Constant(ir.VectorType(INT32, lanes), [0] * lanes)
+    )
+    kind = ir.FunctionType(vector, [vector, factors, factors])
     multiply_add = builder.module.globals.get(name) or ir.Function(builder.module, kind, name)
     chains = _variables(builder, vector, CHAINS)
     for chain in chains:
-        builder.store(ir.Constant(vector, [0.0] * lanes), chain)
+        builder.store(ir.Constant(vector, None), chain)
     with cgutils.for_range(builder, turns):
         for chain in chains:
             builder.store(builder.call(multiply_add, [builder.load(chain), ones, ones]), chain)
@@ -222,9 +250,11 @@ def results(threads: int) -> NDArray[Any]:
 
 
 @cache
-def compiled(dtype: str) -> Callable[..., None]:
-    """The loops as machine code for all of Numba's threads: float32 or float64."""
-    number, address = getattr(types, dtype), types.Array(types.intp, 1, "C")
+def compiled(precision: str) -> Callable[..., None]:
+    """The loops as machine code for all of Numba's threads: a key of ONE, which the CPU must have
+    an instruction for.
+    """
+    number, address = numba.from_dtype(ONE[precision].dtype), types.Array(types.intp, 1, "C")
     out, stamps = types.Array(types.uint8, 2, "C"), types.Array(types.int64, 2, "C")
     whole = types.intp
     signature = types.void(whole, whole, address, address, whole, whole, number, out, stamps)
@@ -233,7 +263,7 @@ def compiled(dtype: str) -> Callable[..., None]:
 
 
 def numbers(what: int, itemsize: int) -> int:
-    """How many numbers a turn of RAISE or RAISE_HALF raises."""
+    """How many multiply-adds a turn of RAISE or RAISE_HALF does, of numbers of that size."""
     return CHAINS * (HALF if what == RAISE_HALF else VECTOR_BYTES) // itemsize
 
 

@@ -18,7 +18,7 @@ import msgspec
 import numpy as np
 import psutil
 
-from bench.data.machine import MEMORY
+from bench.data.machine import MEMORY, NUMPYS, WIDENED
 from bench.worker.messages import CpuPeaks
 from kernels import Unavailable
 from kernels._caches import Cache, data_caches
@@ -53,30 +53,53 @@ Clock = Callable[[], float]
 
 
 def measure(precision: str, threads: int, clock: Clock = time.perf_counter) -> Iterator[CpuPeaks]:
-    """What can be measured here with so many threads, of float32 or float64: without the loops,
-    which a CPU that LLVM takes for another might not survive, then with them.
+    """What can be measured here with so many threads: without the loops, which a CPU that LLVM
+    takes for another might not survive, then with them.
+
+    Of float16, bfloat16 and int8 NumPy has no product worth the name. Their multiply-adds are those
+    of the CPU's own instructions, or float32's where these are faster or the only ones.
     """
-    products = []
-    for n in SIZES:
-        A, B = np.ones((2, n, n), precision)
-        out = np.empty_like(A)
-        seconds = shortest(lambda A=A, B=B, out=out: np.matmul(A, B, out=out), PRODUCT_S, clock)  # type: ignore[misc]
-        products.append(2 * n**3 / seconds)
+    numpys = precision in NUMPYS
+    product = max(_product(n, precision, clock) for n in SIZES) if numpys else 0.0
     caches = data_caches()
     loops, lacking = _loops()
     memory = np.empty(_memory_bytes(caches) // PAGE * PAGE + PAGE, np.uint8)
     memory = memory[-memory.ctypes.data % PAGE :]
     copied = _numpy_copy(memory, threads, clock)
-    yield CpuPeaks(max(products), copied, lacking=lacking or "the loops' process ended early")
+    yield CpuPeaks(product, copied, lacking=lacking or "the loops' process ended early")
     if loops is None:
         return
-    work = _Loops(loops, precision, threads, memory)
+    work = _Loops(loops, precision if numpys else WIDENED, threads, memory)
+    ways = {"" if numpys else WIDENED: work}
+    if not numpys:
+        from bench.worker.cpu_instructions import fastest
+
+        try:
+            own = fastest(precision)
+        except Unavailable as error:
+            ways, lacking = {}, str(error)
+        else:
+            ways |= {own: _Loops(loops, precision, threads, memory)} if own != WIDENED else {}
+
+    def most() -> tuple[float, str]:
+        """The rate of the fastest way, and what it is called."""
+        both = (loops.RAISE, loops.RAISE_HALF)
+        rates = [(way.multiply_adds(what), by) for by, way in ways.items() for what in both]
+        return max(rates, default=(0.0, ""))
+
     # before and after the levels: another program may hold a core for a while
-    before = [work.multiply_adds(what) for what in (loops.RAISE, loops.RAISE_HALF)]
+    before = most()
     sizes = pieces(caches, len(memory) // threads)
     levels = {name: work.level(name, size) for name, size in sizes}
-    after = [work.multiply_adds(what) for what in (loops.RAISE, loops.RAISE_HALF)]
-    yield CpuPeaks(max(products), copied, max(before + after), levels)
+    registers, by = max(before, most())
+    yield CpuPeaks(product, copied, registers, levels, lacking, by)
+
+
+def _product(n: int, precision: str, clock: Clock) -> float:
+    """FLOP/s of NumPy's product of two square matrices."""
+    A, B = np.ones((2, n, n), precision)
+    out = np.empty_like(A)
+    return 2 * n**3 / shortest(lambda: np.matmul(A, B, out=out), PRODUCT_S, clock)
 
 
 def pieces(caches: Sequence[Cache], largest: int) -> list[tuple[str, int]]:
@@ -135,7 +158,7 @@ class _Loops:
 
     def __init__(self, loops: "ModuleType", precision: str, threads: int, memory: Any) -> None:
         self._loops, self._threads = loops, threads
-        self._one = np.dtype(precision).type(1)
+        self._one = loops.ONE[precision]
         self._run = loops.compiled(precision)
         self._out = loops.results(threads)
         self._part = len(memory) // threads // PAGE * PAGE

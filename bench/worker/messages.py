@@ -165,11 +165,12 @@ class Closed(msgspec.Struct, frozen=True, tag=True):
 class CpuPeaks(msgspec.Struct, frozen=True):
     """What `bench.worker.cpu_peaks` measured, in FLOP/s and bytes/s."""
 
-    product: float  # NumPy's best
+    product: float  # NumPy's best; 0: it has none in this precision
     copy: float  # NumPy's, on all threads; a copied byte counts twice, read and written
     registers: float = 0.0
     levels: dict[str, tuple[float, float]] = {}  # by name: read, copied
-    lacking: str = ""  # why there are no registers and levels
+    lacking: str = ""  # why there are no registers, and maybe no levels
+    by: str = ""  # as Peaks.registers_by
 
 
 class Tuned(msgspec.Struct, frozen=True):

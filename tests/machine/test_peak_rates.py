@@ -31,6 +31,10 @@ MACHINE = Machine(
         (["avx2", "fma"], "float64", 2, 96e9),
         (["asimd"], "float32", 1, 48e9),
         (["asimd", "sve"], "float32", 1, 96e9),
+        # twice and four times as many numbers, where an instruction takes them as they are
+        (["avx512f"], "bfloat16", 1, 384e9),
+        (["avx2", "fma"], "float16", 1, 192e9),
+        (["avx2", "fma"], "int8", 1, 384e9),
         # more threads than cores take turns
         (["avx2", "fma"], "float32", 64, 384e9),
     ],
@@ -75,6 +79,7 @@ class Child:
         self.registers = 0.0
         self.levels: dict[str, tuple[float, float]] = {}
         self.lacking = "Numba is not installed"
+        self.by = ""
         self.asked: list[tuple[list[str], dict[str, str]]] = []
 
     def __call__(
@@ -82,7 +87,8 @@ class Child:
     ) -> subprocess.CompletedProcess[str]:
         assert check, "a child that failed must not be read"
         self.asked.append((command, env))
-        said = CpuPeaks(self.rates[0], self.rates[1], self.registers, self.levels, self.lacking)
+        product, copy = self.rates
+        said = CpuPeaks(product, copy, self.registers, self.levels, self.lacking, self.by)
         text = f"a greeting\n{msgspec.json.encode(said).decode()}\n"
         return subprocess.CompletedProcess(command, 0, text, "")
 
@@ -225,11 +231,8 @@ def test_a_file_that_cannot_be_written_does_no_harm(child: Child, tmp_path: Path
     assert measure(tmp_path / "nonesuch" / ".peaks.json") == [1e9, 2e9]
 
 
-@pytest.mark.parametrize("precision", ["tf32", "float16", "bfloat16"])
-def test_a_precision_that_numpy_has_no_blas_for_has_no_ceiling(
-    precision: str, child: Child, kept: Path
-) -> None:
-    assert peak_rates.of_cpu(precision, 4, MACHINE, kept) is None
+def test_a_precision_that_no_cpu_has_has_no_ceiling(child: Child, kept: Path) -> None:
+    assert peak_rates.of_cpu("tf32", 4, MACHINE, kept) is None
     assert child.asked == []
     assert not kept.exists()
 
@@ -289,3 +292,65 @@ class TestRegistersAndLevels:
         assert len(child.asked) == 1
         assert first is not None
         assert first.registers_flop_per_s == 3e9
+
+
+class TestSmallerPrecisions:
+    """float16, bfloat16 and int8: multiply-adds in registers, of an instruction or of float32."""
+
+    @pytest.fixture(autouse=True)
+    def _numpy_has_no_product(self, child: Child) -> None:
+        child.rates, child.lacking = [0.0, 2e10], ""
+        child.levels = {"L1": (4e11, 5e11), "memory": (2e10, 3e10)}
+
+    def peaks(self, kept: Path, precision: str = "bfloat16") -> Peaks:
+        found = peak_rates.of_cpu(precision, 4, MACHINE, kept)
+        assert found is not None
+        return found
+
+    def test_the_instruction_and_its_rate_are_told(self, child: Child, kept: Path) -> None:
+        child.registers, child.by = 7e11, "vdpbf16ps"
+        assert self.peaks(kept) == Peaks(
+            "bfloat16",
+            None,
+            2e10,
+            768e9,
+            registers_flop_per_s=7e11,
+            levels=(Level("L1", 4e11, 5e11), Level("memory", 2e10, 3e10)),
+            registers_by="vdpbf16ps",
+        )
+        assert self.peaks(kept).ceiling_flop_per_s == self.peaks(kept).flop_per_s == 7e11
+
+    def test_float32s_multiply_adds_are_a_floor_and_its_memory_is_the_same(
+        self, child: Child, kept: Path
+    ) -> None:
+        child.rates, child.registers = [1e11, 3e10], 3e11
+        child.levels = {"L1": (6e11, 6e11)}
+        peak_rates.of_cpu("float32", 4, MACHINE, kept)
+        child.rates, child.registers, child.by = [0.0, 2e10], 2.9e11, "float32"  # a busy moment
+        child.levels = {"memory": (2e10, 3e10)}
+        peaks = self.peaks(kept)
+        assert (peaks.registers_flop_per_s, peaks.registers_by) == (3e11, "float32")
+        assert peaks.theoretical_flop_per_s == 384e9
+        assert peaks.levels == (Level("L1", 6e11, 6e11), Level("memory", 2e10, 3e10))
+        assert peaks.measured_bytes_per_s == 3e10
+        # and float32 has nothing of a smaller precision's arithmetic
+        child.registers, child.by = 7e11, "vdpbf16ps"
+        assert self.peaks(kept).registers_flop_per_s == 7e11
+        full = peak_rates.known("float32", 4, MACHINE, kept)
+        assert full is not None
+        assert (full.measured_flop_per_s, full.registers_flop_per_s) == (1e11, 3e11)
+
+    def test_what_is_known_of_float32_is_no_ceiling_where_the_fastest_is_not_known(
+        self, child: Child, kept: Path
+    ) -> None:
+        child.rates, child.registers = [1e11, 3e10], 3e11
+        peak_rates.of_cpu("float32", 4, MACHINE, kept)
+        child.rates, child.registers, child.lacking = [0.0, 2e10], 0.0, "this CPU has AMX"
+        peaks = self.peaks(kept)
+        assert (peaks.ceiling_flop_per_s, peaks.flop_per_s) == (None, None)
+        assert (peaks.lacking, peaks.registers_by, len(peaks.levels)) == ("this CPU has AMX", "", 2)
+
+    def test_a_rate_that_no_instruction_has_is_not_believed(self, child: Child, kept: Path) -> None:
+        child.registers, child.by = 2 * 384e9 * peak_rates.BOOST * 1.01, "vdpbf16ps"
+        assert self.peaks(kept).registers_flop_per_s is None
+        assert self.peaks(kept, "int8").registers_flop_per_s == child.registers

@@ -206,6 +206,51 @@ def test_roofline_has_a_roof_a_level_where_they_were_measured() -> None:
     assert "L1: 470 GB/s" not in {guide.text for guide in roofline.roofs(run.machine, right)}
 
 
+def test_a_smaller_precisions_roof_names_the_instruction() -> None:
+    cells = [
+        cell(kernel, 1000, 64, flop_per_s=r, bytes=4_000_000, precision="bfloat16")
+        for kernel, r in (("k", 1e10), ("numpy_matmul", 1e11))
+    ]
+    peaks = structs.replace(
+        WITH_LEVELS.peaks or Peaks("", None, None, None),
+        precision="bfloat16",
+        measured_flop_per_s=None,
+        theoretical_flop_per_s=6e11,
+        registers_flop_per_s=5e11,
+        registers_by="vdpbf16ps",
+    )
+    run = made(cells, structs.replace(WITH_LEVELS, peaks=peaks))
+    assert "the CPU's peak here (vdpbf16ps)" in said(draw(roofline, run))
+    words = said(draw(throughput, run))
+    assert "the CPU's peak here (vdpbf16ps)" in words
+    assert "of the CPU's peak" in words
+    assert "NumPy's" not in words
+
+
+def test_without_a_roof_of_arithmetic_the_memorys_are_drawn_and_it_is_said_why() -> None:
+    cells = [
+        cell("k", 1000, b, flop_per_s=r, bytes=4_000_000, precision="int8")
+        for b, r in ((1, 1e10), (64, 1e11))
+    ]
+    peaks = structs.replace(
+        WITH_LEVELS.peaks or Peaks("", None, None, None),
+        precision="int8",
+        measured_flop_per_s=None,
+        lacking="this CPU has AMX",
+        registers_flop_per_s=None,
+    )
+    run = made(cells, structs.replace(WITH_LEVELS, peaks=peaks))
+    words = said(draw(roofline, run))
+    assert "ceiling of CPU: not measured (this CPU has AMX)" in words
+    assert "peak here" not in words
+    shown = run.cells.assign(intensity=[0.5, 32.0])
+    roofs = {guide.text: guide for guide in roofline.roofs(run.machine, shown)}
+    assert list(roofs) == ["L3: 200 GB/s", "memory: 50.0 GB/s"]  # the others are nowhere lower
+    # each to where it is as high as the highest point
+    assert [max(guide.y) for guide in roofs.values()] == pytest.approx([1e11] * 2)
+    assert max(roofs["memory: 50.0 GB/s"].x) == pytest.approx(2)
+
+
 def test_what_numba_would_have_measured_is_said_to_lack() -> None:
     peaks = Peaks("float32", 2.3e11, 1e10, 3e11, lacking="numba is not installed: make setup")
     cells = [cell("k", 1000, 1, flop_per_s=1e10)]

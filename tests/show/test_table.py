@@ -318,6 +318,28 @@ def test_the_machine_is_told_in_two_lines_with_its_ceilings() -> None:
         ),
         "read (and copied, in and out) from L1 400 GB/s (500 GB/s), memory 35.0 GB/s (50.0 GB/s)",
     ]
+    half = structs.replace(
+        full, precision="bfloat16", measured_flop_per_s=None, registers_by="vdpbf16ps"
+    )
+    assert table.cpu_peaks(half)[0] == (
+        "bfloat16: multiply-adds in registers 236 GFLOP/s (250 GFLOP/s by its flags and clock) by"
+        " the CPU's instruction vdpbf16ps"
+    )
+    widened = structs.replace(half, theoretical_flop_per_s=None, registers_by="float32")
+    assert table.cpu_peaks(widened) == [
+        (
+            "bfloat16: multiply-adds in registers 236 GFLOP/s in float32, to which smaller numbers"
+            " are widened"
+        ),
+        table.cpu_peaks(full)[1],
+    ]
+    tiles = structs.replace(
+        widened, registers_flop_per_s=None, registers_by="", lacking="this CPU has AMX"
+    )
+    assert table.cpu_peaks(tiles) == [
+        "bfloat16: multiply-adds in registers not measured: this CPU has AMX",
+        table.cpu_peaks(full)[1],
+    ]
     assert table.machine(Machine(cpu=cpu, threads=2)) == [
         "A CPU, 2 usable cores; no BLAS found, 2 threads"
     ]

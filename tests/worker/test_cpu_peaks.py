@@ -3,12 +3,14 @@
 import re
 import time
 from collections.abc import Sequence
-from typing import Any
+from importlib import import_module
+from typing import Any, ClassVar
 
 import msgspec
 import numpy as np
 import pytest
 
+from bench.data.machine import NUMPYS, WIDENED
 from bench.worker import cpu_peaks
 from bench.worker.messages import CpuPeaks
 from kernels import Unavailable
@@ -144,23 +146,100 @@ def test_the_child_prints_positive_rates(
     assert min(rate for pair in said.levels.values() for rate in pair) > 0
 
 
+class SimulatedLoops:
+    """In the place of the loops: multiply-adds at a rate for each precision, each time a little
+    less.
+    """
+
+    rates: ClassVar[dict[str, float]] = {}
+
+    def __init__(self, _loops: object, precision: str, _threads: int, _memory: object) -> None:
+        self._rate = self.rates[precision]
+
+    def multiply_adds(self, what: int) -> float:
+        self._rate *= 0.9
+        return self._rate if what == loops.RAISE else self._rate / 2
+
+    def level(self, _name: str, _size: int) -> tuple[float, float]:
+        return 3e9, 4e9
+
+
+class TestSmallerPrecisions:
+    """On simulated CPUs: the fastest of what there is, or nothing and why."""
+
+    @pytest.fixture(autouse=True)
+    def _small(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        small(monkeypatch)
+        monkeypatch.setattr(cpu_peaks, "_Loops", SimulatedLoops)
+
+    def measured(
+        self, monkeypatch: pytest.MonkeyPatch, rates: dict[str, float], own: str
+    ) -> CpuPeaks:
+        monkeypatch.setattr(SimulatedLoops, "rates", rates)
+        monkeypatch.setattr("bench.worker.cpu_instructions.fastest", lambda _: own)
+        first, last = cpu_peaks.measure("bfloat16", 1)
+        assert (first.product, first.registers) == (last.product, 0.0) == (0.0, 0.0)
+        assert list(last.levels) == ["L1", "memory"]
+        return last
+
+    def test_the_faster_of_the_cpus_own_instruction_and_float32s_is_told(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        fast = self.measured(monkeypatch, {"float32": 1e9, "bfloat16": 2e9}, "vdpbf16ps")
+        assert (fast.registers, fast.by, fast.lacking) == (1.8e9, "vdpbf16ps", "")
+        slow = self.measured(monkeypatch, {"float32": 1e9, "bfloat16": 0.5e9}, "vdpbf16ps")
+        assert (slow.registers, slow.by) == (0.9e9, "float32")
+
+    def test_without_an_instruction_it_is_float32s(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        said = self.measured(monkeypatch, {"float32": 1e9}, "float32")
+        assert (said.registers, said.by) == (0.9e9, "float32")
+
+    def test_where_it_cannot_be_told_the_levels_are_and_why(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def unknown(_precision: str) -> str:
+            raise Unavailable("this CPU has AMX, whose tiles no loop measures")
+
+        monkeypatch.setattr(SimulatedLoops, "rates", {"float32": 1e9, "bfloat16": 2e9})
+        monkeypatch.setattr("bench.worker.cpu_instructions.fastest", unknown)
+        *_, last = cpu_peaks.measure("bfloat16", 1)
+        assert last.lacking == "this CPU has AMX, whose tiles no loop measures"
+        assert (last.registers, last.by, list(last.levels)) == (0.0, "", ["L1", "memory"])
+
+
+def instruction_here(precision: str) -> str:
+    """The CPU's own; empty where this machine has none, or may not use it."""
+    try:
+        name = import_module("bench.worker.cpu_instructions").fastest(precision)
+    except Unavailable:
+        return ""
+    return "" if name == WIDENED else str(name)
+
+
+HERE = [p for p in loops.ONE if p in NUMPYS or instruction_here(p)]
+"""The precisions that this machine's registers take."""
+
+
 class TestLoops:
     """The loops leave whole numbers that say how often they did what they are for."""
 
-    @pytest.mark.parametrize("precision", ["float32", "float64"])
+    @pytest.mark.parametrize("precision", HERE)
     @pytest.mark.parametrize("half", [0, 1])
     def test_every_number_is_raised_as_often_as_there_are_turns(
         self, precision: str, half: int
     ) -> None:
-        one, out, nowhere = np.ones(1, precision)[0], loops.results(3), loops.addresses([0, 0, 0])
+        one, out, nowhere = loops.ONE[precision], loops.results(3), loops.addresses([0, 0, 0])
         loops.compiled(precision)(
             (loops.RAISE, loops.RAISE_HALF)[half], 1001, nowhere, nowhere, 0, 0, one, out, looks(3)
         )
         count = loops.numbers(half, one.itemsize)
         assert count == loops.CHAINS * (loops.HALF if half else loops.VECTOR_BYTES) // one.itemsize
-        raised = out.view(precision)
-        assert (raised[:, :count] == 1001).all()
-        assert (raised[:, count:] == 0).all()
+        # in bfloat16 and int8 a sum takes several products a turn
+        sums = {"bfloat16": "float32", "int8": "int32"}.get(precision, precision)
+        raised = out.view(sums)
+        products = np.dtype(sums).itemsize // one.itemsize
+        assert (raised[:, : count // products] == 1001 * products).all()
+        assert (raised[:, count // products :] == 0).all()
 
     def test_every_word_of_each_threads_piece_is_read_in_each_turn(self) -> None:
         words = np.arange(2 * loops.UNIT // 8 * 5, dtype=np.int64) ** 2
@@ -220,12 +299,66 @@ class TestLoops:
             assert len(adds) % loops.CHAINS == 0
             assert not [line for line in lines if "(" in line or "[" in line]
 
+    @pytest.mark.parametrize(
+        ("precision", "cpu", "width", "chains", "instruction"),
+        [
+            ("float16", "sapphirerapids", 64, 24, "vfmadd\\d+ph\t%zmm"),
+            ("float16", "sapphirerapids", 32, 24, "vfmadd\\d+ph\t%ymm"),
+            ("bfloat16", "znver4", 64, 24, "vdpbf16ps\t%zmm"),
+            ("bfloat16", "znver4", 32, 24, "vdpbf16ps\t%ymm"),
+            ("int8", "cascadelake", 64, 24, "vpdpbusd\t%zmm"),
+            ("int8", "alderlake", 32, 12, "vpdpbusd\t%ymm"),
+            ("int8", "alderlake", 16, 12, "vpdpbusd\t%xmm"),
+        ],
+    )
+    def test_the_instruction_is_there_for_other_cpus_and_touches_no_memory(
+        self,
+        precision: str,
+        cpu: str,
+        width: int,
+        chains: int,
+        instruction: str,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        monkeypatch.setattr(loops, "CHAINS", chains)
+        found = inner_loops(machine_code_for(cpu, precision, width))
+        assert found, "no loop of multiply-adds was found"
+        for lines in found:
+            adds = [line for line in lines if re.search(instruction, line)]
+            assert adds
+            assert len(adds) % chains == 0
+            assert not [line for line in lines if "(" in line]
+
+    def test_a_cpu_without_the_instruction_is_found_out(self) -> None:
+        assert inner_loops(machine_code_for("skylake-avx512", "float16", 64)) == []
+
     def test_a_loop_that_touches_memory_is_found_out(self) -> None:
         text = ".L1:\n\tvfmadd231ps (%rax), %zmm0, %zmm1\n\tjne .L1\n"
         assert [line for lines in inner_loops(text) for line in lines if "(" in line]
 
 
-MULTIPLY_ADD = re.compile(r"\bv?fn?madd|\bfmla\b|\bmulps\b")
+def machine_code_for(cpu: str, precision: str, width: int) -> str:
+    """The loop of multiply-adds, as text, for an x86 CPU that need not be this one."""
+    binding, ir = import_module("llvmlite.binding"), loops.ir
+    module = ir.Module()
+    kind = loops.numba.from_dtype(loops.ONE[precision].dtype)
+    arguments = [loops.INT, ir.IntType(kind.bitwidth), loops.INT]
+    function = ir.Function(module, ir.FunctionType(ir.VoidType(), arguments), "raise")
+    builder = ir.IRBuilder(function.append_basic_block())
+    turns, value, out = function.args
+    loops._raise_vectors(builder, kind, width, turns, value, out)
+    builder.ret_void()
+    binding.initialize_all_targets()
+    binding.initialize_all_asmprinters()
+    target = binding.Target.from_triple("x86_64-unknown-linux-gnu")
+    machine = target.create_target_machine(cpu=cpu)
+    compiled = binding.parse_assembly(str(module))
+    passes = binding.create_pass_builder(machine, binding.create_pipeline_tuning_options())
+    passes.getModulePassManager().run(compiled, passes)
+    return str(machine.emit_assembly(compiled))
+
+
+MULTIPLY_ADD = re.compile(r"\bv?fn?madd|\bfmla\b|\bmulps\b|\bvdpbf16ps\b|\bvpdpbusd\b")
 """What a multiply-add is called on x86 and on Arm; without the instruction, half of one."""
 
 

@@ -16,7 +16,9 @@ METHOD = (
     "What is plotted: each cell's throughput over its arithmetic intensity, the FLOPs for"
     " each byte of the layer's arrays, each read or written once. The dashed roofs are measured:"
     " the bandwidth of memory, or of a cache, times the intensity, then the rate of multiply-adds"
-    " in registers or, without Numba, of a large matrix product. The dotted line is NumPy's best"
+    " in registers or, without Numba, of a large matrix product. In float16, bfloat16 and int8 the"
+    " multiply-adds are those of the CPU's own instruction, whose name is beside the roof, or"
+    " float32's. The dotted line is NumPy's best"
     " product or, without Numba, what the CPU's flags and stated clock promise. A layer that stays"
     " in a cache may stand above the memory's line, and none above that of the nearest cache."
 )
@@ -89,7 +91,7 @@ def roofs(machine: Machine, shown: pd.DataFrame) -> list[Guide]:
             x = [low, *([ridge] if ridge and low < ridge < high else []), high]
             y = [rate * min(1, at / ridge) if ridge else rate for at in x]
             guides.append(Guide(ceiling.label, x, y))
-            guides += _slopes(ceiling, rate, low, high)
+        guides += _slopes(ceiling, rate or float(shown[NUMBER].max()), low, high)
         if product := ceiling.product_flop_per_s:
             guides.append(Guide(ceilings.PRODUCT, [low, high], [product] * 2, looks.DOTTED))
         elif stated := ceiling.stated_flop_per_s:
@@ -101,13 +103,13 @@ def roofs(machine: Machine, shown: pd.DataFrame) -> list[Guide]:
 
 
 def _slopes(ceiling: ceilings.Ceiling, rate: float, low: float, high: float) -> list[Guide]:
-    """A line a level of a CPU's memory, as far as its bandwidth is the limit; memory's own is part
-    of the roof, and one that is nowhere the limit has none.
+    """A line a level of a CPU's memory, up to where it reaches `rate`; memory's own is part of the
+    roof, where there is one. A level that is nowhere the limit has none.
     """
     guides = []
     for level in ceiling.levels:
         end = min(rate / level.bytes_per_s, high)
-        if level.name != MEMORY and end > low:
+        if (level.name != MEMORY or not ceiling.flop_per_s) and end > low:
             text = f"{level.name}: {units.si(level.bytes_per_s, 'B/s')}"
             guides.append(Guide(text, [low, end], [level.bytes_per_s * x for x in (low, end)]))
     return guides

@@ -26,7 +26,9 @@ class Ceiling:
     )
     product_flop_per_s: float | None = None  # of NumPy's large matmul, where it is not the most
     levels: tuple[Level, ...] = ()  # of a CPU's memory, the nearest first
-    lacking: str = ""  # why the CPU's registers and levels are not known
+    lacking: str = ""  # why the CPU's registers, and maybe its levels, are not known
+    registers: bool = False  # they are known
+    by: str = ""  # with which instruction, where the precision alone doesn't say that
 
     @property
     def short(self) -> str:
@@ -39,12 +41,13 @@ class Ceiling:
     def label(self) -> str:
         """What is at the end of its line, in lines as wide as the names of most kernels."""
         words = f"{self.best} here" if self.device == "cpu" else f"best product on {self.short}"
+        words += f" ({self.by})" if self.by else ""
         return textwrap.fill(words, 18)
 
     @property
     def best(self) -> str:
         """What the measured rate is, in words: a CPU's own or NumPy's, a device's library's."""
-        if self.product_flop_per_s:
+        if self.registers:
             return "the CPU's peak"
         if self.device == "cpu":
             return "NumPy's best product"
@@ -77,14 +80,17 @@ def _of(machine: Machine, device: str, precisions: set[str]) -> Ceiling:
     peaks = machine.peaks_by_device.get(device)
     if not peaks or precisions != {peaks.precision}:
         return Ceiling(device)
+    registers = peaks.registers_flop_per_s is not None
     return Ceiling(
         device,
         peaks.ceiling_flop_per_s,
         peaks.memory_bytes_per_s,
-        peaks.theoretical_flop_per_s,
-        peaks.measured_flop_per_s if peaks.registers_flop_per_s else None,
+        None if registers else peaks.theoretical_flop_per_s,
+        peaks.measured_flop_per_s if registers else None,
         peaks.levels,
         peaks.lacking,
+        registers,
+        peaks.registers_by,
     )
 
 
@@ -100,11 +106,10 @@ def guides(machine: Machine, rows: pd.DataFrame, widths: Sequence[int]) -> list[
 
 def unknown(machine: Machine, rows: pd.DataFrame) -> list[str]:
     """A phrase for each device that has none, or not all of it."""
-    return [
-        f"ceiling of {ceiling.short}: not measured"
-        if not ceiling.flop_per_s
-        else f"multiply-adds and memory's levels of {ceiling.short}: not measured"
-        f" ({ceiling.lacking})"
-        for ceiling in of(machine, rows)
-        if not ceiling.flop_per_s or ceiling.lacking
-    ]
+    phrases = []
+    for ceiling in of(machine, rows):
+        what = "multiply-adds and memory's levels" if ceiling.flop_per_s else "ceiling"
+        why = f" ({ceiling.lacking})" if ceiling.lacking else ""
+        if why or not ceiling.flop_per_s:
+            phrases.append(f"{what} of {ceiling.short}: not measured{why}")
+    return phrases
