@@ -47,7 +47,7 @@ def cpu_peaks(peaks: Peaks) -> list[str]:
         parts.append(f"memory {_rate(peaks.memory_bytes_per_s, None, 'B/s', '')}")
     if registers := peaks.registers_flop_per_s:
         rate = units.si(registers, "FLOP/s") if parts else _rate(registers, *by_flags)
-        parts.append(f"multiply-adds in registers {rate}{_by(peaks.registers_by)}")
+        parts.append(f"multiply-adds in registers{_by(peaks.registers_by)} {rate}")
     elif peaks.lacking:
         parts.append(f"multiply-adds in registers not measured: {peaks.lacking}")
     lines = [f"{peaks.precision}: {'; '.join(parts)}"]
@@ -64,8 +64,8 @@ def cpu_peaks(peaks: Peaks) -> list[str]:
 def _by(instruction: str) -> str:
     """Which instruction did it, where the precision alone doesn't say that."""
     if instruction == WIDENED:
-        return f" in {WIDENED}, to which smaller numbers are widened"
-    return f" by the CPU's instruction {instruction}" if instruction else ""
+        return f" (in {WIDENED}, to which smaller numbers are widened)"
+    return f" (the CPU's instruction {instruction})" if instruction else ""
 
 
 def device_peaks(machine: Machine) -> list[str]:

@@ -322,14 +322,14 @@ def test_the_machine_is_told_in_two_lines_with_its_ceilings() -> None:
         full, precision="bfloat16", measured_flop_per_s=None, registers_by="vdpbf16ps"
     )
     assert table.cpu_peaks(half)[0] == (
-        "bfloat16: multiply-adds in registers 236 GFLOP/s (250 GFLOP/s by its flags and clock) by"
-        " the CPU's instruction vdpbf16ps"
+        "bfloat16: multiply-adds in registers (the CPU's instruction vdpbf16ps) 236 GFLOP/s"
+        " (250 GFLOP/s by its flags and clock)"
     )
     widened = structs.replace(half, theoretical_flop_per_s=None, registers_by="float32")
     assert table.cpu_peaks(widened) == [
         (
-            "bfloat16: multiply-adds in registers 236 GFLOP/s in float32, to which smaller numbers"
-            " are widened"
+            "bfloat16: multiply-adds in registers (in float32, to which smaller numbers are"
+            " widened) 236 GFLOP/s"
         ),
         table.cpu_peaks(full)[1],
     ]
