@@ -18,7 +18,16 @@ from test_compact import (
     test_sums_are_rounded_to_the_nearest_number_and_of_two_to_the_even_one as nearest_sums,
 )
 
-from kernels import DTYPES, Layer, _blocking, _compact, _numba_compact, _numba_tiles, numba_packed
+from kernels import (
+    DTYPES,
+    Layer,
+    _blocking,
+    _compact,
+    _memory,
+    _numba_compact,
+    _numba_tiles,
+    numba_packed,
+)
 from kernels._blocking import Blocks
 from kernels._caches import Cache
 from kernels._tuning import Parameters, used
@@ -84,6 +93,7 @@ def check(precision: str, threads: Iterable[int] = THREADS) -> None:
         with _seen(_numba_compact, 1, 7):
             _compact_shares(precision, threads)
             _compact_tiles(precision)
+            _apart(precision)
         if precision != "int8":
             every_number(precision, ROUNDED[precision])
             nearest_sums(precision, ROUNDED[precision])
@@ -92,6 +102,15 @@ def check(precision: str, threads: Iterable[int] = THREADS) -> None:
             _all_blocks(precision, threads, seen)
             _blocks_of_the_model(precision, threads)
             _tiles(precision)
+            _apart(precision)
+
+
+def _apart(precision: str) -> None:
+    """One example that reads W at several places."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_memory, "places", lambda *_: _memory.PLACES)
+        for n_in, n_units in itertools.product((1, 3, 4, 5, 7, 8, 23), (1, 7, 33, 101)):
+            _same(*_example(1, n_in, n_units, precision))
 
 
 def _tiles(precision: str) -> None:
@@ -152,7 +171,7 @@ def _compact_tiles(precision: str) -> None:
 def _compact_shares(precision: str, threads: Iterable[int]) -> None:
     """Threads share the tiles, and in the last shape the copying too."""
     wide = _numba_tiles.PANELS * _numba_compact.LANES
-    assert 61 * 1087 > _numba_compact.LITTLE > 29 * 23
+    assert 61 * 1087 > _numba_tiles.LITTLE > 29 * 23
     shapes = ((1, 23, 7 * wide - 1), (13, 23, 6 * wide + 1), (29, 23, 99), (61, 1087, 37))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(_compact, "SHARED", 1)

@@ -116,6 +116,10 @@ MISTAKES = [
         "_numba_tiles", "builder, even, n_in, INT(1)", "builder, even, even, INT(1)",
     ),
     Mistake(
+        "places far apart are neighbours",
+        "_numba_tiles", "(turns, 1, turns) if apart", "(turns, 1, INT(1)) if apart",
+    ),
+    Mistake(
         "each block of inputs begins with the bias",
         "_numba_tiles", "before if first else", "before if first < 0 else",
     ),
