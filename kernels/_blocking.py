@@ -14,13 +14,16 @@ mind, and others do. With blocks:
 The way to think is that of BLIS's analytical model (Low, Igual, Smith, Quintana-Orti, "Analytical
 Modeling Is Enough for High-Performance BLIS", ACM TOMS 43(2), 2016, doi.org/10.1145/2925987): of
 the ways of a cache one is left to what passes through, and a block fills the others. Its k_c is
-bound to the nearest cache; that would be 160 inputs with 32 KiB, and measured 1.05 to 1.17 times as
-slow as no blocks at all on Zen 4, because of how often out is read and written. Our tiles do not
-need it: both of its inputs come from the second-level cache in time. So the block of W is as deep
-as makes its passes over A_in and over out cheapest together.
+bound to the nearest cache; that would be 128 inputs with 32 KiB, and measured 1.08 to 1.16 times as
+slow as no blocks at all on Zen 4, because of how often out is read and written: the nearest cache
+then gets half the bytes, and that gains nothing. Our tiles do not need it: both of its inputs come
+from the second-level cache in time. So the block of W is as deep as makes its passes over A_in and
+over out cheapest together.
+
+What each cache of four machines gets with these blocks and with others is simulated in
+bench.studies.cache_traffic.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -71,35 +74,59 @@ def chosen(
     threads: int,
     deeper: float = 1.0,
 ) -> Blocks:
-    """The blocks for a layer: `whole` where A_in fits the second-level cache, where nothing is
-    gained, and where the caches aren't known.
+    """The blocks for a layer: `whole` where A_in stays in the second-level cache while a column of
+    W passes, where nothing is gained, and where the caches aren't known.
 
     `deeper`: times what out is taken to cost, so that blocks are deeper and fewer; 0: no blocks.
     """
-    A_in = batch * n_in * tile.itemsize
-    if len(caches) < 2 or A_in <= caches[1].share or not deeper:
-        return whole(n_in)
+    best = whole(n_in)
+    if len(caches) < 2 or not deeper:
+        return best
     second, third = caches[1], caches[2].size if len(caches) > 2 else 0
-    room = second.share * (second.ways - 1) // second.ways // tile.itemsize
-    of_out = deeper * (FROM_THIRD if SQUEEZED * A_in < third else FROM_MEMORY)
-    parts = -(-n_in // max(depth(room, of_out), STEP))
-    inputs = min(-(-n_in // parts // STEP) * STEP, n_in)
+    A_in = batch * n_in * tile.itemsize
+    # a column that is larger than A_in pushes it out, and comes from farther away itself
+    beside = (batch + tile.wide) * n_in <= _room(tile, second)
+    if A_in <= second.share and (beside or batch <= tile.wide):
+        return best
+    of_out = deeper * (FROM_THIRD if SQUEEZED * A_in <= third else FROM_MEMORY)
+    each = columns_of_a_thread(n_units, tile, threads)
+    least: float = batch * n_in * each
+    for parts in range(1, n_in // STEP + 2):
+        of_sums = of_out * batch * each * tile.wide * (parts - 1)
+        if of_sums >= least:
+            break
+        blocks = filled(-(-n_in // parts), n_in, each, tile, second)
+        passes = -(-each // max(blocks.columns, 1))
+        if blocks.columns and batch * n_in * passes + of_sums < least:
+            best, least = blocks, batch * n_in * passes + of_sums
+    return best
+
+
+def columns_of_a_thread(n_units: int, tile: Tile, threads: int) -> int:
+    """How many columns of W a thread works on, if it isn't fewer."""
+    return -(-n_units // (tile.wide * threads))
+
+
+def filled(inputs: int, n_in: int, each: int, tile: Tile, second: Cache) -> Blocks:
+    """Blocks of so many inputs, or up to STEP more, and of as many columns as stay in the
+    second-level cache; of the `each` columns of a thread, equal parts. 0 columns if none stays.
+
+    Where n_in is a power of two, columns of W are a multiple of the cache's sets apart, and want
+    the same of them: 13 columns of 512 inputs would fill 6.5 of 8 ways of all sets, and want 13
+    ways of one half of the sets.
+    """
+    inputs = min(-(-inputs // STEP) * STEP, n_in)
     # two tiles' parts of A_in beside it: the one in use, and the next
-    columns = (room // inputs - 2 * tile.rows) // tile.wide
-    each = -(-n_units // (tile.wide * threads))  # columns of a thread
-    passes = -(-each // max(columns, 1))
-    blocked = batch * n_in * passes + of_out * batch * each * tile.wide * (parts - 1)
-    if columns < 1 or blocked >= batch * n_in * each:
-        return whole(n_in)
+    columns = (_room(tile, second) // inputs - 2 * tile.rows) // tile.wide
+    if inputs < n_in:  # else the block is in one piece
+        ways = -(-inputs * tile.wide * tile.itemsize * second.ways // second.size)
+        columns = min(columns, (second.ways // second.cores - 1) // ways)
+    if columns < 1:
+        return Blocks(inputs, 0)
+    passes = -(-each // columns)
     return Blocks(inputs, -(-each // passes))
 
 
-def depth(room: int, of_out: float) -> int:
-    """Inputs of a block with which A_in and out cost least together, in a cache with room for so
-    many numbers; `of_out`: what a number of out costs in numbers of A_in.
-
-    A block of x columns of depth y fills it: x * wide * y = room. An input costs a tile rows / x
-    numbers of A_in from far away and of_out * rows * wide / y for out; the least of their sum is at
-    y = sqrt(room * of_out).
-    """
-    return int(math.sqrt(room * of_out)) // STEP * STEP
+def _room(tile: Tile, second: Cache) -> int:
+    """How many numbers stay in the cache: one of its ways is left to what passes through."""
+    return second.share * (second.ways - 1) // second.ways // tile.itemsize

@@ -142,17 +142,18 @@ class TestBlocks:
     @pytest.mark.parametrize(
         ("width", "batch", "on_xeon", "on_zen"),
         [
-            # A_in, n_in * batch * 4 bytes, fits 1.25 MiB and 1 MiB: one column after the other
+            # A_in, n_in * batch * 4 bytes, stays in 1.25 MiB or 1 MiB: one column after the other
             (256, 128, (256, 1), (256, 1)),
-            (256, 1024, (256, 1), (256, 1)),
-            (2048, 128, (2048, 1), (2048, 1)),
             (4096, 1, (4096, 1), (4096, 1)),
+            # 1 MiB stays beside a column in 1.25 MiB, and not in 1 MiB
+            (256, 1024, (256, 1), (256, 4)),
+            # nor in 1.25 MiB, where a column is 256 KiB: several for each time that A_in passes
+            (2048, 128, (2048, 4), (2048, 2)),
             # 4 MiB do not, but 8 and 6 columns of all inputs do: A_in passes by as much less often
             (1000, 1024, (1000, 8), (1000, 6)),
-            # 2 MiB stay in the third-level cache: few, deep blocks
+            # 2 MiB and 8 MiB stay in the third-level cache: few, deep blocks
             (4096, 128, (2048, 4), (2048, 2)),
-            # 8 MiB stay in 48 MiB, but not in 32 MiB, through which W passes
-            (2048, 1024, (2048, 4), (1024, 6)),
+            (2048, 1024, (2048, 4), (2048, 2)),
             # 16 MiB in neither: A_in comes from memory, so it shall come seldom
             (4096, 1024, (1368, 6), (1024, 6)),
         ],
@@ -185,9 +186,18 @@ class TestBlocks:
         assert 1 <= found.inputs <= n_in
         assert found.inputs == n_in or found.inputs % _blocking.STEP == 0
         if found != _blocking.whole(n_in):
-            assert batch * n_in * itemsize > caches[1].share
+            assert (batch + wide) * n_in * itemsize > caches[1].share * (1 - 1 / caches[1].ways)
             assert found.inputs * (found.columns * wide + rows) * itemsize <= caches[1].share
             assert found.columns > 1  # or A_in would come as often
+
+    def test_no_set_of_the_cache_gets_more_columns_than_it_has_ways(self) -> None:
+        """Columns of 8192 inputs begin in one set; seven of 8 ways are W's."""
+        tile, second = _blocking.Tile(12, 32, 4), ZEN[1]
+        columns = {n: _blocking.filled(n, 8192, 999, tile, second).columns for n in (512, 1024)}
+        assert columns == {512: 7, 1024: 6}  # of size for 13 and 6: 1024 inputs are a way
+        assert _blocking.filled(1200, 8192, 999, tile, second).columns == 3  # of size for 5
+        assert _blocking.filled(1200, 1200, 999, tile, second).columns == 5  # in one piece
+        assert _blocking.filled(8192, 8192, 999, tile, second).columns == 0
 
     @pytest.mark.parametrize("precision", ["float32", "float64"])
     @pytest.mark.parametrize("copied", [False, True])
