@@ -6,6 +6,7 @@ import shlex
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -358,6 +359,7 @@ def measured() -> Iterator[str]:
     rest = blocks.drop((4096, 1024))
     yield f"{rest.packed_over_other.min():.2f} to {rest.packed_over_other.max():.2f} of it"
     assert ((rest.low < 1) & (rest.high > 1)).all()
+    yield from of_caches()
     reading = study("one_example_reading").set_index("width")
     share = reading.weights_over_read * 100
     yield f"at {share[4096]:.0f} % of its rate at 4096 units and at {share[8192]:.0f} % at 8192"
@@ -413,6 +415,45 @@ def test_what_is_said_of_a_later_gpu_is_what_was_measured() -> None:
     assert f"from {cells.visits.min()} visits or more" in readme
     assert cells.time_low_s.notna().all()
     assert f"in each of {on_gpu.visits.sum()} visits" in readme
+
+
+def of_caches() -> Iterator[str]:
+    """What is said of the simulated caches; those of a layer with one example aside."""
+    rows = study("cache_traffic").query("batch > 1")
+    into: Any = {
+        (machine, kind): of.set_index(["width", "batch"])
+        for (machine, kind), of in rows.groupby(["machine", "kind"])
+    }
+
+    def span(machine: str, kind: str, level: str = "l2_from_l3") -> str:
+        values = into[machine, kind][level]
+        if kind == "none":  # nor are there where none are chosen
+            values = values.reindex(into[machine, "chosen"].index)
+            values = values.fillna(into[machine, "chosen"][level])
+        return f"{values.min():.1f} to {values.max():.1f}"
+
+    for machine, words in (
+        ("Xeon", "{} on a Xeon (48 KiB, 1.25 MiB, 48 MiB) where no blocks bring {}"),
+        ("Zen 4", "{} instead of {} on Zen 4"),
+        ("Zen 2", "{} instead of {} on Zen 2 (512 KiB)"),
+        ("client Intel", "{} instead of {} on a client Intel (2 MiB)"),
+    ):
+        yield words.format(span(machine, "chosen"), span(machine, "none"))
+    for machine in ("Zen 4", "Zen 2", "client Intel"):
+        far = [into[machine, kind].l3_from_memory[4096, 1024] for kind in ("chosen", "none")]
+        yield f"{far[0]:.1f} instead of {far[1]:.1f} on {'the ' * machine.startswith('c')}{machine}"
+    far = [into["Xeon", kind].l3_from_memory[4096, 1024] for kind in ("chosen", "none")]
+    yield f"{far[0]:.1f} and {far[1]:.1f}, on the Xeon"
+    saved = max(
+        (into[machine, "chosen"].l2_from_l3 - into[machine, "half as deep"].l2_from_l3).max()
+        for machine in ("Zen 4", "Xeon")
+    )
+    yield f"save up to {saved:.1f} bytes more on the machines with AVX-512"
+    nearest = [span("Xeon", kind, "l1_from_l2") for kind in ("W in L1", "chosen")]
+    yield "gets {} instead of {}".format(*nearest)
+    on_zen_2 = [into["Zen 2", kind].l2_from_l3[4096] for kind in ("chosen, A_in copied", "chosen")]
+    share = 100 * on_zen_2[0] / on_zen_2[1]
+    yield f"bring {share.min():.0f} to {share.max():.0f} % of what it brings"
 
 
 def test_what_is_said_of_the_harness_is_what_was_measured() -> None:

@@ -86,13 +86,14 @@ MACHINES = (
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A square layer and its blocks."""
+    """A square layer, its blocks, and whether tiles read a copy of A_in."""
 
     width: int
     batch: int
     blocks: Blocks
-    in_blocks: bool = False
-    """Whether the copy of A_in lies block by block, and not tile by tile as numba_packed's does."""
+    copied: bool
+    by_block: bool = False
+    """Whether the copy lies block by block, and not tile by tile as numba_packed's does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +141,7 @@ def places(machine: Machine, case: Case) -> list[Place]:
     sums = case.batch * columns * wide if case.blocks.inputs < case.width else 0
     shapes = (
         (case.batch, case.width),
-        (case.batch * case.width if copied(machine, case.width, case.batch) else 0,),
+        (case.batch * case.width if case.copied else 0,),
         (columns, case.width, wide),
         (columns * wide,),
         (case.batch, case.width),
@@ -165,7 +166,7 @@ def tiles(machine: Machine, case: Case, part: int = 0) -> NDArray[np.int64]:
     blocks = (case.blocks.inputs, case.blocks.columns, 0)
     share(A_in, copy, W, b, 0.0, 0, out, blocks, sums, part, machine.threads)
     made = np.array(noted, np.int64)
-    if case.in_blocks and len(copy):
+    if case.by_block:
         first = (made[:, 6] - W.data) % W.strides[0] // W.strides[1]
         row = ((made[:, 4] - copy.data) // SIZE - first * made[:, 0]) // case.width
         made[:, 4] = copy.data + (first * case.batch + row * made[:, 3]) * SIZE
@@ -247,17 +248,20 @@ def kinds(machine: Machine, width: int, batch: int) -> dict[str, Case]:
         blocks = _blocking.filled(min(inputs, width), width, each, tile, second)
         return Blocks(blocks.inputs, max(blocks.columns, 1))
 
-    cases = {
-        "chosen": Case(width, batch, chosen),
-        "none": Case(width, batch, _blocking.whole(width)),
-        "half as deep": Case(width, batch, deep(chosen.inputs // 2)),
-        "twice as deep": Case(width, batch, deep(2 * chosen.inputs)),
-        "A_in in L1, W in L2": Case(width, batch, deep(panel)),
-        "W in L1": Case(width, batch, Blocks(panel, 1)),
-        "W in L1, A_in in L2": Case(
-            width, batch, Blocks(panel, 1), in_blocks=copied(machine, width, batch)
-        ),
+    copies = copied(machine, width, batch)
+    blocks = {
+        "chosen": chosen,
+        "none": _blocking.whole(width),
+        "half as deep": deep(chosen.inputs // 2),
+        "twice as deep": deep(2 * chosen.inputs),
+        "A_in in L1, W in L2": deep(panel),
+        "W in L1": Blocks(panel, 1),
     }
+    cases = {kind: Case(width, batch, each, copies) for kind, each in blocks.items()}
+    if copies:
+        cases["W in L1, A_in in L2"] = Case(width, batch, Blocks(panel, 1), copies, by_block=True)
+    elif batch >= machine.rows // 2:
+        cases["chosen, A_in copied"] = Case(width, batch, chosen, copied=True)
     return {kind: case for kind, case in cases.items() if kind == _first(cases, case)}
 
 
@@ -296,7 +300,9 @@ def measured(seconds: float) -> None:
     layers = [(width, batch) for width, batch in LAYERS if batch > 1]
     for width, batch in layers:
         cases = {
-            kind: case for kind, case in kinds(machine, width, batch).items() if not case.in_blocks
+            kind: case
+            for kind, case in kinds(machine, width, batch).items()
+            if not (case.by_block or case.copied != copied(machine, width, batch))
         }
         times = _by_turns(cases, seconds / len(layers))
         base = next(k for k, case in cases.items() if case.blocks == _blocking.whole(width))

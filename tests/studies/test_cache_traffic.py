@@ -100,11 +100,9 @@ NARROW = Machine("narrow", MACHINES[0].caches, 3, 6, 32, 16)
 def test_the_walk_is_the_layer_and_touches_each_line_as_often_as_its_numbers_are_used(
     machine: Machine,
     copies: bool,  # noqa: FBT001
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(cache_traffic, "copied", lambda *_: copies)
     width, batch = 90, 29
-    case = Case(width, batch, Blocks(32, 2))  # three blocks of inputs
+    case = Case(width, batch, Blocks(32, 2), copies)  # three blocks of inputs
     A_in, copy, W, b, out, sums = cache_traffic.places(machine, case)
     used: Counter[int] = Counter()
     entries = np.empty(10**4, np.int64)
@@ -160,7 +158,8 @@ def test_the_arrays_are_those_that_numba_packed_has(
     numba_packed.prepare(Layer(W, np.zeros((1, width), np.float32)), batch).launch(A_in)
     A_in, copy, W, b, _, _, out, given, sums, _ = compiled[0]
     assert given[:2] == (blocks.inputs, blocks.columns)
-    places = cache_traffic.places(machine, Case(width, batch, blocks))
+    copied = cache_traffic.copied(machine, width, batch)
+    places = cache_traffic.places(machine, Case(width, batch, blocks, copied))
     for place, array in zip(places, (A_in, copy, W, b, out, sums), strict=True):
         assert place.shape == array.shape
         assert place.strides == array.strides
@@ -168,10 +167,9 @@ def test_the_arrays_are_those_that_numba_packed_has(
 
 @pytest.mark.parametrize(("n_in", "inputs"), [(512, 128), (512, 192), (512, 256), (500, 125)])
 def test_a_block_of_w_stays_in_the_second_cache_and_a_larger_one_does_not(
-    n_in: int, inputs: int, monkeypatch: pytest.MonkeyPatch
+    n_in: int, inputs: int
 ) -> None:
     """The columns that _blocking gives a block, against what the simulated cache brings."""
-    monkeypatch.setattr(cache_traffic, "copied", lambda *_: True)
     second, batch = Cache(2, 256 * 1024, 8), 120
     machine = Machine("small", (Cache(1, 4096, 4), second, Cache(3, MIB, 16)), 1, 12, 64, 1)
     blocks = _blocking.filled(inputs, n_in, n_in // 32, machine.tile, second)
@@ -179,7 +177,7 @@ def test_a_block_of_w_stays_in_the_second_cache_and_a_larger_one_does_not(
 
     def brought(columns: int) -> float:
         """Times what has to be brought where W is brought once."""
-        case = Case(n_in, batch, Blocks(blocks.inputs, columns))
+        case = Case(n_in, batch, Blocks(blocks.inputs, columns), copied=True)
         row = cache_traffic.traffic(machine, case, "")
         parts, passes = -(-n_in // blocks.inputs), -(-n_in // 32 // columns)
         least = n_in * n_in + batch * n_in * passes + batch * n_in * (2 * parts - 1)
