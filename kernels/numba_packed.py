@@ -76,6 +76,10 @@ NARROW, MANY = 4, 16
 of units for it. NumPy took 1.05 to 3.3 times less for 2 units, 0.8 to 2.3 for 3 and 0.9 to 1.5 for
 4, and more from 8 units on and for one example (`limit narrow`)."""
 
+EVEN = 4
+"""Times as many units make a copy of A_in worth it where its rows just fill a set of the cache:
+with 8 rows in 8 ways, copying took 1.10 of the time at 1024 units, 1.04 at 2048, 0.98 at 4096."""
+
 LEFT = 2**14
 """Numbers of A_in (batch * n_in) from which on that is so, and for one unit from one example on:
 BLAS is called three times, for the product, the bias and the activation."""
@@ -102,11 +106,12 @@ def prepare(layer: Layer, batch: int, device: int = 0) -> Step:
     forward = tiles.compiled(dtype.name, shared)
     W, b = _packed(layer, tiles.PANELS * tiles.VECTOR_BYTES // dtype.itemsize)
     out = aligned((batch, layer.n_units), dtype)
-    rows = min(batch, tiles.ROWS)
+    rows = -(-batch // -(-batch // tiles.ROWS))
     caches = data_caches()
     nearest = caches[0] if caches else USUAL
-    meet = rows >= tiles.LEAST_COPIED and _meet(rows, layer.n_in * dtype.itemsize, nearest)
-    copies = layer.n_units >= parameters.copied and meet
+    copies = rows >= tiles.LEAST_COPIED and worth_a_copy(
+        rows, layer.n_in * dtype.itemsize, nearest, layer.n_units, parameters.copied
+    )
     copy = aligned((batch * layer.n_in if copies else 0,), dtype)
     tile = _blocking.Tile(tiles.ROWS, W.shape[2], dtype.itemsize)
     parts = threads if shared else 1
@@ -137,12 +142,14 @@ def _packed(layer: Layer, wide: int) -> tuple[NDArray[Any], NDArray[Any]]:
     return W, padded[-1]
 
 
-def _meet(rows: int, apart: int, cache: Cache) -> bool:
-    """Whether so many rows, `apart` bytes from each other, fill a set of a cache by themselves.
+def worth_a_copy(rows: int, apart: int, cache: Cache, n_units: int, enough: int) -> bool:
+    """Whether a copy of A_in saves more time than it takes: `rows` of a tile, `apart` bytes from
+    each other, meet in a set of the nearest cache, and there are `enough` units.
 
     A cache puts each line of memory into the set that its address says, and has room for `ways`
-    lines in each. Rows of 4096 bytes all want the same set of most CPUs' nearest cache, so each
-    line is gone before its next number is read.
+    lines in each. Rows of 4096 bytes all want the same set of most CPUs' nearest cache: if they are
+    more than its ways, each line is gone before its next number is read.
     """
     wanted = Counter(row * apart // LINE % cache.sets for row in range(rows))
-    return max(wanted.values()) >= cache.ways
+    over = max(wanted.values()) - cache.ways
+    return over >= 0 and n_units >= enough * (1 if over else EVEN)

@@ -1,7 +1,7 @@
 """How a cell stands, and its time where it has one."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bench.data.machine import CPU, Peaks
 from bench.data.records import Status
@@ -41,12 +41,29 @@ def estimate(
         return Estimate(visits, case, peaks, void.status, void.reason, None)
     if time is None:
         return Estimate(visits, case, peaks, visits.last.status, visits.last.reason, None)
+    time = no_faster(time, visits, case, peaks)
     rate = case.flops / time.value
     peak = _peak(peaks, visits.device)
     if peak is not None and rate > IMPOSSIBLE * peak:
         reason = f"{rate:.3g} FLOP/s; this machine's arithmetic peak is {peak:.3g}"
         return Estimate(visits, case, peaks, "impossible", reason, None)
     return Estimate(visits, case, peaks, visits.last.status, visits.last.reason, time)
+
+
+def no_faster(
+    time: adjust.Estimate, visits: CellVisits, case: Case, peaks: Peaks
+) -> adjust.Estimate:
+    """The time, and its interval, as long as the CPU's multiply-adds in registers take at least.
+
+    What is adjusted for a disturbed core may come out shorter where few visits were left alone. A
+    block that was found shorter than that shows that the registers can do more.
+    """
+    if peaks.registers_flop_per_s is None or peaks.ceiling_flop_per_s is None:
+        return time
+    found = min(launches.fastest for launches in visits.measured.counted.values())
+    least = min(found, case.flops / peaks.ceiling_flop_per_s)
+    value, low, high = (max(seconds, least) for seconds in (time.value, time.low, time.high))
+    return replace(time, value=value, low=low, high=high)
 
 
 def _peak(peaks: Peaks, device: str) -> float | None:

@@ -18,7 +18,7 @@ from bench.measure import scheduler, visit
 from bench.plan.case import Case
 from bench.plan.cell import Cell
 from bench.stats import measured, times
-from bench.stats.cell_visits import gather
+from bench.stats.cell_visits import CellVisits, gather
 from bench.stats.times import Times
 from bench.worker import limits, messages
 from bench.worker.server import Server
@@ -32,6 +32,14 @@ def run(cells: Sequence[Cell], budget_s: float, seed: int, history: History | No
 
     `history` is what earlier runs have told of the machine.
     """
+    by_cell = visited(cells, budget_s, seed, history)
+    return times.times({cell: visits.measured for cell, visits in by_cell.items()}, history)
+
+
+def visited(
+    cells: Sequence[Cell], budget_s: float, seed: int, history: History | None = None
+) -> dict[Cell, CellVisits]:
+    """The visits of such passes, of the cells that had one."""
     visits: list[Visit] = []
     blocks: list[Block] = []
 
@@ -51,8 +59,7 @@ def run(cells: Sequence[Cell], budget_s: float, seed: int, history: History | No
             history=history,
         ).run()
     by_cell = gather(visits, measured.by_visit(blocks))
-    visited = [cell for cell in cells if cell.recorded() in by_cell]
-    return times.times({cell: by_cell[cell.recorded()].measured for cell in visited}, history)
+    return {cell: by_cell[cell.recorded()] for cell in cells if cell.recorded() in by_cell}
 
 
 def cell(kernel: str, width: int, batch: int, threads: int = 0) -> Cell:

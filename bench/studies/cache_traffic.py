@@ -129,9 +129,10 @@ class Place:
 
 def copied(machine: Machine, width: int, batch: int) -> bool:
     """Whether numba_packed's tiles read a copy of A_in."""
-    rows = min(batch, machine.rows)
-    many = rows >= machine.rows // 2 and width >= _tuning.DEFAULT.copied
-    return many and numba_packed._meet(rows, width * SIZE, machine.caches[0])  # noqa: SLF001
+    rows = -(-batch // -(-batch // machine.rows))
+    enough = _tuning.DEFAULT.copied
+    worth = numba_packed.worth_a_copy(rows, width * SIZE, machine.caches[0], width, enough)
+    return rows >= machine.rows // 2 and worth
 
 
 def places(machine: Machine, case: Case) -> list[Place]:

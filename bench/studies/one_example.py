@@ -4,8 +4,9 @@
     python -m bench.studies.one_example places [SECONDS]
 
 `reading`: numba_packed by turns with loops that read as many bytes as W has, and do nothing else:
-both in bytes a second, and the one over the faster of the others. `places`: reading W at four
-places at a time over reading it at one, in memory with small pages and with large ones.
+both in bytes a second, and the one over whichever of the others is faster in the middle of all
+turns. `places`: reading W at four places at a time over reading it at one, in memory with small
+pages and with large ones.
 
 Float32, relu, all usable cores.
 """
@@ -29,14 +30,18 @@ def reading(budget_s: float) -> None:
     """Write results/studies/one_example_reading.csv, print it."""
     rows = []
     for width in (4096, 8192):
-        shares, reads, weights = _read_by_turns(width, budget_s / 2)
+        bytes_, took = _read_by_turns(width, budget_s / 2)
+        fastest = 1 + int(np.argmin(np.median(took[:, 1:], axis=0)))  # of the ways to read
+        shares = took[:, fastest] / took[:, 0]
         low, middle, high = (float(x) for x in np.quantile(shares, (0.05, 0.5, 0.95)))
+        weights, read = bytes_ / np.median(took, axis=0)[[0, fastest]] / 1e9
         rows.append(
             {
                 "width": width,
-                "turns": len(shares),
-                "weights_gbyte_per_s": float(np.median(weights)) / 1e9,
-                "read_gbyte_per_s": float(np.median(reads)) / 1e9,
+                "turns": len(took),
+                "weights_gbyte_per_s": float(weights),
+                "read_gbyte_per_s": float(read),
+                "places_read": (1, _memory.PLACES)[fastest - 1],
                 "weights_over_read": middle,
                 "low": low,
                 "high": high,
@@ -46,14 +51,16 @@ def reading(budget_s: float) -> None:
     for row in rows:
         print(
             f"{row['width']} units, one example: W at {row['weights_gbyte_per_s']:.1f} GB/s, as"
-            f" many bytes read at {row['read_gbyte_per_s']:.1f} GB/s;"
-            f" of that {row['weights_over_read']:.0%}"
+            f" many bytes read at {row['read_gbyte_per_s']:.1f} GB/s, at {row['places_read']}"
+            f" place(s) at a time; of that {row['weights_over_read']:.0%}"
             f" (90 % of {row['turns']} turns: {row['low']:.0%} to {row['high']:.0%})"
         )
 
 
-def _read_by_turns(width: int, budget_s: float) -> tuple[list[float], list[float], list[float]]:
-    """The share of the reading's rate that a launch next to it reached, and both in bytes/s."""
+def _read_by_turns(width: int, budget_s: float) -> tuple[int, Any]:
+    """The bytes of W, and the seconds of each turn: of a launch, of reading as many bytes at one
+    place at a time, and at PLACES.
+    """
     threads = limits.usable_cores()
     numbers = np.full((width, width), 1 / width, np.float32)
     layer = Layer(numbers, np.zeros((1, width), np.float32), "relu")
@@ -65,20 +72,24 @@ def _read_by_turns(width: int, budget_s: float) -> tuple[list[float], list[float
     at = cpu_loops.addresses([first + n * part for n in range(threads)])
     out, stamps = cpu_loops.results(threads), np.zeros((threads, 2), np.int64)
     read = cpu_loops.compiled("float32")
-    ways = ((cpu_loops.READ, at), (cpu_loops.READ_APART, at + part // _memory.PLACES))
-    reads, weights = [], []
+
+    def reading(what: int, beside: Any) -> Callable[[], Any]:
+        return lambda: read(what, 1, at, beside, part, 0, np.float32(1), out, stamps)
+
+    works: tuple[Callable[[], Any], ...] = (
+        lambda: step.launch(A_in),
+        reading(cpu_loops.READ, at),
+        reading(cpu_loops.READ_APART, at + part // _memory.PLACES),
+    )
+    turns = []
     ends = time.perf_counter() + budget_s
     while time.perf_counter() < ends:
-        begin = time.perf_counter()
-        step.launch(A_in)
-        weights.append(numbers.nbytes / (time.perf_counter() - begin))
-        took = []
-        for what, beside in ways:
-            begin = time.perf_counter()
-            read(what, 1, at, beside, part, 0, np.float32(1), out, stamps)
-            took.append(time.perf_counter() - begin)
-        reads.append(part * threads / min(took))
-    return [w / r for w, r in zip(weights, reads, strict=True)], reads, weights
+        marks = [time.perf_counter()]
+        for work in works:
+            work()
+            marks.append(time.perf_counter())
+        turns.append(np.diff(marks))
+    return numbers.nbytes, np.array(turns)
 
 
 def places(budget_s: float) -> None:

@@ -88,14 +88,27 @@ def test_a_copied_input_gives_the_same(
         (1040, 8, False),
         (4096, 8, True),
         (512, 8, False),  # six in each of two sets
-        (512, 6, True),
+        (512, 5, True),
         (1024, 16, False),
     ],
 )
 def test_rows_meet_where_they_want_one_set_of_the_cache(
     n_in: int, ways: int, *, meet: bool
 ) -> None:
-    assert numba_packed._meet(12, 4 * n_in, Cache(1, 64 * 64 * ways, ways)) == meet
+    cache = Cache(1, 64 * 64 * ways, ways)
+    assert numba_packed.worth_a_copy(12, 4 * n_in, cache, 1024, 1024) == meet
+    assert not numba_packed.worth_a_copy(12, 4 * n_in, cache, 1023, 1024)
+
+
+def test_rows_that_just_fill_a_set_are_copied_for_more_units() -> None:
+    cache = Cache(1, 64 * 64 * 8, 8)
+    for rows, enough in ((7, None), (8, 4096), (9, 1024)):
+        worth = [
+            units
+            for units in (1023, 1024, 4095, 4096)
+            if numba_packed.worth_a_copy(rows, 4096, cache, units, 1024)
+        ]
+        assert (worth[0] if worth else None) == enough
 
 
 @given(

@@ -52,6 +52,27 @@ class TestImpossible:
         (cell,) = rows_of(book.visits, book.blocks, {"cpu": faster})
         assert cell.percent_of_measured == pytest.approx(100)
 
+    def test_no_adjusting_makes_a_cell_faster_than_registers_are(self) -> None:
+        """Its visits were all disturbed, and its core's probe takes 1.5 times as long."""
+        peaks = Peaks("float32", 1.4e9, None, None, registers_flop_per_s=1.5e9)
+        book = Book()
+        for number in range(1, 41):
+            quiet = number % 2
+            probe_s = 4e-5 if quiet else 6e-5
+            book.good("numpy_matmul", number, 1e-3 * (1 if quiet else 1.5), probe_s=probe_s)
+            if not quiet:
+                book.good("numpy_dot", number, self.flops / 1.4e9, probe_s=probe_s)
+        unknown = structs.replace(peaks, registers_flop_per_s=None)
+        before, after = (
+            {row.kernel: row for row in rows_of(book.visits, book.blocks, {"cpu": known})}
+            for known in (unknown, peaks)
+        )
+        assert before["numpy_dot"].status == "impossible"  # 2.1e9, adjusted
+        assert after["numpy_dot"].flop_per_s == pytest.approx(1.5e9)
+        assert after["numpy_dot"].percent_of_measured == pytest.approx(100)
+        assert after["numpy_dot"].time_low_s == pytest.approx(self.flops / 1.5e9)
+        assert after["numpy_matmul"] == before["numpy_matmul"]
+
     @pytest.mark.parametrize(
         ("device", "believed"), [("cpu", 1.99e9), ("cuda:0 A at 0000:17:00.0", 1.24e9)]
     )
