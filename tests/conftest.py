@@ -48,7 +48,7 @@ def nothing_kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture
 def no_peaks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A run in this process does not measure what NumPy's largest product reaches: two seconds."""
+    """A run in this process does not measure what the CPU can do: five seconds, twice."""
     monkeypatch.setattr("bench.machine.peak_rates.of_cpu", lambda *_: None)
 
 

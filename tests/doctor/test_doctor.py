@@ -62,6 +62,9 @@ GPU_BOX = Seen(
     tried=(CPU_RUNS, GPU_RUNS),
 )
 
+pytestmark = pytest.mark.usefixtures("no_peaks")
+"""But for the process of test_everything_real_at_once, which measures them."""
+
 real_cupy = pytest.mark.skipif(
     "cupy-cuda13x" not in wheel.installed(), reason="needs cupy-cuda13x (make test installs it)"
 )

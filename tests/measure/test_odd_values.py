@@ -22,6 +22,7 @@ from bench.data import store
 from bench.data.machine import Machine
 from bench.data.records import Block, CellRow, Visit
 from bench.measure import scheduler, visit, worker_process
+from bench.measure.judge_process import JudgeProcess
 from bench.plan.case import Case
 from bench.plan.cell import Cell
 from bench.plan.sweep import Sweep
@@ -229,9 +230,28 @@ REPLIES: dict[type, st.SearchStrategy[Any]] = {
 }
 
 
+class Lasting(JudgeProcess):
+    """The judge of many runs, one after the other."""
+
+    def end(self) -> str:
+        return ""
+
+
+@pytest.fixture(scope="module")
+def one_judge() -> Iterator[None]:
+    """To start a judge's process takes longer than a run."""
+    judge = Lasting(1, seed=0)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(visit, "JudgeProcess", lambda *_: judge)
+        yield
+    JudgeProcess.end(judge)
+
+
 @settings(deadline=None, derandomize=True, database=None, max_examples=60)
 @given(st.data())
-def test_whatever_a_worker_answers_the_run_can_be_read(data: st.DataObject) -> None:
+def test_whatever_a_worker_answers_the_run_can_be_read(
+    one_judge: None, data: st.DataObject
+) -> None:
     class Forged(InProcess):
         """Answers for an honest kernel honestly, and what it likes for another."""
 

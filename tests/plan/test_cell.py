@@ -24,7 +24,9 @@ def test_a_file_that_is_called_like_a_kernel_of_ours_is_told_apart(tmp_path: Pat
     assert cell.kernel == cell.name == "python_loop@sub"
 
 
-def test_it_is_no_baseline_and_stands_beside_the_one_that_is(tmp_path: Path) -> None:
+def test_it_is_no_baseline_and_stands_beside_the_one_that_is(
+    tmp_path: Path, no_peaks: None
+) -> None:
     folder, out = tmp_path / "sub", tmp_path / "run"
     folder.mkdir()
     shutil.copy(ROOT / "kernels" / "numpy_matmul.py", folder / "python_loop.py")

@@ -646,7 +646,7 @@ def test_a_layer_has_the_name_that_it_is_given(tmp_path: Path) -> None:
     )
 
 
-def test_a_layer_called_null_is_a_name_like_any_other(tmp_path: Path) -> None:
+def test_a_layer_called_null_is_a_name_like_any_other(tmp_path: Path, no_peaks: None) -> None:
     path, out = npz(tmp_path / "a.npz", {"W": W, "b": B}), tmp_path / "run"
     for name in ("null", "NaN"):
         done = bench(
