@@ -14,11 +14,11 @@ mind, and others do. With blocks:
 The way to think is that of BLIS's analytical model (Low, Igual, Smith, Quintana-Orti, "Analytical
 Modeling Is Enough for High-Performance BLIS", ACM TOMS 43(2), 2016, doi.org/10.1145/2925987): of
 the ways of a cache one is left to what passes through, and a block fills the others. Its k_c is
-bound to the nearest cache; that would be 128 inputs with 32 KiB, and measured 1.08 to 1.16 times as
-slow as no blocks at all on Zen 4, because of how often out is read and written: the nearest cache
-then gets half the bytes, and that gains nothing. Our tiles do not need it: both of its inputs come
-from the second-level cache in time. So the block of W is as deep as makes its passes over A_in and
-over out cheapest together.
+bound to the nearest cache; that would be 128 inputs with 32 KiB. The nearest cache then gets half
+the bytes, and out is read and written far more often; on Zen 4 that gained nothing where it was
+tried, and `--tune` tries it. Our tiles do not need it: both of its inputs come from the
+second-level cache in time. So the block of W is as deep as makes its passes over A_in and over out
+cheapest together.
 
 What each cache of four machines gets with these blocks and with others is simulated in
 bench.studies.cache_traffic.
@@ -53,7 +53,8 @@ STEP = 4
 FROM_MEMORY, FROM_THIRD = 8, 32
 """What reading and writing a number of out between two blocks of inputs costs, in numbers of A_in
 that come from memory, or from the third-level cache: a tile waits for those of out, and those of
-A_in come beside the work. By trying blocks on Zen 4 (results/studies/limit_blocks.csv)."""
+A_in come beside the work. By trying blocks on Zen 4; what they gain there is in
+results/studies/limit_blocks.csv."""
 
 SQUEEZED = 4
 """A_in doesn't stay in the third-level cache, through which W passes, if it takes more than such a

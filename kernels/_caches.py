@@ -4,8 +4,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-FOLDER = Path("/sys/devices/system/cpu/cpu0/cache")
-"""A folder for each cache of the first core."""
+CORES = Path("/sys/devices/system/cpu")
+"""In the folder of each core, one for each of its caches."""
 
 LINE = 64
 """Bytes of a cache line."""
@@ -33,8 +33,13 @@ class Cache:
         return self.size // self.cores
 
 
-def data_caches(folder: Path = FOLDER) -> tuple[Cache, ...]:
-    """The caches that hold data, by level; empty where the system doesn't say."""
+def data_caches(cores: Path = CORES) -> tuple[Cache, ...]:
+    """The caches that hold data, by level, of the first core that this process may use; empty where
+    the system doesn't say.
+    """
+    if not hasattr(os, "sched_getaffinity"):  # not on Linux
+        return ()
+    folder = cores / f"cpu{min(os.sched_getaffinity(0))}" / "cache"
     caches = [_cache(index) for index in sorted(folder.glob("index*"))]
     return tuple(sorted((c for c in caches if c is not None), key=lambda cache: cache.level))
 

@@ -16,10 +16,11 @@ for these weights. What it cost to make a trained layer's weights so small is an
 none that a benchmark answers: up to half a scale times the sum of |A_in|, for each output.
 
 What it costs: a conversion for each weight and tile. With twelve examples a tile it is hidden in
-twelve multiply-adds; with one a Zen 4 core widens and multiplies 26 billion weights a second, out
-of whichever cache. That is 52 GB/s of float16 and 26 GB/s of int8: more than the memory brings to a
-core, less than a cache does. A CPU with instructions that multiply 16-bit numbers in pairs (AMX,
-AVX512-BF16) can be far faster with many examples, and oneDNN, which torch_linear calls, has them.
+twelve multiply-adds; with one a Zen 4 core widens and multiplies 20 to 23 billion weights a
+second, out of whichever cache. That is 41 GB/s of float16 and 23 GB/s of int8: more than the memory
+brings to a core, less than a cache does. A CPU with instructions that multiply 16-bit numbers in
+pairs (AMX, AVX512-BF16) can be far faster with many examples, and oneDNN, which torch_linear calls,
+has them.
 
 What it shows: what the bytes alone are worth (`bench.studies.bytes_a_weight` measures it). Where W
 stays in a near cache that is nothing.
@@ -37,10 +38,6 @@ from kernels._int8 import quantised
 from kernels._memory import aligned
 from kernels._numba import compiler_for
 
-SHARED = 2**18
-"""Products (batch * n_in * n_units) from which on the threads share the work: waking them takes a
-microsecond, in which a core does some hundred thousand."""
-
 PRECISIONS = ("float16", "bfloat16", "int8")
 
 
@@ -52,8 +49,9 @@ def prepare(layer: Layer, batch: int) -> Step:
     tiles = import_module("kernels._numba_compact")  # these need Numba to be imported
     finish = import_module("kernels._numba_tiles").FINISH
     floor, curve = supported("activation", layer.activation, finish)
+    parameters = _tuning.here()
     threads = numba.get_num_threads()
-    shared = threads > 1 and batch * layer.n_in * layer.n_units >= SHARED
+    shared = threads > 1 and batch * layer.n_in * layer.n_units >= parameters.shared
     forward = tiles.compiled(layer.precision, shared)
     held = tiles.HELD[layer.precision]
     if layer.precision == "int8":
@@ -67,7 +65,7 @@ def prepare(layer: Layer, batch: int) -> Step:
     out = np.empty((batch, layer.n_units), outside)
     lowest = np.float32(floor)
     parts = threads if shared else 1
-    apart = int(batch == 1 and _memory.places(W, data_caches(), parts, _tuning.here().places) > 1)
+    apart = int(batch == 1 and _memory.places(W, data_caches(), parts, parameters.places) > 1)
 
     def send(A_in: NDArray[Any]) -> NDArray[Any]:
         if layer.precision == "int8":

@@ -8,12 +8,13 @@ says of the second-level cache's prefetcher that it follows up to 32 streams of 
 forward in each page of 4096 bytes. At four places far apart three streams go on while one turns a
 page.
 
-Measured on Zen 4, where W comes from memory (`bench.studies.one_example`): in small pages four
-places take less time than one, in large pages a little more. Four neighbouring pages are slower
-than one, there; and asking for W's numbers ahead of their use gained nothing. On an Intel CPU this
-was not measured. There one place took 1.17 to 1.20 times as long as libraries that read four rows
-of W or more; and M. Stuchlik's "Counting Bytes Faster Than You'd Think Possible" (2024) found that
-eight pages in turn are read 1.15 to 1.3 times as fast as one on a Xeon E3-1271 v3.
+Measured on Zen 4, where W doesn't fit the second-level caches (`bench.studies.one_example`): in
+small pages four places take less time than one, in large pages a little more. Four neighbouring
+pages are slower than one, there; and asking for W's numbers ahead of their use gained nothing. On
+an Intel CPU this was not measured. There one place took 1.17 to 1.20 times as long as libraries
+that read four rows of W or more; and M. Stuchlik's "Counting Bytes Faster Than You'd Think
+Possible" (2024) found that eight pages in turn are read 1.15 to 1.3 times as fast as one on a Xeon
+E3-1271 v3.
 """
 
 import math
@@ -49,9 +50,7 @@ def places(W: NDArray[Any], caches: Sequence[Cache], threads: int, asked: int = 
         return 1
     if asked:
         return asked
-    if _made_by_intel():
-        return PLACES
-    return PLACES if W.nbytes > caches[-1].size and in_small_pages(W) else 1
+    return PLACES if _made_by_intel() or in_small_pages(W) else 1
 
 
 def in_small_pages(array: NDArray[Any]) -> bool:

@@ -34,6 +34,19 @@ def compiler_for(kernel: str) -> ModuleType:
     return numba
 
 
+def allowed_features() -> set[str]:
+    """What of the CPU's features, by LLVM's names, Numba may use: all that it has, unless the
+    variables NUMBA_CPU_NAME and NUMBA_CPU_FEATURES say otherwise.
+    """
+    import numba
+    from llvmlite import binding
+
+    asked: str | None = getattr(numba.config, "CPU_FEATURES", None)
+    if asked is None:
+        return {name for name, there in binding.get_host_cpu_features().items() if there}
+    return {word[1:] for word in asked.split(",") if word[:1] == "+"}
+
+
 def njit(*signature: Any, **options: Any) -> Callable[[Function], Function]:
     """numba.njit, with a cache where there can be one."""
     import numba

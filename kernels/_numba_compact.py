@@ -25,11 +25,11 @@ from typing import Any
 
 import numba
 import numpy as np
-from llvmlite import binding, ir
+from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic, overload
 
-from kernels._numba import njit
+from kernels._numba import allowed_features, njit
 from kernels._numba_tiles import (
     LITTLE,
     PANELS,
@@ -59,14 +59,8 @@ INT, INT32, FLOAT = ir.IntType(64), ir.IntType(32), ir.FloatType()
 VECTOR, WHOLE = ir.VectorType(FLOAT, LANES), ir.VectorType(INT32, LANES)
 
 
-def _converts_float16() -> bool:
-    """Whether this CPU has an instruction that makes a vector of float16 one of float32."""
-    asked = getattr(numba.config, "CPU_FEATURES", None)  # the variable NUMBA_CPU_FEATURES
-    has = (asked or binding.get_host_cpu_features().flatten()).split(",")
-    return any(f"+{feature}" in has for feature in ("avx512f", "f16c", "neon"))
-
-
-CONVERTS_FLOAT16 = _converts_float16()
+CONVERTS_FLOAT16 = not allowed_features().isdisjoint(("avx512f", "f16c", "neon"))
+"""Whether this CPU has an instruction that makes a vector of float16 one of float32."""
 
 
 @intrinsic

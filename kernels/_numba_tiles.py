@@ -23,23 +23,22 @@ from typing import Any
 
 import numba
 import numpy as np
-from llvmlite import binding, ir
+from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from kernels._numba import njit
+from kernels._numba import allowed_features, njit
 
 
 def _vector_bytes_and_rows() -> tuple[int, int]:
     """How wide this CPU's vectors are, and how many rows of two of them fit its registers."""
-    asked = getattr(numba.config, "CPU_FEATURES", None)  # the variable NUMBA_CPU_FEATURES
-    has = (asked or binding.get_host_cpu_features().flatten()).split(",")
-    if "+avx512f" in has:
+    has = allowed_features()
+    if "avx512f" in has:
         return 64, 12  # 32 registers
-    if "+avx" in has:
+    if "avx" in has:
         return 32, 6  # 16 registers
-    return 16, 12 if "+neon" in has else 6
+    return 16, 12 if "neon" in has else 6
 
 
 VECTOR_BYTES, ROWS = _vector_bytes_and_rows()

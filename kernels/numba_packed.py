@@ -25,7 +25,7 @@ bench/studies/kernels that does without it):
 
 - blocks of inputs and of columns, where A_in doesn't fit the second-level cache: which, says
   _blocking from what the system tells of the caches. With 4096 units and 1024 examples they gain
-  1.1 to 1.15 on Zen 4; in the other shapes, nothing there (`limit blocks`).
+  1.05 to 1.15 on Zen 4; in the other shapes, nothing there (`limit blocks`).
 
 - one example reads a large W at four places at a time, where the memory's pages are small or the
   CPU is Intel's: _memory says why. Large pages are better still, and NumPy's large arrays have them
@@ -37,8 +37,8 @@ In float16, bfloat16 and int8 the panels hold as few bytes, and one example of a
 as little of the time: _compact.py, which has tiles of its own.
 
 What it costs: a copy of W, and seconds of compiling, once a machine (the result is kept in
-__pycache__). And, with _numba_tiles, some 400 lines for one operation; BLAS has about a hundred and
-fifty operations.
+__pycache__). And, with the files beside it, some 800 lines for one operation; BLAS has about a
+hundred and fifty operations.
 
 What it shows: how much a general library leaves on the table, layer by layer. Where numpy_matmul is
 close to it, the machine is at its limit; where not, the shape is one that BLAS was not made for.
@@ -139,7 +139,7 @@ def _packed(layer: Layer, wide: int) -> tuple[NDArray[Any], NDArray[Any]]:
     padded[-1, : layer.n_units] = layer.b
     W = aligned((columns, layer.n_in, wide), layer.W.dtype)
     W[...] = padded[:-1].reshape(layer.n_in, columns, wide).swapaxes(0, 1)
-    return W, padded[-1]
+    return W, padded[-1].copy()  # a view would keep all of it
 
 
 def worth_a_copy(rows: int, apart: int, cache: Cache, n_units: int, enough: int) -> bool:

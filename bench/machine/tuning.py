@@ -10,6 +10,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
@@ -34,7 +35,17 @@ def tell(text: str) -> None:
 def known(fingerprint: str, threads: int, kept: Path) -> str:
     """What the file `kept` has for this machine, as VARIABLE holds it; "" where it has nothing."""
     tuned = _read(kept).get(_key(fingerprint, threads))
-    return "" if tuned is None else json.dumps(tuned.parameters)
+    if tuned is None or not _sound(tuned.parameters):
+        return ""
+    return json.dumps(tuned.parameters)
+
+
+def _sound(parameters: Mapping[str, float]) -> bool:
+    """Whether numba_packed would take them. For those of another version, or that were changed by
+    hand, it takes its defaults, and nobody should say that it was tuned.
+    """
+    known = parameters.keys() == {"blocks", "places", "shared", "copied"}
+    return known and parameters["places"] in (0, 1, 4) and min(parameters.values()) >= 0
 
 
 def tune(fingerprint: str, threads: int, kept: Path) -> str:

@@ -33,7 +33,7 @@ def machine(machine: Machine) -> list[str]:
     cores = f"{cpu.model}, {cpu.cores_usable} usable cores"
     lines = [f"{cores}; {', '.join(blas) or 'no BLAS found'}, {machine.threads} threads"]
     if machine.tuned:
-        lines[0] += f"; numba_packed as --tune found it: {machine.tuned}"
+        lines[0] += f"; numba_packed with the parameters that --tune found: {machine.tuned}"
     return [*lines, *(cpu_peaks(peaks) if peaks else [])]
 
 

@@ -1,9 +1,8 @@
 """Which blocks bring the fewest bytes through the caches, and does numba_packed choose them?
 
-    python -m bench.studies.cache_traffic simulated           # about four minutes
-    python -m bench.studies.cache_traffic measured [SECONDS]  # this machine's times beside it
+    python -m bench.studies.cache_traffic    # about four minutes
 
-`simulated`: the tiles of one thread's share are taken from numba_packed's own loops (the code of
+The tiles of one thread's share are taken from numba_packed's own loops (the code of
 _numba_tiles._share, with a tile that is noted and not computed), for blocks that _blocking chooses
 on four machines and for others. Each line of a cache that a tile touches is looked for in a model
 of the core's caches (bench.studies.lru). Counted is a second launch: what a cache keeps of the
@@ -17,15 +16,10 @@ share, as if each thread had A_in for itself. Arrays begin one line behind the b
 The copy of A_in that tiles read where its rows meet is made before, whatever the blocks: how it is
 made is not counted. Bytes are given over the clock cycles that the multiply-adds take at the core's
 full rate: two of 32 bytes in a cycle, or of 64 on the Xeon; one of 64 on Zen 4.
-
-`measured`: the time with each kind of blocks over that without any, in turn, two launches each.
 """
 
 import math
-import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from types import FunctionType
 from typing import Any
@@ -35,10 +29,9 @@ from numpy.typing import NDArray
 
 from bench.studies import write
 from bench.studies.lru import Levels
-from bench.worker import limits
-from kernels import Layer, Step, _blocking, _numba_tiles, _tuning, numba_packed
+from kernels import _blocking, _numba_tiles, _tuning, numba_packed
 from kernels._blocking import Blocks, Tile
-from kernels._caches import LINE, Cache, data_caches
+from kernels._caches import LINE, Cache
 from kernels._numba import njit
 from kernels._numba_tiles import COPIED
 
@@ -289,80 +282,5 @@ def simulated(layers: Sequence[tuple[int, int]] = LAYERS) -> None:
     write("cache_traffic", rows)
 
 
-def here() -> Machine:
-    """The machine that this runs on, as numba_packed sees it; its rate is not asked."""
-    threads, rows = limits.usable_cores(), _numba_tiles.ROWS
-    return Machine("here", data_caches(), threads, rows, _numba_tiles.VECTOR_BYTES, 0)
-
-
-def measured(seconds: float) -> None:
-    """Write results/studies/cache_traffic_times.csv, print it."""
-    machine, rows = here(), []
-    layers = [(width, batch) for width, batch in LAYERS if batch > 1]
-    for width, batch in layers:
-        cases = {
-            kind: case
-            for kind, case in kinds(machine, width, batch).items()
-            if not (case.by_block or case.copied != copied(machine, width, batch))
-        }
-        times = _by_turns(cases, seconds / len(layers))
-        base = next(k for k, case in cases.items() if case.blocks == _blocking.whole(width))
-        for kind, case in cases.items():
-            low, middle, high = np.quantile(times[kind] / times[base], (0.25, 0.5, 0.75))
-            rows.append(
-                {
-                    "width": width,
-                    "batch": batch,
-                    "kind": kind,
-                    **asdict(case.blocks),
-                    "rounds": len(times[kind]),
-                    "ms": float(np.median(times[kind])) * 1e3,
-                    "over_none": float(middle),
-                    "low": float(low),
-                    "high": float(high),
-                }
-            )
-            print(rows[-1], flush=True)
-    write("cache_traffic_times", rows)
-
-
-def _by_turns(cases: dict[str, Case], seconds: float) -> dict[str, NDArray[np.float64]]:
-    """Seconds of a launch in each round, by kind; each after one that isn't timed."""
-    generator = np.random.default_rng(0)
-    steps: dict[str, tuple[Step, Any]] = {}
-    for kind, case in cases.items():
-        W = generator.standard_normal((case.width, case.width), np.float32) / case.width
-        A_in = generator.standard_normal((case.batch, case.width), np.float32)
-        with _chosen(case.blocks):
-            step = numba_packed.prepare(Layer(W, np.ones((1, case.width), np.float32)), case.batch)
-        steps[kind] = step, step.send(A_in)
-    rounds: list[list[float]] = []
-    ends = time.perf_counter() + seconds
-    while time.perf_counter() < ends:
-        taken = dict.fromkeys(steps, 0.0)
-        for kind in generator.permutation(list(steps)):
-            step, A_in = steps[kind]
-            step.launch(A_in)
-            begin = time.perf_counter()
-            step.launch(A_in)
-            taken[kind] = time.perf_counter() - begin
-        rounds.append(list(taken.values()))
-    return dict(zip(steps, np.array(rounds).T, strict=True))
-
-
-@contextmanager
-def _chosen(blocks: Blocks) -> Iterator[None]:
-    """numba_packed takes these blocks meanwhile."""
-    before = _blocking.chosen
-    _blocking.chosen = lambda *_: blocks
-    try:
-        yield
-    finally:
-        _blocking.chosen = before
-
-
 if __name__ == "__main__":
-    if sys.argv[1] == "simulated":
-        simulated()
-    else:
-        measured(float(sys.argv[2]) if len(sys.argv) > 2 else 100.0)
+    simulated()

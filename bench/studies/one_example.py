@@ -31,17 +31,18 @@ def reading(budget_s: float) -> None:
     rows = []
     for width in (4096, 8192):
         bytes_, took = _read_by_turns(width, budget_s / 2)
-        fastest = 1 + int(np.argmin(np.median(took[:, 1:], axis=0)))  # of the ways to read
-        shares = took[:, fastest] / took[:, 0]
+        middles = np.median(took, axis=0)
+        fastest = int(np.argmin(middles[:, 1]))  # of the ways to read
+        shares = took[:, fastest, 1] / took[:, fastest, 0]
         low, middle, high = (float(x) for x in np.quantile(shares, (0.05, 0.5, 0.95)))
-        weights, read = bytes_ / np.median(took, axis=0)[[0, fastest]] / 1e9
+        weights, read = bytes_ / middles[fastest] / 1e9
         rows.append(
             {
                 "width": width,
                 "turns": len(took),
                 "weights_gbyte_per_s": float(weights),
                 "read_gbyte_per_s": float(read),
-                "places_read": (1, _memory.PLACES)[fastest - 1],
+                "places_read": (1, _memory.PLACES)[fastest],
                 "weights_over_read": middle,
                 "low": low,
                 "high": high,
@@ -58,8 +59,8 @@ def reading(budget_s: float) -> None:
 
 
 def _read_by_turns(width: int, budget_s: float) -> tuple[int, Any]:
-    """The bytes of W, and the seconds of each turn: of a launch, of reading as many bytes at one
-    place at a time, and at PLACES.
+    """The bytes of W, and of each turn and both ways to read, at one place at a time and at PLACES,
+    the seconds of a launch and those of reading as many bytes after it.
     """
     threads = limits.usable_cores()
     numbers = np.full((width, width), 1 / width, np.float32)
@@ -76,19 +77,21 @@ def _read_by_turns(width: int, budget_s: float) -> tuple[int, Any]:
     def reading(what: int, beside: Any) -> Callable[[], Any]:
         return lambda: read(what, 1, at, beside, part, 0, np.float32(1), out, stamps)
 
-    works: tuple[Callable[[], Any], ...] = (
-        lambda: step.launch(A_in),
+    ways = (
         reading(cpu_loops.READ, at),
         reading(cpu_loops.READ_APART, at + part // _memory.PLACES),
     )
     turns = []
     ends = time.perf_counter() + budget_s
     while time.perf_counter() < ends:
-        marks = [time.perf_counter()]
-        for work in works:
-            work()
-            marks.append(time.perf_counter())
-        turns.append(np.diff(marks))
+        turn = []
+        for way in ways:  # each after a launch, which leaves nothing of the other's in the caches
+            begin = time.perf_counter()
+            step.launch(A_in)
+            middle = time.perf_counter()
+            way()
+            turn.append((middle - begin, time.perf_counter() - middle))
+        turns.append(turn)
     return numbers.nbytes, np.array(turns)
 
 

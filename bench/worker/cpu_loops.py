@@ -27,13 +27,14 @@ from numpy.typing import NDArray
 
 from kernels._memory import PLACES
 from kernels._numba import njit
-from kernels._numba_tiles import VECTOR_BYTES
+from kernels._numba_tiles import ROWS, VECTOR_BYTES
 
 RAISE, RAISE_HALF, READ, READ_APART, COPY, COPY_PAST = range(6)
 
-CHAINS = 24 if VECTOR_BYTES == 64 else 12
-"""Vectors that are raised at the same time. A multiply-add takes 4 or 5 cycles and up to two begin
-in each, so 10 have to be under way. With the two ones that it takes, 12 fit into 16 registers."""
+CHAINS = 2 * ROWS
+"""Vectors that are raised at the same time: 24 where there are 32 registers, else 12, which beside
+the two ones that it takes fit into 16. A multiply-add takes 4 or 5 cycles, and in each two begin,
+on some ARM CPUs four."""
 
 HALF = VECTOR_BYTES // 2 if VECTOR_BYTES > 16 else VECTOR_BYTES
 """Bytes of a shorter vector. Some CPUs lower their clock for the longest ones, and others have

@@ -49,6 +49,9 @@ all of its part."""
 
 PAGE = 4096
 
+LEAST_CACHE = 4096
+"""Bytes of a core's share of a cache that a loop of its own can be told by."""
+
 Clock = Callable[[], float]
 
 
@@ -63,7 +66,7 @@ def measure(precision: str, threads: int, clock: Clock = time.perf_counter) -> I
     product = max(_product(n, precision, clock) for n in SIZES) if numpys else 0.0
     caches = data_caches()
     loops, lacking = _loops()
-    memory = np.empty(_memory_bytes(caches) // PAGE * PAGE + PAGE, np.uint8)
+    memory = np.empty(_memory_bytes(caches, threads) // PAGE * PAGE + PAGE, np.uint8)
     memory = memory[-memory.ctypes.data % PAGE :]
     copied = _numpy_copy(memory, threads, clock)
     yield CpuPeaks(product, copied, lacking=lacking or "the loops' process ended early")
@@ -112,6 +115,8 @@ def pieces(caches: Sequence[Cache], largest: int) -> list[tuple[str, int]]:
     """
     chosen, before = [], 0
     for cache in caches:
+        if cache.share < LEAST_CACHE:
+            continue
         if before == 0:
             chosen.append((f"L{cache.level}", cache.share * 3 // 4))
         elif cache.share >= 2 * before:
@@ -163,7 +168,6 @@ class _Loops:
         self._out = loops.results(threads)
         self._part = len(memory) // threads // PAGE * PAGE
         self._at = loops.addresses([memory.ctypes.data + n * self._part for n in range(threads)])
-        # the first to write a page has it near
         half = self._whole(self._part // 2)
         self._stamps(loops.COPY, 1, 1, (self._at + half, self._at), half)
         self._stamps(loops.COPY, 1, 1, (self._at, self._at + half), half)
@@ -229,6 +233,9 @@ def _loops() -> "tuple[ModuleType | None, str]":
     """bench.worker.cpu_loops, or why Numba isn't to be had."""
     try:
         compiler_for("numba_packed")
+        from bench.worker.cpu_instructions import check_vectors
+
+        check_vectors()
     except Unavailable as error:
         return None, str(error)
     from bench.worker import cpu_loops
@@ -236,9 +243,11 @@ def _loops() -> "tuple[ModuleType | None, str]":
     return cpu_loops, ""
 
 
-def _memory_bytes(caches: Sequence[Cache]) -> int:
-    """As much as fits no cache, and leaves most of the free memory to others."""
-    largest = max((cache.size for cache in caches), default=0)
+def _memory_bytes(caches: Sequence[Cache], threads: int) -> int:
+    """As much as fits no cache, and leaves most of the free memory to others. There may be as many
+    of a cache as there are threads that don't share it.
+    """
+    largest = max((max(cache.size, threads * cache.share) for cache in caches), default=0)
     free: int = psutil.virtual_memory().available
     return min(max(MEMORY_BYTES, 4 * largest), free // 4)
 
@@ -248,12 +257,13 @@ def _numpy_copy(memory: Any, threads: int, clock: Clock) -> float:
     part = len(memory) // threads
     half = part // 2
     parts = [memory[n * part : n * part + 2 * half] for n in range(threads)]
-    memory[:] = 1
 
     def copy(part: Any) -> None:
         part[:half] = part[half:]
 
     with ThreadPoolExecutor(threads) as pool:
+        # a page is near the thread that is the first to write it
+        list(pool.map(lambda part: part.fill(1), parts))
         seconds = shortest(lambda: list(pool.map(copy, parts)), LOOP_S, clock)
     return float(2 * half * threads / seconds)
 

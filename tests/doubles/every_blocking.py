@@ -173,8 +173,7 @@ def _compact_shares(precision: str, threads: Iterable[int]) -> None:
     wide = _numba_tiles.PANELS * _numba_compact.LANES
     assert 61 * 1087 > _numba_tiles.LITTLE > 29 * 23
     shapes = ((1, 23, 7 * wide - 1), (13, 23, 6 * wide + 1), (29, 23, 99), (61, 1087, 37))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_compact, "SHARED", 1)
+    with used(Parameters(shared=1)):
         for shape in shapes:
             layer, A_in, expected = _example(*shape, precision)
             for count in threads:

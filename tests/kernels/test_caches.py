@@ -1,5 +1,6 @@
 """What the system says of the caches, and what is made of it where it says nonsense."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -17,8 +18,8 @@ NAMES = ("type", "level", "size", "ways_of_associativity")
 
 def written(folder: Path, caches: tuple[tuple[str, int, str, int], ...], cores: str) -> Path:
     for number, cache in enumerate(caches):
-        index = folder / f"index{number}"
-        index.mkdir()
+        index = folder / f"cpu{min(os.sched_getaffinity(0))}" / "cache" / f"index{number}"
+        index.mkdir(parents=True)
         (index / "shared_cpu_list").write_text(f"{cores}\n")
         for name, value in zip(NAMES, cache, strict=True):
             (index / name).write_text(f"{value}\n")
@@ -46,8 +47,20 @@ def test_a_cache_that_is_not_described_is_left_out(
     name: str, text: str | None, tmp_path: Path
 ) -> None:
     folder = written(tmp_path, XEON[:1], "0")
-    (folder / "index0" / name).unlink()
+    (index,) = folder.glob("*/*/index0")
+    (index / name).unlink()
     if text is not None:
-        (folder / "index0" / name).write_text(text)
+        (index / name).write_text(text)
     assert data_caches(folder) == ()
     assert data_caches(tmp_path / "nonesuch") == ()
+
+
+def test_they_are_those_of_a_core_that_may_be_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Core 0 is another's; 8 and 72 are one core's two threads."""
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: {8, 72, 9, 73})
+    written(tmp_path, XEON, "8,72")
+    assert [cache.cores for cache in data_caches(tmp_path)] == [2, 2, 2]
+    monkeypatch.delattr("os.sched_getaffinity")  # as on macOS
+    assert data_caches(tmp_path) == ()

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from kernels import DTYPES, Layer, Step, _compact, numba_packed
+from kernels import DTYPES, Layer, Step, _compact, _tuning, numba_packed
 from kernels._int8 import quantised
 
 pytestmark = pytest.mark.skipif(
@@ -150,9 +150,9 @@ def test_what_is_not_a_number_or_has_no_end_stays_so(precision: str) -> None:
 @pytest.mark.parametrize(
     ("threads", "products", "shared"),
     [
-        (2, _compact.SHARED - 1, False),
-        (2, _compact.SHARED, True),
-        (1, _compact.SHARED, False),
+        (2, _tuning.DEFAULT.shared - 1, False),
+        (2, _tuning.DEFAULT.shared, True),
+        (1, _tuning.DEFAULT.shared, False),
     ],
 )
 def test_small_layers_are_left_to_one_thread(

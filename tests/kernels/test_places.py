@@ -44,12 +44,15 @@ def test_small_pages_of_memory_are_read_at_four_places(
 ) -> None:
     for small, count in ((True, 4), (False, 1)):
         monkeypatch.setattr(_memory, "in_small_pages", lambda _, small=small: small)
-        assert _memory.places(LARGE, CACHES, 2) == count
-        assert _memory.places(IN_THIRD, CACHES, 2) == 1
+        assert _memory.places(LARGE, CACHES, 2) == _memory.places(IN_THIRD, CACHES, 2) == count
+        assert _memory.places(NEAR, CACHES, 2) == 1
 
 
-def test_intel_reads_at_four_what_its_second_caches_do_not_hold(of_amd: Path) -> None:
+def test_intel_reads_at_four_what_its_second_caches_do_not_hold(
+    of_amd: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     of_amd.write_text(INTEL)
+    monkeypatch.setattr(_memory, "in_small_pages", lambda _: False)
     assert _memory.places(LARGE, CACHES, 2) == _memory.places(IN_THIRD, CACHES, 2) == 4
     assert _memory.places(NEAR, CACHES, 2) == 1
     assert _memory.places(NEAR, CACHES, 1) == 4  # one thread has one such cache

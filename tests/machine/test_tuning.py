@@ -90,6 +90,23 @@ def test_where_it_cannot_be_tried_the_reason_is_said(
         tuning.tune("abc", 3, tmp_path / "kept")
 
 
+@pytest.mark.parametrize(
+    "change",
+    [{"places": 7}, {"blocks": -3.0}, {"ahead": True}, {"shared": -1}],
+)
+def test_what_numba_packed_would_not_take_is_not_known(
+    change: dict[str, float], tmp_path: Path
+) -> None:
+    """Of another version, or changed by hand: the kernel has its defaults, and no one says else."""
+    kept = tmp_path / "kept"
+    for parameters, known in ((FOUND.parameters, True), (FOUND.parameters | change, False)):
+        kept.write_bytes(msgspec.json.encode({"abc 3": Tuned(parameters, {})}))
+        text = tuning.known("abc", 3, kept)
+        assert bool(text) == known
+        if known:
+            assert _tuning.loads(text) == Parameters(0.25, places=4, shared=7, copied=9)
+
+
 def test_both_sides_mean_the_same_variable() -> None:
     assert tuning.VARIABLE == _tuning.VARIABLE
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from bench import studies
 from kernels import Layer, _blocking, numba_packed
 from kernels._blocking import Blocks
-from kernels._caches import LINE, Cache
+from kernels._caches import LINE, Cache, data_caches
 
 if find_spec("numba") is None:
     pytest.skip("needs numba: make setup KERNELS=numba_packed", allow_module_level=True)
@@ -21,6 +21,7 @@ if find_spec("numba") is None:
 from bench.studies import cache_traffic
 from bench.studies.cache_traffic import MACHINES, MIB, Case, Machine
 from bench.studies.lru import Levels
+from kernels import _numba_tiles
 
 SMALL = (Cache(1, 2 * 4 * LINE, 2), Cache(2, 3 * 8 * LINE, 3), Cache(3, 4 * 2 * 32 * LINE, 4, 2))
 """4, 8 and 32 sets, the last of two cores."""
@@ -149,10 +150,10 @@ def test_the_arrays_are_those_that_numba_packed_has(
     width: int, batch: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     compiled: list[tuple[Any, ...]] = []
-    machine = cache_traffic.here()
+    rows, vector = _numba_tiles.ROWS, _numba_tiles.VECTOR_BYTES
+    machine = cache_traffic.Machine("here", data_caches(), 1, rows, vector, 0)
     blocks = Blocks(512, 2)
-    tiles = pytest.importorskip("kernels._numba_tiles")
-    monkeypatch.setattr(tiles, "compiled", lambda *_: lambda *given: compiled.append(given))
+    monkeypatch.setattr(_numba_tiles, "compiled", lambda *_: lambda *given: compiled.append(given))
     monkeypatch.setattr(_blocking, "chosen", lambda *_: blocks)
     W, A_in = np.zeros((width, width), np.float32), np.zeros((batch, width), np.float32)
     numba_packed.prepare(Layer(W, np.zeros((1, width), np.float32)), batch).launch(A_in)

@@ -13,6 +13,8 @@ instructions: Any = pytest.importorskip(
 
 AVX2 = "sse2 avx avx2 fma f16c"
 AVX512 = f"{AVX2} avx512f avx512vl"
+numba: Any = pytest.importorskip("numba")
+
 CPUS = {
     "Haswell, Zen 3": (AVX2, WIDENED, WIDENED, WIDENED),
     "Skylake-X": (AVX512, WIDENED, WIDENED, WIDENED),
@@ -33,7 +35,7 @@ class Cpu:
     def has(self, features: str, *, allowed: str | None = None) -> None:
         known = {**dict.fromkeys(features.split(), True), "amx-fp16": False}
         self._set(instructions.binding, "get_host_cpu_features", lambda: known)
-        self._set(instructions.numba.config, "CPU_FEATURES", allowed, raising=False)
+        self._set(numba.config, "CPU_FEATURES", allowed, raising=False)
 
 
 @pytest.fixture
@@ -89,6 +91,10 @@ def test_what_numba_is_told_to_leave_out_is_no_ceiling_of_the_cpu(cpu: Cpu) -> N
     cpu.has(AVX2, allowed="")  # NUMBA_CPU_NAME=generic
     with pytest.raises(Unavailable, match="leaves out fma"):
         instructions.fastest("int8")
+    with pytest.raises(Unavailable, match="NUMBA_CPU_NAME or NUMBA_CPU_FEATURES leaves out fma"):
+        instructions.check_vectors()
+    cpu.has(AVX2, allowed="+sse2,+avx,+avx2,+fma")  # f16c does nothing in float32
+    instructions.check_vectors()
 
 
 def test_what_numba_is_told_and_the_cpu_lacks_is_not_used(cpu: Cpu) -> None:
