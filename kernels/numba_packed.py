@@ -5,28 +5,25 @@
 
 BLAS takes any two matrices and returns their product. Here W is known beforehand and the same in
 all launches, and bias and activation follow the product. What each trick gains, as a factor in
-speed on two Zen 5 cores in float32 (`bench.studies.limit`, tricks; in brackets the kernel in
+speed on two Zen 4 cores in float32 (`bench.studies.limit`, tricks; in brackets the kernel in
 bench/studies/kernels that does without it):
 
-- packing: what a tile reads next lies next in memory. From 1024 units on 1.3 to 1.4, with 16
-  examples 1.6 to 2, with one 3; at 256 units, where W is in a near cache, 1.5 with one example and
-  nothing with more (packed_in_place).
-- sums in registers (_numba_tiles): twelve rows a tile instead of four gain 1.05 to 1.2 from 16
-  examples on (packed_four_rows); with one example, sums in four parts gain 1.1 at 64 units, 1.2 at
-  256, and nothing from 1024 on, where memory limits the speed (packed_one_part).
+- packing: what a tile reads next lies next in memory. With one example 3.4 at 1024 units and 4.6 at
+  2048, with more there up to 1.5; below 1024 units at most 1.07 (packed_in_place).
+- sums in registers (_numba_tiles), in tiles of twelve rows (packed_four_rows) and, with one
+  example, in four parts (packed_one_part): on Zen 5, which begins two multiply-adds of 64 bytes in
+  a cycle, they gained 1.05 to 1.2. On Zen 4, which begins one, four rows and one part do as well,
+  and from 1024 units and 128 examples on four rows take 0.95 to 0.99 of the time.
 - no rows that meet: where A_in's rows are a multiple of 4096 bytes apart, as with 1024, 2048 or
   4096 inputs, a tile's twelve rows want the same few places of the nearest cache. So tiles of such
   layers read a copy of A_in, in their own order (`limit copying` measures it: packed_uncopied).
-- b and g on the way out, instead of two more passes over the output: 2.4 to 3.2 at 64 units, 1.4 to
-  1.6 at 256, 1.07 to 1.14 at 1024, up to 1.08 at 2048 (packed_afterwards).
-- threads: two are up to twice as fast as one, and one is 3.4 times as fast as two where there is
-  little to do: at 2**16 products one is faster in every shape measured, at 2**19 two are
-  (packed_alone, packed_together).
-
+- b and g on the way out, instead of two more passes over the output: 1.9 to 2.7 at 64 units, 1.3 to
+  1.5 at 256, 1.07 to 1.14 at 1024, up to 1.08 at 2048 (packed_afterwards).
+- threads: two are up to twice as fast as one, and one is 2.9 times as fast as two where there is
+  little to do (packed_alone, packed_together).
 - blocks of inputs and of columns, where A_in doesn't fit the second-level cache: which, says
   _blocking from what the system tells of the caches. With 4096 units and 1024 examples they gain
   1.05 to 1.15 on Zen 4; in the other shapes, nothing there (`limit blocks`).
-
 - one example reads a large W at four places at a time, where the memory's pages are small or the
   CPU is Intel's: _memory says why. Large pages are better still, and NumPy's large arrays have them
   where the system gives them: W is then read as fast as the memory gives it (`one_example`).
