@@ -1,6 +1,6 @@
 """What this machine can do: its peak rates of arithmetic and memory, measured and as stated.
 
-The CPU's are measured by `bench.worker.cpu_peaks` in a process of its own, in a second or two at
+The CPU's are measured by `bench.worker.cpu_peaks` in a process of its own, in some seconds at
 the start of a run and at its end; the best ever seen on the same machine is kept, because a peak
 read while a neighbour was busy is too low. Those of other devices come from their workers
 (`bench.worker.device_peaks`), and the best is kept likewise. A rate that the device can't have is

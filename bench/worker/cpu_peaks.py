@@ -1,8 +1,8 @@
 """The CPU's ceilings, as `python -m bench.worker.cpu_peaks PRECISION THREADS` measures them.
 
-In a process of its own, so that the thread settings are those of the workers; it takes a second or
-two. NumPy's best product and copy are always taken. With Numba there are loops beside them that do
-one thing only (`bench.worker.cpu_loops`): multiply-adds in registers, and reading and copying at
+In a process of its own, so that the thread settings are those of the workers; it takes some
+seconds. NumPy's best product and copy are always taken. With Numba there are loops beside them that
+do one thing only (`bench.worker.cpu_loops`): multiply-adds in registers, and reading and copying at
 each level of the memory, on all threads that kernels have. The threads note the time every few
 microseconds, and the rate is that of the best moment of all of them together: on a busy machine
 there are moments in which they have the cores to themselves.

@@ -95,6 +95,13 @@ def test_blocks_on_1_to_8_threads_are_exact(
     assert done.stdout.strip() == has
 
 
+def test_a_cpu_that_numba_takes_for_another_has_that_ones_vectors() -> None:
+    """With a name alone Numba believes that it has no features."""
+    needs("sse2")
+    code = "from kernels import _numba_tiles as t; print(t.VECTOR_BYTES, t.ROWS)"
+    assert ran("any", code, NUMBA_CPU_NAME="generic").stdout.split() == ["16", "6"]
+
+
 @dataclass(frozen=True)
 class Mistake:
     """In a file of the kernels, `new` instead of `old`."""

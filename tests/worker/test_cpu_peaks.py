@@ -4,6 +4,7 @@ import re
 import time
 from collections.abc import Sequence
 from importlib import import_module
+from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import msgspec
@@ -46,6 +47,37 @@ def test_a_level_is_read_in_pieces_that_fit_it_and_not_the_one_before(
 def test_a_level_that_this_memory_has_no_room_for_is_left_out() -> None:
     caches = [Cache(1, 32 * KIB, 8), Cache(2, MIB, 8)]
     assert cpu_peaks.pieces(caches, 64 * KIB) == [("L1", 24 * KIB), ("memory", 64 * KIB)]
+
+
+def test_a_cache_that_a_core_has_next_to_nothing_of_is_left_out() -> None:
+    caches = [Cache(1, 32 * KIB, 8, 64), Cache(2, MIB, 8)]
+    assert cpu_peaks.pieces(caches, MIB) == [("L2", 768 * KIB), ("memory", MIB)]
+
+
+def test_no_caches_of_a_machine_have_room_for_what_is_called_memory(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of 96 cores eight share a third-level cache, so that there are twelve of it."""
+    free = SimpleNamespace(available=2**40)
+    monkeypatch.setattr("psutil.virtual_memory", lambda: free)
+    of_all = [Cache(1, 32 * KIB, 8), Cache(3, 32 * MIB, 16, 8)]
+    assert cpu_peaks._memory_bytes(of_all, 96) == 4 * 12 * 32 * MIB
+    assert cpu_peaks._memory_bytes(of_all, 1) == cpu_peaks.MEMORY_BYTES
+    free.available = MIB
+    assert cpu_peaks._memory_bytes(of_all, 96) == MIB // 4
+
+
+def test_loops_that_may_not_use_the_cpus_vectors_are_no_ceiling(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    numba = pytest.importorskip("numba")
+    instructions = import_module("bench.worker.cpu_instructions")
+    monkeypatch.setattr(instructions, "_has", lambda: {"sse2", "avx", "fma"})
+    monkeypatch.setattr(numba.config, "CPU_FEATURES", "", raising=False)  # NUMBA_CPU_NAME=generic
+    assert cpu_peaks._loops()[0] is None
+    assert "NUMBA_CPU_NAME or NUMBA_CPU_FEATURES leaves out fma" in cpu_peaks._loops()[1]
+    monkeypatch.setattr(numba.config, "CPU_FEATURES", "+sse2,+avx,+fma", raising=False)
+    assert cpu_peaks._loops()[0] is not None
 
 
 class Clock:
