@@ -60,7 +60,7 @@ def test_a_run_is_measured_with_what_was_found_best_here_and_with_the_defaults_e
         patch.setattr(subprocess, "run", lambda *_, **__: ended)
         patch.setattr("bench.machine.survey.survey", lambda *_: Machine(fingerprint="abc"))
         (said,) = session._tuned(software, 2, tune=True)
-        assert "blocks 0 (at most 0.90 of the default's time)" in said
+        assert "no blocks (at most 0.90 of the default's time)" in said
         tuning.tell("")
         assert session._tuned(software, 2, tune=False) == []
     assert json.loads(os.environ[tuning.VARIABLE]) == found.parameters
