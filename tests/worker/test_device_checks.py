@@ -199,6 +199,19 @@ def test_the_hosts_flush_is_one() -> None:
     assert device_checks.flushes(kernels.HOST)
 
 
+@pytest.mark.parametrize(
+    ("times", "flushes"), [((1.5, 1.4, 1.7), True), ((1.5, 1.4, 1.5, 9.0), False)]
+)
+def test_a_busy_machine_gets_three_tries(
+    times: tuple[float, ...],
+    flushes: bool,  # noqa: FBT001
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    readings = iter(times)
+    monkeypatch.setattr(device_checks, "_slower_after", lambda _: next(readings))
+    assert device_checks.flushes(kernels.HOST) is flushes
+
+
 @pytest.mark.parametrize(("flush_ticks", "flushes"), [(1_000, True), (30_000, True), (0, False)])
 def test_a_flush_that_is_work_is_told_from_none_however_small_the_cache(
     flush_ticks: int,
