@@ -6,6 +6,7 @@ The processes are forked from one that has imported Dask, and then are what `das
 end and come back, not what they measure.
 """
 
+import compileall
 import multiprocessing
 import os
 import resource
@@ -102,6 +103,8 @@ class Checkout:
             if path.name not in ("__main__.py", "__pycache__"):
                 (folder / "bench" / path.name).symlink_to(path)
         (folder / "bench" / "__main__.py").write_text(STUB)
+        # Python writes half a compiled file to a full disk, and all hosts would read it
+        compileall.compile_dir(folder / "bench", maxlevels=0, quiet=1)
 
     def tell(self, host: str, does: str) -> None:
         """What runs on this host do from now on: good, hang or say ...."""
