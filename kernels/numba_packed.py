@@ -70,8 +70,8 @@ USUAL = Cache(level=1, size=2**15, ways=8)
 
 NARROW, MANY = 4, 16
 """Up to so many units, a layer for so many examples is left to BLAS: a tile would compute a panel
-of units for it. NumPy took 1.05 to 3.3 times less for 2 units, 0.8 to 2.3 for 3 and 0.9 to 1.5 for
-4, and more from 8 units on and for one example (`limit narrow`)."""
+of units for it. The tiles took 1.3 to 3.3 times NumPy's time with 2 units, 0.9 to 2.4 with 3 and
+0.9 to 1.5 with 4, and less than it with 8 units and for one example (`limit narrow`)."""
 
 EVEN = 4
 """Times as many units make a copy of A_in worth it where its rows just fill a set of the cache:
